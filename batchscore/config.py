@@ -1,0 +1,277 @@
+"""Frozen, validated settings of each command, and where each value came from.
+
+Precedence: flag > TOML > environment > default. A flag and its TOML key have one name (`--top-n` is `top_n`;
+dashes are accepted too). Relative paths in a TOML file resolve against that file's folder, on the command line
+against the working directory. `{date}` in a path becomes the value of `--date`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+)
+from pydantic_core import CoreSchema, core_schema
+
+from batchscore.errors import UsageError
+
+MODEL_ENVIRONMENT = "BATCHSCORE_MODEL"
+"""The one environment variable that is a setting: the model of `run`."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit on a count: at most `count` things, or at most `fraction` of them all, or none (`off`).
+
+    Written `100`, `0.1%` or `off`.
+    """
+
+    text: str
+    count: int | None = None
+    fraction: float | None = None
+
+    @classmethod
+    def parse(cls, value: object) -> Limit:
+        """The limit that `value` (text or a whole number) spells; ValueError where it spells none."""
+        if isinstance(value, Limit):
+            return value
+        text = str(value).strip()
+        hint = f"{text!r} is not a limit: write a count (100), a share (0.1%) or off"
+        if isinstance(value, bool):
+            raise ValueError(hint)  # noqa: TRY004 - pydantic collects ValueError
+        if text.lower() == "off":
+            return cls("off")
+        try:
+            if text.endswith("%"):
+                fraction = float(text[:-1]) / 100
+                if math.isfinite(fraction) and 0 <= fraction <= 1:
+                    return cls(text, fraction=fraction)
+            elif int(text) >= 0:
+                return cls(text, count=int(text))
+        except ValueError:
+            pass
+        raise ValueError(hint)
+
+    def exceeded(self, count: int, total: int) -> bool:
+        """Whether `count` of `total` is more than the limit allows."""
+        if self.count is not None:
+            return count > self.count
+        return self.fraction is not None and count > self.fraction * total
+
+    def __str__(self) -> str:
+        return self.text
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.to_string_ser_schema()
+        )
+
+
+def _assignments(value: object) -> object:
+    """`["a=b"]` from the command line as `{"a": "b"}`; a TOML table as it stands."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    pairs: dict[str, str] = {}
+    for item in value:
+        name, equals, rest = str(item).partition("=")
+        if not equals or not name:
+            raise ValueError(f"{item!r} is not of the form name=value")
+        if name in pairs:
+            raise ValueError(f"{name!r} is given twice")
+        pairs[name] = rest
+    return pairs
+
+
+def _keep(value: object) -> object:
+    """`["title", "retrieval_score=score"]` as `{"title": "title", "retrieval_score": "score"}`."""
+    if isinstance(value, (list, tuple)):
+        return _assignments([item if "=" in str(item) else f"{item}={item}" for item in value])
+    return value
+
+
+def _toml_scalars(value: object) -> object:
+    """TOML constants (numbers, booleans) as the text that a flag would carry."""
+    if isinstance(value, Mapping):
+        return {key: str(item).lower() if isinstance(item, bool) else str(item) for key, item in value.items()}
+    return value
+
+
+def _tabular(path: Path) -> Path:
+    if path.suffix.lower() not in {".parquet", ".csv"}:
+        raise ValueError(f"{path.name} is neither .parquet nor .csv")
+    return path
+
+
+ColumnMap = Annotated[dict[str, str], BeforeValidator(_assignments)]
+Constants = Annotated[dict[str, str], BeforeValidator(_toml_scalars), BeforeValidator(_assignments)]
+KeptColumns = Annotated[dict[str, str], BeforeValidator(_keep)]
+
+
+class Settings(BaseModel):
+    """What all settings share: frozen, and no unknown key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class RunSettings(Settings):
+    """Settings of `batchscore run`."""
+
+    input: Path
+    output: Path
+    model: Path | None = None
+    model_version: PositiveInt | None = None
+    signature: str | None = None
+    score_output: str | None = None
+    top_n: PositiveInt = 10
+    user_column: str | None = None
+    candidate_column: str | None = None
+    keep: KeptColumns = Field(default_factory=dict)
+    map: ColumnMap = Field(default_factory=dict)
+    set: Constants = Field(default_factory=dict)
+    fill: Constants = Field(default_factory=dict)
+    max_bad_rows: Limit = Limit("0", count=0)
+    max_unknown_users: Limit = Limit("50%", fraction=0.5)
+    max_unknown_candidates: Limit = Limit("50%", fraction=0.5)
+    threads: PositiveInt = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    keep_previous: NonNegativeInt = 1
+    state_dir: Path | None = None
+
+
+class TrainSettings(Settings):
+    """Settings of `batchscore train`. The defaults are the TFRS ranking tutorial's."""
+
+    input: Annotated[Path, AfterValidator(_tabular)]
+    output: Path
+    user_column: str = "user_id"
+    candidate_column: str = "movie_id"
+    rating_column: str = "user_rating"
+    embedding_dimension: PositiveInt = 32
+    layers: tuple[PositiveInt, ...] = (256, 64)
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
+    batch_rows: PositiveInt = 8192
+    shuffle_rows: PositiveInt = 100_000
+    epochs: PositiveInt = 3
+    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    seed: NonNegativeInt = 42
+
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+TABLES = ("run", "train")
+"""The tables that a TOML file may hold, one a command."""
+
+
+@dataclass(frozen=True)
+class Resolved(Generic[SettingsT]):
+    """Settings and, for each field, its source: `flag`, the TOML file's path, `environment` or `default`."""
+
+    settings: SettingsT
+    sources: Mapping[str, str]
+
+
+def resolve(
+    kind: type[SettingsT],
+    table: str,
+    flags: Mapping[str, Any],
+    *,
+    config: Path | None = None,
+    date: dt.date | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Resolved[SettingsT]:
+    """Settings of one command from its flags (None: not given), a TOML file and the environment.
+
+    Raises UsageError (E-CONFIG) that names every wrong value and where it came from.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    sources = dict.fromkeys(kind.model_fields, "default")
+    if "model" in kind.model_fields and environ.get(MODEL_ENVIRONMENT):
+        values["model"], sources["model"] = environ[MODEL_ENVIRONMENT], f"environment {MODEL_ENVIRONMENT}"
+    if config is not None:
+        for key, value in _read_table(config, table).items():
+            values[key] = _anchored(kind, key, value, config.resolve().parent)
+            sources[key] = str(config)
+    for key, value in flags.items():
+        if value is not None and value != ():
+            values[key], sources[key] = value, "flag"
+    values = {
+        key: _dated(kind, key, value, date or dt.datetime.now(dt.UTC).date()) for key, value in values.items()
+    }
+    try:
+        return Resolved(kind.model_validate(values), sources)
+    except ValidationError as error:
+        problems = [_problem(item, sources) for item in error.errors()]
+        raise UsageError(
+            "E-CONFIG",
+            f"{len(problems)} setting(s) of `batchscore {table}` are not valid",
+            details=problems,
+            next_step=f"correct them; `batchscore {table} --help` lists every setting",
+        ) from error
+
+
+def _read_table(config: Path, table: str) -> dict[str, Any]:
+    try:
+        with config.open("rb") as file:
+            document = tomllib.load(file)
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(
+            "E-CONFIG",
+            f"cannot read the configuration: {error}",
+            where=config,
+            next_step="correct the file or --config",
+        ) from error
+    unknown = sorted(set(document) - set(TABLES))
+    if unknown or table not in document:
+        raise UsageError(
+            "E-CONFIG",
+            f"the configuration has no table [{table}]" if not unknown else "the configuration has unknown tables",
+            where=config,
+            found=", ".join(f"[{name}]" for name in document) or "an empty file",
+            expected=f"[{table}], and nothing but {', '.join(f'[{name}]' for name in TABLES)}",
+            next_step="correct the table's name",
+        )
+    return {key.replace("-", "_"): value for key, value in document[table].items()}
+
+
+def _is_path(kind: type[Settings], key: str) -> bool:
+    field = kind.model_fields.get(key)
+    return field is not None and field.annotation in (Path, Path | None)
+
+
+def _anchored(kind: type[Settings], key: str, value: Any, folder: Path) -> Any:
+    if _is_path(kind, key) and isinstance(value, str):
+        return str(folder / value)
+    return value
+
+
+def _dated(kind: type[Settings], key: str, value: Any, date: dt.date) -> Any:
+    if _is_path(kind, key) and isinstance(value, (str, Path)):
+        return str(value).replace("{date}", date.isoformat())
+    return value
+
+
+def _problem(item: Mapping[str, Any], sources: Mapping[str, str]) -> str:
+    key = str(item["loc"][0]) if item["loc"] else "?"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "missing":
+        return f"{key}: not given; add --{key.replace('_', '-')} or the key {key}"
+    if item["type"] == "extra_forbidden":
+        return f"{key}: there is no such setting (from {sources.get(key, 'flag')})"
+    return f"{key}: {message} (from {sources.get(key, 'flag')})"

@@ -1,0 +1,1 @@
+"""Data to try batchscore on: MovieLens archives and a synthetic sample."""

@@ -1,0 +1,161 @@
+"""Error classes, their stable ids, exit codes, and the anatomy of a message.
+
+A message is written for the person on call. It says what happened, where, what was found against what was
+expected, and what to do next; the id is the same in the log, in the report and in the README.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+EXIT_OK = 0
+EXIT_BUG = 1
+EXIT_USAGE = 2
+EXIT_INPUT = 3
+EXIT_MODEL = 4
+EXIT_OUTPUT = 5
+EXIT_REFUSED = 6
+EXIT_MEMORY = 7
+EXIT_TRY_LATER = 75
+EXIT_SIGNAL_BASE = 128
+
+ERROR_IDS: dict[str, str] = {
+    # 2: usage and configuration
+    "E-CONFIG": "a flag, a TOML key or its value is not valid",
+    "E-BINDING": "pair columns and model inputs do not fit together",
+    "E-KEEP": "a kept column does not exist, clashes with an output column or has a type that cannot be kept",
+    "E-OUTPUT-IS-INPUT": "the output would overwrite what the run reads",
+    "E-KERAS-3": "Keras 3 is already loaded in this process, and TensorFlow Recommenders needs Keras 2",
+    "E-EXTRA-MISSING": "an optional package that this command needs is not installed",
+    # 3: input data
+    "E-INPUT-MISSING": "the input file does not exist",
+    "E-INPUT-UNREADABLE": "the input cannot be opened",
+    "E-INPUT-NOT-A-FILE": "the input is not a regular file",
+    "E-INPUT-NOT-PARQUET": "the input is not a Parquet file",
+    "E-INPUT-CORRUPT": "the input is a damaged Parquet file",
+    "E-INPUT-CHANGED": "the input changed while it was read",
+    "E-INPUT-COLUMNS": "the input has duplicate column names",
+    "E-BAD-ROWS": "more bad rows than --max-bad-rows allows",
+    "E-INTERACTIONS": "the interactions cannot be used for training",
+    "E-ARCHIVE": "the archive is not a MovieLens archive that is understood",
+    "E-DOWNLOAD": "the archive could not be downloaded or its checksum is wrong",
+    # 4: model
+    "E-MODEL-MISSING": "there is no model at the given place",
+    "E-MODEL-NOT-SAVEDMODEL": "what stands there is not a TensorFlow SavedModel",
+    "E-MODEL-INCOMPLETE": "files of the SavedModel are missing or short",
+    "E-MODEL-SIGNATURE": "the SavedModel has no such signature, or one that cannot be scored",
+    "E-MODEL-OUTPUT": "the score output cannot be told, or has a shape or type that is no score",
+    "E-MODEL-CARD": "the model card does not fit the SavedModel",
+    "E-MODEL-LOAD": "TensorFlow cannot load the SavedModel",
+    "E-MODEL-RUN": "the model failed while it scored",
+    "E-MODEL-PROBES": "the model does not give the scores that it gave when it was exported",
+    "E-MODEL-NONFINITE": "every score is NaN or infinite",
+    "E-TRAINING-DIVERGED": "the training loss is not finite",
+    # 5: output
+    "E-OUTPUT": "the output cannot be written",
+    # 6: limits and gates
+    "E-UNKNOWN-USERS": "more users outside the model's vocabulary than --max-unknown-users allows",
+    "E-UNKNOWN-CANDIDATES": "more candidates outside the vocabulary than --max-unknown-candidates allows",
+    "E-MODEL-QUALITY": "the trained model is no better than predicting the mean",
+    # 7
+    "E-MEMORY": "out of memory",
+    # 75
+    "E-LOCKED": "another run is writing this output",
+    # 128 + N
+    "E-STOPPED": "stopped by a signal",
+    # 1
+    "E-BUG": "a fault in batchscore itself",
+}
+
+
+class BatchscoreWarning(UserWarning):
+    """Category of the Python warnings that the library raises (never in normal operation)."""
+
+
+class BatchscoreError(Exception):
+    """A failure that batchscore understands.
+
+    `str(error)` is the whole message. `exit_code` is the process exit code of DESIGN's table in the README,
+    `error_id` the stable id, `report` the report of the failed run as far as it got (None before it began).
+    """
+
+    exit_code: ClassVar[int] = EXIT_BUG
+
+    def __init__(
+        self,
+        error_id: str,
+        what: str,
+        *,
+        where: object = None,
+        found: object = None,
+        expected: object = None,
+        next_step: str,
+        details: Sequence[str] = (),
+    ) -> None:
+        if error_id not in ERROR_IDS:
+            raise KeyError(error_id)
+        self.error_id = error_id
+        self.what = what
+        self.report: Any = None
+        lines = [f"{error_id}: {what}"]
+        for label, value in (("where", where), ("found", found), ("expected", expected)):
+            if value is not None:
+                lines.append(f"  {label + ':':<10}{value}")
+        lines += [f"    {detail}" for detail in details]
+        lines.append(f"  {'next:':<10}{next_step}")
+        super().__init__("\n".join(lines))
+
+
+class UsageError(BatchscoreError):
+    """Exit 2: flags, configuration, or columns that do not fit the model."""
+
+    exit_code = EXIT_USAGE
+
+
+class InputError(BatchscoreError):
+    """Exit 3: input data that cannot be read or must not be used."""
+
+    exit_code = EXIT_INPUT
+
+
+class ModelError(BatchscoreError):
+    """Exit 4: a model that is missing, broken, or does not give scores."""
+
+    exit_code = EXIT_MODEL
+
+
+class OutputError(BatchscoreError):
+    """Exit 5: an output that cannot be written."""
+
+    exit_code = EXIT_OUTPUT
+
+
+class RefusedError(BatchscoreError):
+    """Exit 6: a limit or a gate said no."""
+
+    exit_code = EXIT_REFUSED
+
+
+class OutOfMemoryError(BatchscoreError):
+    """Exit 7: memory ran out."""
+
+    exit_code = EXIT_MEMORY
+
+
+class TryLaterError(BatchscoreError):
+    """Exit 75: the same command may work later."""
+
+    exit_code = EXIT_TRY_LATER
+
+
+class StoppedError(BaseException):
+    """Raised by the command line's signal handlers; never caught as an ordinary error. Exit 128 + N."""
+
+    error_id = "E-STOPPED"
+
+    def __init__(self, signal_number: int) -> None:
+        self.signal_number = signal_number
+        self.exit_code = EXIT_SIGNAL_BASE + signal_number
+        self.report: Any = None
+        super().__init__(f"E-STOPPED: stopped by signal {signal_number}; nothing was published")

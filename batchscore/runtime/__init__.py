@@ -1,0 +1,1 @@
+"""Running a SavedModel. Knows nothing of pairs or stages."""

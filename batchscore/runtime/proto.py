@@ -1,0 +1,84 @@
+"""The part of TensorFlow's `saved_model.pb` that batchscore reads, as messages of the protobuf runtime.
+
+Importing TensorFlow's own message classes would load all of TensorFlow. Field names and numbers are those of
+tensorflow/core/protobuf/{saved_model,meta_graph}.proto and tensorflow/core/framework/{graph,node_def,function,
+op_def,tensor_shape,types}.proto; fields that are not declared here are skipped by the parser.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+
+__all__ = ["DTYPES", "DecodeError", "SavedModelProto"]
+
+_PACKAGE = "batchscore.saved_model"
+_FIELD = descriptor_pb2.FieldDescriptorProto
+_SCALARS = {
+    "string": _FIELD.TYPE_STRING,
+    "bytes": _FIELD.TYPE_BYTES,
+    "int64": _FIELD.TYPE_INT64,
+    "int32": _FIELD.TYPE_INT32,
+    "bool": _FIELD.TYPE_BOOL,
+}
+
+# message -> (name, number, type, repeated); a type that is no scalar is another message
+_MESSAGES: dict[str, list[tuple[str, int, str, bool]]] = {
+    "Dim": [("size", 1, "int64", False)],
+    "TensorShape": [("dim", 2, "Dim", True), ("unknown_rank", 3, "bool", False)],
+    "TensorInfo": [
+        ("name", 1, "string", False),
+        ("dtype", 2, "int32", False),
+        ("tensor_shape", 3, "TensorShape", False),
+    ],
+    "NamedTensor": [("key", 1, "string", False), ("value", 2, "TensorInfo", False)],
+    "SignatureDef": [
+        ("inputs", 1, "NamedTensor", True),
+        ("outputs", 2, "NamedTensor", True),
+        ("method_name", 3, "string", False),
+    ],
+    "NamedSignature": [("key", 1, "string", False), ("value", 2, "SignatureDef", False)],
+    "Node": [("name", 1, "string", False), ("op", 2, "string", False), ("input", 3, "string", True)],
+    "OpDef": [("name", 1, "string", False)],
+    "Function": [("signature", 1, "OpDef", False), ("node", 3, "Node", True)],
+    "Library": [("function", 1, "Function", True)],
+    "Graph": [("node", 1, "Node", True), ("library", 2, "Library", False)],
+    "MetaInfo": [("tags", 4, "string", True), ("tensorflow_version", 5, "string", False)],
+    "MetaGraph": [
+        ("meta_info_def", 1, "MetaInfo", False),
+        ("graph_def", 2, "Graph", False),
+        ("signature_def", 5, "NamedSignature", True),
+    ],
+    "SavedModel": [("schema_version", 1, "int64", False), ("meta_graphs", 2, "MetaGraph", True)],
+}
+
+DTYPES = {
+    1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 7: "string", 9: "int64", 10: "bool",
+    14: "bfloat16", 17: "uint16", 19: "float16", 20: "resource", 22: "uint32", 23: "uint64",
+}  # fmt: skip
+"""Names of TensorFlow's DataType numbers, as far as an input or a score may have them."""
+
+
+def _build() -> Any:
+    file = descriptor_pb2.FileDescriptorProto(
+        name="batchscore/saved_model.proto", package=_PACKAGE, syntax="proto3"
+    )
+    for message, fields in _MESSAGES.items():
+        descriptor = file.message_type.add(name=message)
+        for name, number, type_, repeated in fields:
+            field = descriptor.field.add(
+                name=name, number=number, label=_FIELD.LABEL_REPEATED if repeated else _FIELD.LABEL_OPTIONAL
+            )
+            if type_ in _SCALARS:
+                field.type = _SCALARS[type_]
+            else:
+                field.type, field.type_name = _FIELD.TYPE_MESSAGE, f".{_PACKAGE}.{type_}"
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.SavedModel"))
+
+
+SavedModelProto: Any = _build()
+"""Message class of the whole file: `SavedModelProto.FromString(bytes)`; DecodeError where it is none."""

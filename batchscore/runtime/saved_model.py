@@ -1,0 +1,197 @@
+"""What a SavedModel is, read from its bytes: signatures, card, fingerprint. TensorFlow is not loaded for it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batchscore.errors import ModelError
+from batchscore.runtime.card import ModelCard, read_card
+from batchscore.runtime.proto import DTYPES, DecodeError, SavedModelProto
+from batchscore.runtime.versions import PB, locate
+
+SERVING_DEFAULT = "serving_default"
+PLAN_FILES = "assets.extra/batchscore.plan"
+"""Prefix of the files that a plan consists of; they do not count for the fingerprint."""
+
+_INIT_OP = "__saved_model_init_op"
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of a signature. `shape` is None where the rank is unknown, a dimension None where open."""
+
+    name: str
+    tensor: str
+    dtype: str
+    shape: tuple[int | None, ...] | None
+
+    def __str__(self) -> str:
+        if self.shape is None:
+            return f"{self.name} {self.dtype}"
+        return f"{self.name} {self.dtype} [{', '.join('n' if d is None else str(d) for d in self.shape)}]"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A signature of a SavedModel: its inputs and outputs by name."""
+
+    name: str
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A SavedModel that has been found and read, not loaded."""
+
+    path: Path
+    version: int | None
+    chosen: str
+    fingerprint: str
+    tensorflow_version: str
+    signatures: Mapping[str, Signature]
+    card: ModelCard | None
+
+    @property
+    def label(self) -> str:
+        """How a message calls it: `model 42`, or its directory where it has no version."""
+        return f"model {self.version}" if self.version is not None else f"model {self.path.name}"
+
+
+def read_saved_model(model: Path, version: int | None = None) -> SavedModel:
+    """Find (see `versions.locate`) and describe a SavedModel.
+
+    Costs one read of all its files, for the fingerprint. Raises ModelError: E-MODEL-MISSING,
+    E-MODEL-NOT-SAVEDMODEL, E-MODEL-INCOMPLETE, E-MODEL-CARD, E-MODEL-SIGNATURE.
+    """
+    located = locate(model, version)
+    graph = _serving_graph(located.path)
+    return SavedModel(
+        path=located.path,
+        version=located.version,
+        chosen=located.chosen,
+        fingerprint=fingerprint(located.path),
+        tensorflow_version=graph.meta_info_def.tensorflow_version,
+        signatures={
+            item.key: Signature(item.key, _tensors(item.value.inputs), _tensors(item.value.outputs))
+            for item in sorted(graph.signature_def, key=lambda item: str(item.key))
+            if item.key != _INIT_OP
+        },
+        card=read_card(located.path),
+    )
+
+
+def fingerprint(model: Path) -> str:
+    """SHA-256 (hex) over the sorted (relative path, size, SHA-256) of all files of a SavedModel but its plan."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in model.rglob("*") if path.is_file()):
+        name = path.relative_to(model).as_posix()
+        if not name.startswith(PLAN_FILES):
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            total.update(f"{name}\0{path.stat().st_size}\0{digest}\n".encode())
+    return total.hexdigest()
+
+
+def choose_signature(model: SavedModel, wanted: str | None = None) -> tuple[Signature, str]:
+    """The signature to score with, and why: the one asked for, the card's, `serving_default`, or the only one."""
+    name, why = SERVING_DEFAULT, "the default"
+    if wanted is not None:
+        name, why = wanted, "--signature"
+    elif model.card is not None:
+        name, why = model.card.signature, "model card"
+    if name not in model.signatures:
+        raise ModelError(
+            "E-MODEL-SIGNATURE",
+            f"the SavedModel has no signature {name!r} ({why})",
+            where=model.path,
+            found=", ".join(model.signatures) or "no signatures",
+            next_step="choose one with --signature, or export the model with signatures={'serving_default': ...}",
+        )
+    return model.signatures[name], why
+
+
+def choose_score_output(
+    signature: Signature, wanted: str | None = None, card: ModelCard | None = None
+) -> tuple[TensorSpec, str]:
+    """The output that is the score, and why: the one asked for, the card's, or the only one shaped [n] or [n, 1].
+
+    Raises ModelError (E-MODEL-OUTPUT) where it cannot be told or is no number.
+    """
+    listing = "; ".join(map(str, signature.outputs.values()))
+    fitting = [output for output in signature.outputs.values() if is_column(output) and is_score(output)]
+    if wanted is not None or (card is not None and card.signature == signature.name):
+        name, why = (wanted, "--score-output") if wanted is not None else (card.score_output, "model card")  # type: ignore[union-attr]
+        if name not in signature.outputs or signature.outputs[name] not in fitting:
+            raise ModelError(
+                "E-MODEL-OUTPUT",
+                f"output {name!r} ({why}) is not a score of signature {signature.name!r}",
+                found=listing,
+                expected="a numeric output of shape [n] or [n, 1]",
+                next_step="choose another with --score-output",
+            )
+        return signature.outputs[name], why
+    if len(fitting) != 1:
+        raise ModelError(
+            "E-MODEL-OUTPUT",
+            f"{len(fitting) or 'no'} outputs of signature {signature.name!r} could be the score",
+            found=listing,
+            expected="one numeric output of shape [n] or [n, 1]",
+            next_step="choose with --score-output" if fitting else "export a model with one score a pair",
+        )
+    return fitting[0], "the only output of shape [n] or [n, 1]"
+
+
+def is_column(tensor: TensorSpec) -> bool:
+    """Whether the tensor has one value a row: shape [n], [n, 1], or unknown."""
+    shape = tensor.shape
+    return shape is None or len(shape) == 1 or (len(shape) == 2 and shape[1] in (1, None))  # noqa: PLR2004
+
+
+def is_score(tensor: TensorSpec) -> bool:
+    """Whether the tensor's dtype can be a score: any float or integer."""
+    return tensor.dtype.startswith(("float", "bfloat", "int", "uint"))
+
+
+def _serving_graph(path: Path) -> Any:
+    try:
+        saved_model = SavedModelProto.FromString((path / PB).read_bytes())
+    except DecodeError as error:
+        raise ModelError(
+            "E-MODEL-NOT-SAVEDMODEL",
+            f"{PB} is damaged or is no SavedModel",
+            where=path / PB,
+            next_step="copy or export the model again",
+        ) from error
+    except OSError as error:
+        raise ModelError(
+            "E-MODEL-NOT-SAVEDMODEL", f"{PB} cannot be read: {error.strerror}", where=path / PB,
+            next_step="check its permissions",
+        ) from error  # fmt: skip
+    tags = [list(graph.meta_info_def.tags) for graph in saved_model.meta_graphs]
+    for graph, graph_tags in zip(saved_model.meta_graphs, tags, strict=True):
+        if graph_tags == ["serve"]:
+            return graph
+    raise ModelError(
+        "E-MODEL-NOT-SAVEDMODEL",
+        "the SavedModel has no graph for serving",
+        where=path,
+        found=f"tags {tags}" if tags else "no graphs",
+        expected="a graph with the tag 'serve'",
+        next_step="export it with tf.saved_model.save",
+    )
+
+
+def _tensors(items: Any) -> dict[str, TensorSpec]:
+    return {item.key: _tensor(item.key, item.value) for item in sorted(items, key=lambda item: str(item.key))}
+
+
+def _tensor(key: str, info: Any) -> TensorSpec:
+    shape = None
+    if not info.tensor_shape.unknown_rank:
+        shape = tuple(None if dim.size < 0 else int(dim.size) for dim in info.tensor_shape.dim)
+    return TensorSpec(key, info.name, DTYPES.get(info.dtype, f"type {info.dtype}"), shape)

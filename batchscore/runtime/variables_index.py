@@ -1,0 +1,101 @@
+"""Which shards a SavedModel's variables need, read from `variables/variables.index` without TensorFlow.
+
+The index is a sorted string table in LevelDB's format (tensorflow/core/lib/io/table, uncompressed in bundles): a
+48-byte footer points at an index block, that at data blocks of prefix-compressed keys. The empty key holds a
+BundleHeaderProto (num_shards = 1), every other key a BundleEntryProto (shard_id = 3, offset = 4, size = 5), as in
+tensorflow/core/protobuf/tensor_bundle.proto.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+_FOOTER_BYTES = 48
+_MAGIC = 0xDB4775248B80FB57
+_MAX_SHARDS = 100_000
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_SHARD_ID, _OFFSET, _SIZE = 3, 4, 5
+_VARINT_BITS = 64
+
+
+class CorruptIndexError(ValueError):
+    """The file is no index of a tensor bundle."""
+
+
+def read_shards(index: Path) -> dict[str, int]:
+    """Name of every shard file that `index` names, with the least size in bytes that it must have."""
+    data = index.read_bytes()
+    try:
+        entries = list(_entries(data))
+        if not entries or entries[0][0] != b"":
+            raise CorruptIndexError("no header")
+        shards = dict(_fields(entries[0][1])).get(1, 0)
+        if not 0 < shards <= _MAX_SHARDS:
+            raise CorruptIndexError(f"{shards} shards")
+        sizes = dict.fromkeys(range(shards), 0)
+        for _, value in entries[1:]:
+            fields = dict(_fields(value))
+            shard = fields.get(_SHARD_ID, 0)
+            sizes[shard] = max(sizes[shard], fields.get(_OFFSET, 0) + fields.get(_SIZE, 0))
+    except (IndexError, KeyError, struct.error) as error:
+        raise CorruptIndexError("damaged") from error
+    return {f"variables.data-{shard:05d}-of-{shards:05d}": size for shard, size in sizes.items()}
+
+
+def _entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    footer = data[-_FOOTER_BYTES:]
+    if len(footer) < _FOOTER_BYTES or struct.unpack("<Q", footer[-8:])[0] != _MAGIC:
+        raise CorruptIndexError("not an index")
+    _, position = _varint(footer, 0)  # the meta index block's handle comes first
+    _, position = _varint(footer, position)
+    for _, handle in _block(data, footer, position):
+        yield from _block(data, handle, 0)
+
+
+def _block(data: bytes, handle: bytes, position: int) -> Iterator[tuple[bytes, bytes]]:
+    offset, position = _varint(handle, position)
+    size, _ = _varint(handle, position)
+    block = data[offset : offset + size]
+    if len(block) != size or data[offset + size] != 0:
+        raise CorruptIndexError("damaged or compressed")
+    end = size - 4 - 4 * struct.unpack("<I", block[-4:])[0]
+    key, position = b"", 0
+    while position < end:
+        shared, position = _varint(block, position)
+        added, position = _varint(block, position)
+        length, position = _varint(block, position)
+        key = key[:shared] + block[position : position + added]
+        position += added
+        yield key, block[position : position + length]
+        position += length
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, int]]:
+    """The varint fields of a protobuf message; fields of other types are stepped over."""
+    position = 0
+    while position < len(message):
+        tag, position = _varint(message, position)
+        kind = tag & 7
+        if kind == _VARINT:
+            value, position = _varint(message, position)
+            yield tag >> 3, value
+        elif kind == _BYTES:
+            length, position = _varint(message, position)
+            position += length
+        elif kind in (_FIXED32, _FIXED64):
+            position += 4 if kind == _FIXED32 else 8
+        else:
+            raise CorruptIndexError("damaged")
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, _VARINT_BITS, 7):
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:  # noqa: PLR2004 - the continuation bit
+            return value, position
+    raise CorruptIndexError("damaged")

@@ -1,0 +1,145 @@
+"""Where a model lies: a SavedModel directory, or a base directory of integer versions (TF Serving's layout)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchscore.errors import ModelError
+from batchscore.runtime.card import CARD_PATH, read_card
+from batchscore.runtime.variables_index import CorruptIndexError, read_shards
+
+PB = "saved_model.pb"
+
+
+@dataclass(frozen=True)
+class Located:
+    """A SavedModel directory (symbolic links resolved), its version if it has one, and why it was chosen."""
+
+    path: Path
+    version: int | None
+    chosen: str
+
+
+def locate(model: Path, version: int | None = None) -> Located:
+    """The SavedModel directory that `model` means.
+
+    `model` is a SavedModel itself, or a base directory whose highest complete version is taken; `version` picks
+    one. Raises ModelError: E-MODEL-MISSING, E-MODEL-NOT-SAVEDMODEL, E-MODEL-INCOMPLETE.
+    """
+    if not model.exists():
+        raise ModelError(
+            "E-MODEL-MISSING",
+            "there is no model",
+            where=model,
+            expected="a SavedModel directory, or a directory of integer versions of it",
+            next_step="give --model, or export one with `batchscore train`",
+        )
+    if not model.is_dir():
+        raise ModelError(
+            "E-MODEL-NOT-SAVEDMODEL",
+            "the model is a file, not a SavedModel directory",
+            where=model,
+            expected=f"a directory with {PB}",
+            next_step="export it with tf.saved_model.save (tf.keras: model.export)",
+        )
+    if version is None and (model / PB).exists():
+        _require_complete(model)
+        return Located(model.resolve(), None, "the directory given")
+    versions = list_versions(model)
+    if version is not None:
+        if version not in versions:
+            raise ModelError(
+                "E-MODEL-MISSING",
+                f"there is no version {version}",
+                where=model,
+                found=_spell(versions),
+                next_step="give --model-version one of these, or leave it out for the highest",
+            )
+        _require_complete(model / str(version))
+        return Located((model / str(version)).resolve(), version, "--model-version")
+    skipped: list[int] = []
+    for number in versions:
+        missing = missing_files(model / str(number))
+        if not missing:
+            why = "highest complete version"
+            if skipped:
+                why += f" ({_spell(skipped)} incomplete)"
+            return Located((model / str(number)).resolve(), number, why)
+        skipped.append(number)
+    if versions:
+        _require_complete(model / str(versions[0]))
+    entries = sorted(entry.name for entry in model.iterdir())[:8]
+    raise ModelError(
+        "E-MODEL-NOT-SAVEDMODEL",
+        "the directory is not a SavedModel and has no versions of one",
+        where=model,
+        found=", ".join(entries) or "an empty directory",
+        expected=f"{PB}, or directories named 1, 2, ... that contain it",
+        next_step="give the directory that tf.saved_model.save or `batchscore train` wrote",
+    )
+
+
+def list_versions(base: Path) -> list[int]:
+    """The integer versions under `base`, highest first, complete or not."""
+    if not base.is_dir():
+        return []
+    return sorted(
+        (int(entry.name) for entry in base.iterdir() if _is_version(entry.name) and entry.is_dir()),
+        reverse=True,
+    )
+
+
+def missing_files(model: Path) -> list[str]:
+    """What the SavedModel directory `model` lacks: nothing where it is complete.
+
+    Complete is: saved_model.pb, every variables shard that the index names in its full length, and every file
+    that the model card lists, with its size.
+    """
+    if not (model / PB).is_file():
+        return [PB]
+    missing = []
+    index = model / "variables" / "variables.index"
+    if index.is_file():
+        try:
+            for name, size in read_shards(index).items():
+                missing += _lacks(model, f"variables/{name}", size, exact=False)
+        except CorruptIndexError as error:
+            missing.append(f"variables/variables.index ({error})")
+    elif any((model / "variables").glob("variables.data-*")):
+        missing.append("variables/variables.index")
+    if (model / CARD_PATH).exists():
+        card = read_card(model)
+        for entry in card.files if card else []:
+            missing += _lacks(model, entry.path, entry.bytes, exact=True)
+    return list(dict.fromkeys(missing))
+
+
+def _lacks(model: Path, name: str, size: int, *, exact: bool) -> list[str]:
+    try:
+        found = (model / name).stat().st_size
+    except OSError:
+        return [name]
+    if found < size or (exact and found != size):
+        return [f"{name} ({found:,} bytes, expected {size:,})"]
+    return []
+
+
+def _require_complete(model: Path) -> None:
+    missing = missing_files(model)
+    if missing:
+        raise ModelError(
+            "E-MODEL-INCOMPLETE",
+            "the SavedModel is incomplete",
+            where=model,
+            found=f"missing or short: {', '.join(missing[:5])}",
+            next_step="copy or export it again, or pick another version with --model-version",
+        )
+
+
+def _is_version(name: str) -> bool:
+    return name.isascii() and name.isdigit() and str(int(name)) == name
+
+
+def _spell(versions: list[int]) -> str:
+    return "version(s) " + ", ".join(map(str, versions[:8])) if versions else "no versions"

@@ -1,0 +1,1 @@
+"""Interactions in, an exported model out. Read `train.py` first."""
