@@ -1,7 +1,31 @@
-"""batchscore: the nightly ranking job for TensorFlow Recommenders."""
+"""batchscore: the nightly ranking job for TensorFlow Recommenders.
+
+The Python API has the names of the command line: `batchscore.run(input=..., output=..., top_n=20)` is
+`batchscore run --input ... --output ... --top-n 20`. It returns the report; failures raise
+`batchscore.errors.BatchscoreError` with `.exit_code`, `.error_id` and `.report`. Nothing heavy is imported and no
+environment variable is changed before a function is called.
+"""
 
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from batchscore.report import Report
+
+__all__ = ["__version__", "run"]
 __version__ = version("batchscore")
+
+
+def run(**settings: Any) -> Report:
+    """Score every pair of `input` and publish each user's top N to `output`.
+
+    Takes the settings of `batchscore.config.RunSettings`, and `config` (a TOML file) and `date` as the command
+    does. Returns the report; raises BatchscoreError, or UsageError for settings.
+    """
+    from batchscore.config import RunSettings, resolve
+    from batchscore.scoring.run import run as run_job
+
+    config, date = settings.pop("config", None), settings.pop("date", None)
+    return run_job(resolve(RunSettings, "run", settings, config=config, date=date).settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,21 +10,22 @@ import numpy as np
 import pyarrow as pa
 
 from batchscore.errors import ModelError
+from batchscore.runtime.quiet import stderr_silenced
 from batchscore.runtime.saved_model import Signature
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import tensorflow as tf
+with stderr_silenced():
+    import tensorflow as tf
 
 
 class PythonSession:
     """See `runtime.session.Session`."""
 
     def __init__(self, path: Path, *, threads: int) -> None:
-        _use_one_thread_a_call(threads)
         try:
-            # the loaded object owns the variables: it must live as long as its signatures
-            self._model: Any = tf.saved_model.load(str(path))
+            with stderr_silenced():
+                _use_one_thread_a_call(threads)
+                # the loaded object owns the variables: it must live as long as its signatures
+                self._model: Any = tf.saved_model.load(str(path))
         except (tf.errors.OpError, OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise ModelError(
                 "E-MODEL-LOAD",
@@ -62,6 +62,7 @@ class PythonSession:
 
 def _use_one_thread_a_call(threads: int) -> None:
     try:
+        tf.config.set_visible_devices([], "GPU")
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError:

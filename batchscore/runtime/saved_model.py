@@ -22,7 +22,7 @@ _INIT_OP = "__saved_model_init_op"
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One input or output of a signature. `shape` is None where the rank is unknown, a dimension None where open."""
+    """One input or output of a signature. `shape` is None where the rank is unknown; an open dimension is None."""
 
     name: str
     tensor: str

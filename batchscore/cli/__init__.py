@@ -1,0 +1,84 @@
+"""The command line: options in, exit code out. Commands are imported when they are called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from typing import NoReturn
+
+import click
+
+from batchscore import __version__
+from batchscore.errors import EXIT_BUG, EXIT_OK, EXIT_SIGNAL_BASE, EXIT_USAGE, BatchscoreError, StoppedError
+
+COMMANDS = {
+    "run": "Score pairs and publish each user's top N.",
+    "train": "Train a ranking model and publish it as the next version.",
+    "data": "Make data to try batchscore on.",
+}
+"""Every command with its line in `batchscore --help`; each lives in the module of its name."""
+
+
+class _Group(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"batchscore.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="batchscore")
+def group() -> None:
+    """The nightly ranking job for TensorFlow Recommenders.
+
+    Pairs of user and candidate in, each user's top N out: right and whole, or refused with last night's file
+    untouched.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with the code that the README's table explains."""
+    try:
+        code = group.main(prog_name="batchscore", standalone_mode=False)
+        _leave(code if isinstance(code, int) else EXIT_OK)
+    except click.ClickException as error:
+        error.show()
+        _leave(EXIT_USAGE)
+    except click.Abort:
+        _leave(EXIT_SIGNAL_BASE + 2)
+    except BatchscoreError as error:
+        _tell(str(error))
+        _leave(error.exit_code)
+    except StoppedError as error:
+        _tell(str(error))
+        _leave(error.exit_code)
+    except Exception:  # noqa: BLE001 - a bug: the traceback is for us, the id for the person on call
+        _tell(f"E-BUG: a fault in batchscore {__version__} itself; please report it with these lines")
+        _tell(traceback.format_exc())
+        _leave(EXIT_BUG)
+
+
+def _tell(message: str) -> None:
+    from batchscore.cli.console import log_error
+
+    log_error(message)
+
+
+def _leave(code: int) -> NoReturn:
+    """Flush and exit at once: threads inside TensorFlow are not waited for, and a closed pipe is no failure."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue
+    os._exit(code)

@@ -1,0 +1,145 @@
+"""What a person sees of a job, all on stderr: a bar with rows/s on a terminal, dated lines under cron."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from batchscore.cli.signals import Stop, stoppable
+from batchscore.observer import Observer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_LINE_SECONDS = 30.0
+
+_log = logging.getLogger("batchscore")
+
+
+class _Formatter(logging.Formatter):
+    """Dated lines for a log file; on a terminal only what is not ordinary carries its level."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        super().__init__("%(levelname)s: %(message)s" if terminal else "%(asctime)sZ %(levelname)s %(message)s")
+        self._terminal = terminal
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
+        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text.removeprefix("INFO: ") if self._terminal else text
+
+
+class LineObserver(Observer):
+    """Progress as log lines, at most one every 30 seconds."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+        self._name = ""
+        self._total: int | None = None
+        self._done = 0
+        self._began = self._told = time.monotonic()
+
+    def stage(self, name: str, total_rows: int | None = None) -> None:
+        """See Observer."""
+        self._name, self._total, self._done = name, total_rows, 0
+        self._began = self._told = time.monotonic()
+
+    def advance(self, rows: int) -> None:
+        """See Observer."""
+        self._done += rows
+        now = time.monotonic()
+        if now - self._told < _LINE_SECONDS:
+            return
+        self._told = now
+        rate = self._done / (now - self._began)
+        if self._total:
+            left = (self._total - self._done) / rate
+            _log.info("%s: %s of %s rows (%.0f %%), %s rows/s, %.0f s left", self._name, f"{self._done:,}",
+                      f"{self._total:,}", 100 * self._done / self._total, f"{rate:,.0f}", left)  # fmt: skip
+        else:
+            _log.info("%s: %s rows, %s rows/s", self._name, f"{self._done:,}", f"{rate:,.0f}")
+
+    def committing(self) -> None:
+        """See Observer."""
+        self._stop.hold()
+
+
+class BarObserver(Observer):
+    """Progress as a bar with rows/s and the time left."""
+
+    def __init__(self, stop: Stop, progress: Progress) -> None:
+        self._stop = stop
+        self._progress = progress
+        self._task: TaskID | None = None
+
+    def stage(self, name: str, total_rows: int | None = None) -> None:
+        """See Observer."""
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(name, total=total_rows)
+
+    def advance(self, rows: int) -> None:
+        """See Observer."""
+        if self._task is not None:
+            self._progress.advance(self._task, rows)
+
+    def committing(self) -> None:
+        """See Observer."""
+        self._stop.hold()
+
+
+@contextmanager
+def job_console(*, quiet: bool, verbose: bool) -> Iterator[Observer]:
+    """Logging, progress and signals of one job; yields the observer that the job reports to."""
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    _configure_logging(quiet=quiet, verbose=verbose, terminal=terminal)
+    with stoppable() as stop:
+        if not terminal or quiet:
+            yield LineObserver(stop)
+            return
+        with _bar() as progress:
+            for handler in _log.handlers:
+                handler.setStream(progress.console.file)  # type: ignore[attr-defined]
+            yield BarObserver(stop, progress)
+
+
+def log_error(message: str) -> None:
+    """Write a message as an error, dated where nobody looks on."""
+    if not _log.handlers:
+        _configure_logging(quiet=False, verbose=False, terminal=sys.stderr is not None and sys.stderr.isatty())
+    _log.error("%s", message)
+
+
+def _configure_logging(*, quiet: bool, verbose: bool, terminal: bool) -> None:
+    logging.raiseExceptions = False  # a full or closed stderr must not stop a run
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter(terminal=terminal))
+    _log.handlers[:] = [handler]
+    _log.propagate = False
+    _log.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
+
+
+def _bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text("" if task.speed is None or task.total is None else f"{task.speed:,.0f} rows/s")
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        Rate(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )

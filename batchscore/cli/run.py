@@ -1,0 +1,69 @@
+"""`batchscore run`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import click
+
+from batchscore.cli.console import job_console
+from batchscore.cli.options import print_config as show_config
+from batchscore.cli.options import print_out, resolve_settings, shared_options
+from batchscore.config import MODEL_ENVIRONMENT, RunSettings
+
+
+@click.command("run")
+@click.option("--input", metavar="PAIRS.parquet", help="The pairs of user and candidate to score.")
+@click.option("--output", metavar="RANKED.parquet", help="Where each user's top N is published.")
+@click.option(
+    "--model",
+    metavar="DIR",
+    help="A SavedModel, or a directory of integer versions of it. "
+    f"Default: {MODEL_ENVIRONMENT}, else model/ beside the input.",
+)
+@click.option("--model-version", metavar="N", help="Use this version. Default: the highest complete one.")
+@click.option("--signature", metavar="NAME", help="Default: the model card's, else serving_default.")
+@click.option(
+    "--score-output",
+    metavar="NAME",
+    help="The output that is the score. Default: the model card's, else the only one of shape [n] or [n, 1].",
+)
+@click.option("--top-n", metavar="N", help="Candidates a user.  [default: 10]")
+@click.option("--user-column", metavar="COLUMN", help="Default: the model card's, else user_id.")
+@click.option("--candidate-column", metavar="COLUMN", help="Default: the model card's, else the only other input.")
+@click.option("--keep", multiple=True, metavar="[NEW=]COLUMN", help="Carry a pair column into the output.")
+@click.option("--map", multiple=True, metavar="INPUT=COLUMN", help="Feed a model input from another column.")
+@click.option("--set", multiple=True, metavar="INPUT=VALUE", help="Feed a model input with a constant.")
+@click.option("--fill", multiple=True, metavar="INPUT=VALUE", help="What stands in for nulls of a feature.")
+@click.option("--max-bad-rows", metavar="LIMIT", help="Bad rows to leave out: 100, 0.1% or off.  [default: 0]")
+@click.option("--max-unknown-users", metavar="LIMIT", help="Distinct users unknown to the model.  [default: 50%]")
+@click.option("--max-unknown-candidates", metavar="LIMIT", help="The same for candidates.  [default: 50%]")
+@click.option("--threads", metavar="N", help="Cores to score on. Default: those the process may use.")
+@click.option("--keep-previous", metavar="N", help="Earlier outputs to keep.  [default: 1]")
+@click.option(
+    "--state-dir",
+    metavar="DIR",
+    help="Reports, rejects and previous outputs. Default: _batchscore/ beside the output.",
+)
+@shared_options
+def command(
+    config: Path | None, date: dt.datetime | None, print_config: bool, as_json: bool, quiet: bool, verbose: bool,
+    **flags: Any,
+) -> None:  # fmt: skip
+    """Score every pair of --input and publish each user's top N to --output.
+
+    The output appears whole or not at all. What was done stands in _batchscore/ beside it. Every setting may stand
+    in the table [run] of --config instead.
+    """
+    resolved = resolve_settings(RunSettings, "run", flags, config, date)
+    if print_config:
+        show_config(resolved)
+        return
+    with job_console(quiet=quiet, verbose=verbose) as observer:
+        from batchscore.scoring.run import run
+
+        report = run(resolved.settings, observer)
+    if as_json:
+        print_out(report.to_json())

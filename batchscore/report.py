@@ -1,0 +1,237 @@
+"""What a run did: one object, written as JSON beside the output. Its exit code is the process's."""
+
+from __future__ import annotations
+
+import datetime as dt
+import resource
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from batchscore.errors import EXIT_BUG, EXIT_OK
+
+_T = TypeVar("_T")
+
+LIBRARIES = ("batchscore", "tensorflow", "pyarrow", "polars", "numpy")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class InputFile(_Part):
+    """An input file as it was when the run opened it."""
+
+    path: str
+    rows: int
+    bytes: int
+    modified_at: dt.datetime
+
+
+class ModelUsed(_Part):
+    """The model of the run, and how it was chosen."""
+
+    path: str
+    version: int | None
+    fingerprint: str
+    chosen: str
+    signature: str
+    signature_chosen: str
+    score_output: str
+    score_output_chosen: str
+
+
+class InputBinding(_Part):
+    """Where one input of the model came from."""
+
+    input: str
+    dtype: str
+    column: str | None = None
+    constant: str | None = None
+    cast: str | None = None
+    filled: int = 0
+
+
+class KnownIds(_Part):
+    """Distinct ids inside and outside the model's vocabulary; null where the model cannot tell, and `why`."""
+
+    known: int | None = None
+    unknown: int | None = None
+    why: str | None = None
+
+    @property
+    def unknown_share(self) -> float | None:
+        """Share of the distinct ids that are unknown, 0 to 1; None where nothing is known or there are no ids."""
+        if self.known is None or self.unknown is None or self.known + self.unknown == 0:
+            return None
+        return self.unknown / (self.known + self.unknown)
+
+
+class Scores(_Part):
+    """The scores of all ranked and cut pairs. `spread` is the standard deviation."""
+
+    minimum: float | None = None
+    mean: float | None = None
+    maximum: float | None = None
+    spread: float | None = None
+
+
+class Output(_Part):
+    """The published file."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Report(_Part):
+    """What a run did, as far as it got. Times are UTC, durations seconds, sizes bytes."""
+
+    schema_version: Literal[1] = 1
+    command: Literal["run"] = "run"
+    run_id: str
+    status: Literal["running", "published", "failed"] = "running"
+    exit_code: int = EXIT_BUG
+    error_id: str | None = None
+    error: str | None = None
+    started_at: dt.datetime
+    finished_at: dt.datetime | None = None
+    settings: dict[str, Any] = Field(default_factory=dict)
+    inputs: list[InputFile] = Field(default_factory=list)
+    model: ModelUsed | None = None
+    bindings: list[InputBinding] = Field(default_factory=list)
+    rows_read: int = 0
+    pairs_scored: int = 0
+    rows_written: int = 0
+    users: int = 0
+    """Distinct users of the input, also those without a ranked candidate."""
+    users_short: int = 0
+    """Users with at least one, but fewer than N candidates."""
+    users_none: int = 0
+    """Users all of whose pairs were bad rows."""
+    bad_rows: dict[str, int] = Field(default_factory=dict)
+    rejects: str | None = None
+    known_users: KnownIds = Field(default_factory=KnownIds)
+    known_candidates: KnownIds = Field(default_factory=KnownIds)
+    scores: Scores = Field(default_factory=Scores)
+    ties_at_cut: int = 0
+    """Users whose first pair below the cut has the same score as the last one above it."""
+    plan: str = "off"
+    runtime: str | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+    seconds: dict[str, float] = Field(default_factory=dict)
+    pairs_per_second: float | None = None
+    peak_bytes: int = 0
+    output: Output | None = None
+    previous: dict[str, float] = Field(default_factory=dict)
+    """Users and rows of the output published before, and the change against it as a share."""
+    warnings: list[str] = Field(default_factory=list)
+
+    @classmethod
+    def begin(cls, settings: BaseModel) -> Report:
+        """The report of a run that begins now."""
+        now = dt.datetime.now(dt.UTC)
+        return cls(
+            run_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
+            started_at=now,
+            settings=settings.model_dump(mode="json"),
+            versions={name: version(name) for name in LIBRARIES},
+        )
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Close the report: published, or failed with `error`."""
+        self.finished_at = dt.datetime.now(dt.UTC)
+        self.seconds["total"] = max((self.finished_at - self.started_at).total_seconds(), 1e-6)
+        self.peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        self.seconds = {name: round(seconds, 6) for name, seconds in self.seconds.items()}
+        if self.pairs_scored:
+            self.pairs_per_second = round(self.pairs_scored / self.seconds["total"], 1)
+        if error is None:
+            self.status, self.exit_code = "published", EXIT_OK
+            return
+        self.status = "failed"
+        self.exit_code = getattr(error, "exit_code", EXIT_BUG)
+        self.error_id = getattr(error, "error_id", "E-BUG")
+        self.error = str(error) or type(error).__name__
+
+    def to_json(self) -> str:
+        """The report as JSON text."""
+        return self.model_dump_json(indent=1) + "\n"
+
+    def summary(self) -> str:
+        """The run in one line."""
+        if self.status != "published":
+            return f"failed ({self.error_id}, exit {self.exit_code}) after {_duration(self.seconds['total'])}"
+        label = "model" if self.model is None else f"model {self.model.version or Path(self.model.path).name}"
+        parts = [
+            f"published {self.users - self.users_none:,} users, {_count(self.rows_written)} rows{self._change()}",
+            label,
+            f"unknown users {_share(self.known_users)} candidates {_share(self.known_candidates)}",
+            f"plan {self.plan}",
+            _duration(self.seconds["total"]),
+        ]
+        bad = sum(self.bad_rows.values())
+        if bad:
+            parts.insert(2, f"{bad:,} bad rows left out")
+        parts.append(f"{len(self.warnings)} warning{'' if len(self.warnings) == 1 else 's'}")
+        return ", ".join(parts)
+
+    def _change(self) -> str:
+        change = self.previous.get("users_change")
+        return "" if change is None else f" (users {100 * change:+.1f} %)"
+
+
+class Clock:
+    """Seconds a stage, into `seconds`. Stages nest; each is charged only the time outside the stages inside it."""
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self._seconds = seconds
+        self._stack: list[str] = []
+        self._since = time.perf_counter()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Charge the time of the block to `name`."""
+        self._charge()
+        self._stack.append(name)
+        try:
+            yield
+        finally:
+            self._charge()
+            self._stack.pop()
+
+    def each(self, name: str, items: Iterator[_T]) -> Iterator[_T]:
+        """Pass `items` on, charging the time that producing them takes to `name`."""
+        while True:
+            with self.stage(name):
+                try:
+                    item = next(items)
+                except StopIteration:
+                    return
+            yield item
+
+    def _charge(self) -> None:
+        now = time.perf_counter()
+        if self._stack:
+            name = self._stack[-1]
+            self._seconds[name] = self._seconds.get(name, 0.0) + now - self._since
+        self._since = now
+
+
+def _count(number: int) -> str:
+    return f"{number / 1e6:.1f} M" if number >= 1e7 else f"{number:,}"  # noqa: PLR2004 - from 10 M on
+
+
+def _share(ids: KnownIds) -> str:
+    return "not told" if ids.unknown_share is None else f"{100 * ids.unknown_share:.1f} %"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"  # noqa: PLR2004 - from 2 min on

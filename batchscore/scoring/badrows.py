@@ -1,0 +1,235 @@
+"""Row-exact checks. A bad row is named, counted and left out; more than the budget, and the run refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batchscore.columns import SCORE
+from batchscore.config import Limit
+from batchscore.errors import InputError, ModelError
+from batchscore.scoring.binding import Binding
+from batchscore.scoring.casts import is_text
+from batchscore.scoring.reader import PairBatch
+from batchscore.scoring.scorer import ScorablePairs, ScoredPairs
+
+REJECTS_CAP = 10_000
+"""Rejects written to the file; all are counted."""
+
+_VALUE_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A row that was left out. `row` is 0-based within `file`."""
+
+    file: str
+    row: int
+    column: str
+    reason: str
+    value: str | None
+
+
+@dataclass
+class BadRows:
+    """The bad rows of one run, against their budget."""
+
+    budget: Limit
+    total_rows: int
+    count: int = 0
+    by_reason: Counter[str] = field(default_factory=Counter)
+    filled: Counter[str] = field(default_factory=Counter)
+    rejects: list[Reject] = field(default_factory=list)
+    first: dict[tuple[str, str], Reject] = field(default_factory=dict)
+    users: set[str | int] = field(default_factory=set)
+    """Users that had a bad row."""
+    rows: int = 0
+    scored: int = 0
+    finite: int = 0
+
+    @property
+    def over_budget(self) -> bool:
+        """Whether the run will refuse."""
+        return self.budget.exceeded(self.count, self.total_rows)
+
+    def drop_unusable(self, batches: Iterator[PairBatch], binding: Binding) -> Iterator[ScorablePairs]:
+        """Cast each batch to what the model takes and leave its bad rows out.
+
+        Bad are: a null or invalid id, a null feature without a fill, a value that its cast cannot keep. Once over
+        the budget the rest of the input is still checked, so that the count is whole, but nothing more is passed
+        on; then InputError (E-BAD-ROWS).
+        """
+        for batch in batches:
+            self.rows += batch.table.num_rows
+            pairs = self._check(batch, binding)
+            if not self.over_budget:
+                yield pairs
+        self.require_within_budget()
+
+    def drop_unranked(self, scored: Iterator[ScoredPairs]) -> Iterator[ScoredPairs]:
+        """Leave out pairs whose score is NaN or infinite, or on which the model itself failed.
+
+        Over the budget: InputError (E-BAD-ROWS), or ModelError (E-MODEL-NONFINITE) where no score was finite.
+        """
+        for batch in scored:
+            finite = np.isfinite(batch.scores)
+            self.scored += len(finite)
+            self.finite += int(finite.sum())
+            if finite.all():
+                yield batch
+                continue
+            for position in np.flatnonzero(~finite):
+                failure = batch.failures.get(int(position))
+                value = failure or str(batch.scores[position])
+                reason = "the model failed on the row" if failure else "score is not finite"
+                self._add(batch.pairs, int(position), SCORE, reason, value)
+            if self.over_budget:
+                self.require_some_finite()
+                self.require_within_budget()
+            yield batch.keep(finite)
+
+    def require_some_finite(self) -> None:
+        """Raise ModelError (E-MODEL-NONFINITE) where pairs were scored and no score was finite."""
+        if self.scored and not self.finite:
+            raise ModelError(
+                "E-MODEL-NONFINITE",
+                "no pair has a finite score",
+                found=f"{self.scored:,} pairs scored, every one NaN or infinite",
+                expected="finite scores",
+                next_step="roll back with --model-version, and look at the training run of this model",
+            )
+
+    def require_within_budget(self) -> None:
+        """Raise InputError (E-BAD-ROWS) where there are more bad rows than the budget allows."""
+        if not self.over_budget:
+            return
+        first = next(iter(self.first.values()))
+        raise InputError(
+            "E-BAD-ROWS",
+            f"{self.count:,} bad rows",
+            where=f"{first.file}, row {first.row:,}, column {first.column}: {first.reason}",
+            found="; ".join(f"{reason}: {count:,}" for reason, count in sorted(self.by_reason.items())),
+            expected=f"at most {self.budget} of {self.total_rows:,} rows (--max-bad-rows)",
+            details=[f"column {item.column}, first at row {item.row:,}: {item.reason}, value {item.value}"
+                     for item in self.first.values()],
+            next_step="mend the rows in the rejects file where they come from, or raise --max-bad-rows",
+        )  # fmt: skip
+
+    def write_rejects(self, path: Path) -> None:
+        """Write the rejects as JSON Lines (file, row, column, reason, value); a last line tells of a cap."""
+        temporary = path.with_name(f".{path.name}.tmp")
+        with temporary.open("w", encoding="utf-8") as file:
+            for reject in self.rejects:
+                file.write(json.dumps(reject.__dict__, ensure_ascii=False) + "\n")
+            if self.count > len(self.rejects):
+                file.write(json.dumps({"written": len(self.rejects), "total": self.count}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+    def _check(self, batch: PairBatch, binding: Binding) -> ScorablePairs:
+        originals = {name: _plain(batch.table.column(name)) for name in binding.columns}
+        columns = dict(originals)
+        bad = _Marks(batch.table.num_rows)
+        for name, array in originals.items():
+            if is_text(array.type):
+                invalid, columns[name] = _invalid_text(array)
+                bad.mark(invalid, name, "invalid UTF-8")
+        for name in (binding.user, binding.candidate):
+            bad.mark(_nulls(columns[name]), name, "null id")
+        feeds, missing = {}, {}
+        for bound in binding.inputs:
+            values, uncast = bound.cast.apply(columns[bound.column])
+            bad.mark(uncast, bound.column, bound.cast.reason)
+            nulls = _nulls(columns[bound.column])
+            if bound.fill is None:
+                bad.mark(nulls, bound.column, "null feature")
+            elif nulls is not None:
+                values = pc.fill_null(values, bound.fill)
+                missing[bound.input.name] = nulls
+            feeds[bound.input.name] = values
+        for name, nulls in missing.items():
+            self.filled[name] += int((nulls & ~bad.rows).sum())
+        pairs = ScorablePairs(
+            file=batch.path,
+            rows=np.arange(batch.first_row, batch.first_row + batch.table.num_rows),
+            user=columns[binding.user],
+            candidate=columns[binding.candidate],
+            kept=[columns[column] for column in binding.kept.values()],
+            feeds=feeds,
+            constants=binding.constants,
+        )
+        for positions, column, reason in bad.found:
+            for position in positions:
+                self._add(pairs, int(position), column, reason, _spell(originals[column][int(position)]))
+        return pairs.keep(~bad.rows) if bad.found else pairs
+
+    def _add(self, pairs: ScorablePairs, position: int, column: str, reason: str, value: str | None) -> None:
+        reject = Reject(pairs.file, int(pairs.rows[position]), column, reason, value)
+        self.count += 1
+        self.by_reason[reason] += 1
+        self.first.setdefault((column, reason), reject)
+        if len(self.rejects) < REJECTS_CAP:
+            self.rejects.append(reject)
+        if (user := pairs.user[position].as_py()) is not None:
+            self.users.add(user)
+
+
+class _Marks:
+    """Rows of one batch that are bad, each for the first thing found wrong with it."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = np.zeros(rows, bool)
+        self.found: list[tuple[np.ndarray, str, str]] = []
+
+    def mark(self, mask: np.ndarray | None, column: str, reason: str) -> None:
+        if mask is not None and (fresh := mask & ~self.rows).any():
+            self.found.append((np.flatnonzero(fresh), column, reason))
+            self.rows |= fresh
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+
+def _nulls(array: pa.Array) -> np.ndarray | None:
+    if not array.null_count:
+        return None
+    mask: np.ndarray = array.is_null().to_numpy(zero_copy_only=False)
+    return mask
+
+
+def _invalid_text(array: pa.Array) -> tuple[np.ndarray | None, pa.Array]:
+    """Rows that are no UTF-8, and the array with nulls in their place."""
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid:
+        raw = array.cast(pa.large_binary())
+        mask = np.array([not _is_utf8(item) for item in raw.to_pylist()])
+        text = [None if bad else item.decode() if item is not None else None
+                for bad, item in zip(mask, raw.to_pylist(), strict=True)]  # fmt: skip
+        return mask, pa.array(text, array.type)
+    return None, array
+
+
+def _is_utf8(item: bytes | None) -> bool:
+    try:
+        return item is None or item.decode() is not None
+    except UnicodeDecodeError:
+        return False
+
+
+def _spell(scalar: pa.Scalar) -> str | None:
+    try:
+        value = scalar.as_py()
+    except UnicodeDecodeError:
+        value = bytes(scalar.as_buffer())
+    return None if value is None else str(value)[:_VALUE_CHARACTERS]

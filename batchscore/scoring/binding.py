@@ -1,0 +1,243 @@
+"""Pair columns and model inputs, brought together once at the door. All problems are reported at once."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from batchscore.columns import RANK, SCORE, USER_ID, plain_type, ranked_schema
+from batchscore.config import RunSettings
+from batchscore.errors import UsageError
+from batchscore.runtime.card import ModelCard
+from batchscore.runtime.saved_model import Signature, TensorSpec, is_column
+from batchscore.scoring.casts import FLOATS, INTEGERS, Cast, find_cast, is_text
+
+
+@dataclass(frozen=True)
+class BoundColumn:
+    """A model input that a pair column feeds. `fill` (length 1, of the input's dtype) stands in for nulls."""
+
+    input: TensorSpec
+    column: str
+    cast: Cast
+    fill: pa.Scalar | None
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What the run reads, what it feeds, and what it writes.
+
+    `columns` are the pair columns needed, each once. `user_input` and `candidate_input` name the inputs that the
+    two ids feed (None where the model takes no such input). `kept` maps output names to pair columns, in order.
+    """
+
+    user: str
+    candidate: str
+    inputs: tuple[BoundColumn, ...]
+    constants: Mapping[str, pa.Scalar]
+    kept: Mapping[str, str]
+    user_input: str | None
+    candidate_input: str | None
+    schema: pa.Schema
+
+    @property
+    def columns(self) -> list[str]:
+        """The pair columns that the run reads."""
+        fed = [bound.column for bound in self.inputs]
+        return list(dict.fromkeys([self.user, self.candidate, *fed, *self.kept.values()]))
+
+
+def bind(schema: pa.Schema, signature: Signature, card: ModelCard | None, settings: RunSettings) -> Binding:
+    """Bind the pair columns of `schema` to the inputs of `signature`.
+
+    Raises UsageError: E-BINDING with every problem, the inputs, the columns, what bound, and a line of flags to
+    paste; E-KEEP for kept columns.
+    """
+    user, candidate = _roles(signature, card, settings)
+    binder = _Binder(schema, signature, settings, ids={user, candidate})
+    binder.check_flags()
+    for spec in signature.inputs.values():
+        binder.bind_input(spec)
+    binder.check_id("user", user)
+    binder.check_id("candidate", candidate)
+    if user == candidate:
+        binder.problems.append(f"user and candidate are the same column {user!r}")
+    if binder.problems or user is None or candidate is None:
+        raise binder.error()
+    _require_keepable(settings.keep, binder.columns, taken={user, candidate, SCORE, RANK})
+    kept = [pa.field(name, binder.columns[column]) for name, column in settings.keep.items()]
+    return Binding(
+        user=user,
+        candidate=candidate,
+        inputs=tuple(binder.inputs),
+        constants=binder.constants,
+        kept=dict(settings.keep),
+        user_input=binder.input_of(user),
+        candidate_input=binder.input_of(candidate),
+        schema=ranked_schema(schema.field(user), schema.field(candidate), kept),
+    )
+
+
+class _Binder:
+    """Collects what binds, what does not, and the flags that would mend it."""
+
+    def __init__(
+        self, schema: pa.Schema, signature: Signature, settings: RunSettings, ids: set[str | None]
+    ) -> None:
+        self.columns = {field.name: field.type for field in schema}
+        self.signature = signature
+        self.settings = settings
+        self.ids = ids
+        self.inputs: list[BoundColumn] = []
+        self.constants: dict[str, pa.Scalar] = {}
+        self.problems: list[str] = []
+        self.flags: list[str] = []
+
+    def check_flags(self) -> None:
+        settings = self.settings
+        for flag, given in (("--map", settings.map), ("--set", settings.set), ("--fill", settings.fill)):
+            self.problems += [
+                f"{flag} {name}: the model has no such input" for name in given if name not in self.signature.inputs
+            ]
+        for name in settings.set:
+            if name in settings.map or name in settings.fill:
+                self.problems.append(f"input {name}: --set excludes --map and --fill")
+
+    def bind_input(self, spec: TensorSpec) -> None:
+        name, settings = spec.name, self.settings
+        column = settings.map.get(name, name)
+        if not is_column(spec):
+            self.problems.append(f"input {spec} takes a list: listwise models cannot be ranked")
+        elif name in settings.set:
+            self.constants[name] = self._constant(spec, settings.set[name], "--set")
+        elif column not in self.columns:
+            self.problems.append(f"input {spec} has no column {column!r}")
+            self.flags.append(self._suggest(spec))
+        else:
+            self._bind_column(spec, column)
+
+    def check_id(self, role: str, column: str | None) -> None:
+        flag = f"--{role}-column"
+        if column is None:
+            self.problems.append(f"the {role} column cannot be told from the model's inputs; give {flag}")
+            self.flags.append(f"{flag} COLUMN")
+        elif column not in self.columns:
+            self.problems.append(f"the pairs have no {role} column {column!r}")
+            if not any(self.settings.map.get(name, name) == column for name in self.signature.inputs):
+                self.flags.append(f"{flag} COLUMN")
+        elif not _is_id(plain_type(self.columns[column])):
+            type_ = self.columns[column]
+            self.problems.append(f"{role} column {column!r} is {type_}: ids are strings or integers")
+
+    def input_of(self, column: str) -> str | None:
+        return next((bound.input.name for bound in self.inputs if bound.column == column), None)
+
+    def error(self) -> UsageError:
+        bound = [f"{item.input.name} <- {item.column}" for item in self.inputs]
+        bound += [f"{name} = {self.settings.set[name]}" for name in self.constants]
+        flags = " ".join(dict.fromkeys(self.flags))
+        return UsageError(
+            "E-BINDING",
+            f"the pair columns do not fit signature {self.signature.name!r}",
+            where=self.settings.input,
+            found="columns " + (", ".join(f"{name} {type_}" for name, type_ in self.columns.items()) or "none"),
+            expected="inputs " + (", ".join(map(str, self.signature.inputs.values())) or "none"),
+            details=[*self.problems, "bound: " + (", ".join(bound) or "nothing")],
+            next_step=f"add {flags}" if flags else "correct what is named above",
+        )
+
+    def _bind_column(self, spec: TensorSpec, column: str) -> None:
+        type_ = self.columns[column]
+        cast = find_cast(type_, spec.dtype, is_id=column in self.ids)
+        if cast is None:
+            hint = ": ids never pass through floats" if pa.types.is_floating(plain_type(type_)) else ""
+            self.problems.append(f"input {spec} cannot take column {column!r} of type {type_}{hint}")
+            self.flags.append(f"--map {spec.name}=COLUMN")
+            return
+        fill = None
+        if spec.name in self.settings.fill:
+            if column in self.ids:
+                self.problems.append(f"--fill {spec.name}: an id is never filled in; a null id is a bad row")
+            fill = self._constant(spec, self.settings.fill[spec.name], "--fill")
+        self.inputs.append(BoundColumn(spec, column, cast, fill))
+
+    def _constant(self, spec: TensorSpec, text: str, flag: str) -> pa.Scalar:
+        try:
+            return _parse_constant(spec.dtype, text)
+        except (ValueError, KeyError, OverflowError, pa.ArrowException):
+            self.problems.append(f"{flag} {spec.name}={text}: not a value of {spec.dtype}")
+            return pa.scalar(None)
+
+    def _suggest(self, spec: TensorSpec) -> str:
+        """A flag that would feed the input: the only unused column of a fitting type, or a constant."""
+        used = {self.settings.map.get(name, name) for name in self.signature.inputs} | self.ids
+        fitting = [
+            name
+            for name, type_ in self.columns.items()
+            if name not in used and find_cast(type_, spec.dtype, is_id=spec.dtype == "string") is not None
+        ]
+        if len(fitting) == 1:
+            return f"--map {shlex.quote(f'{spec.name}={fitting[0]}')}"
+        return f"--map {spec.name}=COLUMN" if spec.dtype == "string" or fitting else f"--set {spec.name}=0"
+
+
+def _roles(signature: Signature, card: ModelCard | None, settings: RunSettings) -> tuple[str | None, str | None]:
+    """User and candidate column: flag, else the card's input, else `user_id` and the only other input."""
+
+    def column_of(name: str) -> str:
+        return settings.map.get(name, name)
+
+    user = settings.user_column or (column_of(card.user_input) if card else USER_ID)
+    if settings.candidate_column is not None:
+        return user, settings.candidate_column
+    if card is not None:
+        return user, column_of(card.candidate_input)
+    others = [column_of(name) for name in signature.inputs if name not in settings.set]
+    others = [column for column in others if column != user]
+    return user, others[0] if len(others) == 1 else None
+
+
+def _is_id(type_: pa.DataType) -> bool:
+    return is_text(type_) or bool(pa.types.is_integer(type_))
+
+
+def _parse_constant(dtype: str, text: str) -> pa.Scalar:
+    if dtype == "string":
+        return pa.scalar(text, pa.large_string())
+    if dtype == "bool":
+        return pa.scalar({"true": True, "false": False}[text.lower()])
+    if dtype in INTEGERS:
+        return pa.scalar(int(text), INTEGERS[dtype])
+    value = np.float64(text).astype(FLOATS[dtype].to_pandas_dtype())
+    if not np.isfinite(value):
+        raise ValueError(text)
+    return pa.scalar(value, FLOATS[dtype])
+
+
+def _require_keepable(keep: Mapping[str, str], columns: Mapping[str, pa.DataType], taken: set[str]) -> None:
+    problems = []
+    for name, column in keep.items():
+        if name in taken:
+            problems.append(f"{name!r} is a column of the output already; rename with --keep other_name={column}")
+        if column not in columns:
+            problems.append(f"the pairs have no column {column!r}")
+        elif not _keepable(plain_type(columns[column])):
+            problems.append(f"column {column!r} is {columns[column]}, which has no order to choose duplicates by")
+    if problems:
+        raise UsageError(
+            "E-KEEP",
+            "kept columns do not fit",
+            found=", ".join(f"{name} {type_}" for name, type_ in columns.items()),
+            details=problems,
+            next_step="correct --keep",
+        )
+
+
+def _keepable(type_: pa.DataType) -> bool:
+    types = pa.types
+    plain = (types.is_integer, types.is_float32, types.is_float64, types.is_boolean, types.is_date32)
+    return any(is_type(type_) for is_type in (*plain, is_text, types.is_timestamp, types.is_decimal128))

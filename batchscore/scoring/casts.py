@@ -1,0 +1,210 @@
+"""Casts from a pair column's Arrow type to a model input's dtype. Lossless, or the row is named bad.
+
+The table is that of the README: ids never travel through floats, text becomes a number only if the number prints
+as that text, numbers are range-checked, integers become floats only where exact. A float feature is rounded to
+the nearest float of the input's width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batchscore.columns import plain_type
+
+INTEGERS = {
+    "int8": pa.int8(), "int16": pa.int16(), "int32": pa.int32(), "int64": pa.int64(),
+    "uint8": pa.uint8(), "uint16": pa.uint16(), "uint32": pa.uint32(), "uint64": pa.uint64(),
+}  # fmt: skip
+FLOATS = {"float16": pa.float16(), "bfloat16": pa.float32(), "float32": pa.float32(), "float64": pa.float64()}
+"""Arrow type that a session takes for each float dtype; it narrows to bfloat16 itself."""
+
+_CANONICAL_INTEGER = r"^(0|-?[1-9][0-9]{0,19})$"
+_SAFE_DIGITS = 18
+_SECONDS_A_DAY = 86_400
+_UNITS_A_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+
+Casted = tuple[pa.Array, np.ndarray | None]
+"""The cast values and, where some rows could not be cast, a bool mask of them (null rows are never in it)."""
+
+
+@dataclass(frozen=True)
+class Cast:
+    """How one column becomes one input. `describe` is its line in the report, `reason` why a row would be bad."""
+
+    describe: str
+    reason: str
+    apply: Callable[[pa.Array], Casted]
+
+
+def find_cast(column: pa.DataType, dtype: str, *, is_id: bool) -> Cast | None:
+    """The cast from `column` to the input dtype `dtype`, or None where there is none.
+
+    `is_id` says that the column identifies users or candidates: floats are refused for those. The cast takes an
+    array of the column's type without its dictionary, keeps nulls, and never raises on a value.
+    """
+    type_ = plain_type(column)
+    if dtype == "string":
+        return _to_text(type_)
+    if dtype == "bool":
+        return Cast("bool", "", _keep) if pa.types.is_boolean(type_) else None
+    if dtype in INTEGERS:
+        return _to_integer(type_, dtype)
+    if dtype in FLOATS:
+        return None if is_id and not _is_integral(type_) else _to_float(type_, dtype)
+    return None
+
+
+def is_text(type_: pa.DataType) -> bool:
+    """Whether the type is a string of any layout."""
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
+
+
+def _to_text(type_: pa.DataType) -> Cast | None:
+    if is_text(type_):
+        return Cast(f"{type_} as text", "", lambda array: (array.cast(pa.large_string()), None))
+    if pa.types.is_integer(type_):
+        return Cast(f"{type_} to decimal text", "", lambda array: (array.cast(pa.large_string()), None))
+    return None
+
+
+def _to_integer(type_: pa.DataType, dtype: str) -> Cast | None:
+    target = INTEGERS[dtype]
+    reason = f"not a whole number that {dtype} holds"
+    if pa.types.is_integer(type_):
+        return Cast(f"{type_} to {dtype}, range-checked", reason, lambda array: _narrow(array, target))
+    if is_text(type_):
+        return Cast(
+            f"text to {dtype}, only if it prints back the same", reason, lambda array: _parse(array, target)
+        )
+    if pa.types.is_boolean(type_):
+        return Cast(f"bool to {dtype}", "", lambda array: (array.cast(target), None))
+    if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
+        return Cast(
+            f"{type_} to {dtype} epoch seconds", reason, lambda array: _narrow(_epoch_seconds(array), target)
+        )
+    return None
+
+
+def _to_float(type_: pa.DataType, dtype: str) -> Cast | None:
+    if pa.types.is_floating(type_):
+        return Cast(f"{type_} to {dtype}, nearest", f"overflows {dtype}", lambda array: _round(array, dtype))
+    if pa.types.is_integer(type_):
+        return Cast(f"{type_} to {dtype}, exact", f"not exact as {dtype}", lambda array: _exact(array, dtype))
+    if pa.types.is_boolean(type_):
+        return Cast(f"bool to {dtype}", "", lambda array: (array.cast(pa.int8()).cast(FLOATS[dtype]), None))
+    if pa.types.is_decimal(type_):
+        return Cast(
+            f"{type_} to {dtype}, nearest",
+            f"overflows {dtype}",
+            lambda array: _round(array.cast(pa.float64()), dtype),
+        )
+    if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
+        return Cast(
+            f"{type_} to {dtype} epoch seconds, exact",
+            f"not exact as {dtype}",
+            lambda array: _exact(_epoch_seconds(array), dtype),
+        )
+    return None
+
+
+def _is_integral(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(type_) or pa.types.is_boolean(type_))
+
+
+def _keep(array: pa.Array) -> Casted:
+    return array, None
+
+
+def _narrow(array: pa.Array, target: pa.DataType) -> Casted:
+    if array.type == target:
+        return array, None
+    source, limits = np.iinfo(array.type.to_pandas_dtype()), np.iinfo(target.to_pandas_dtype())
+    low = pa.scalar(max(int(limits.min), int(source.min)), array.type)
+    high = pa.scalar(min(int(limits.max), int(source.max)), array.type)
+    fits = pc.and_(pc.greater_equal(array, low), pc.less_equal(array, high))
+    return array.cast(target, safe=False), _false(fits)
+
+
+def _parse(array: pa.Array, target: pa.DataType) -> Casted:
+    canonical = pc.match_substring_regex(array, _CANONICAL_INTEGER)
+    short = pc.and_(canonical, pc.less_equal(pc.utf8_length(array), _SAFE_DIGITS))
+    values = pc.if_else(short, array, pa.scalar(None, array.type)).cast(pa.int64())
+    result, bad = _narrow(values, target)
+    limits = np.iinfo(target.to_pandas_dtype())
+    long = np.flatnonzero(pc.and_(canonical, pc.invert(short)).fill_null(False).to_numpy(zero_copy_only=False))
+    rejected = _mask(bad, len(array)) | _mask(_false(canonical), len(array))
+    if len(long):
+        cells = result.to_pylist()
+        for row in long:
+            number = int(array[int(row)].as_py())
+            if limits.min <= number <= limits.max:
+                cells[row] = number
+            else:
+                rejected[row] = True
+        result = pa.array(cells, target)
+    return result, rejected if rejected.any() else None
+
+
+def _exact(array: pa.Array, dtype: str) -> Casted:
+    values = _filled(array)
+    width = np.float64 if dtype == "float64" else np.float16 if dtype == "float16" else np.float32
+    with np.errstate(over="ignore", invalid="ignore"):
+        floats = values.astype(width)
+        wide = floats.astype(np.float64)
+        if dtype == "bfloat16":
+            exact = (wide == values) & (floats.view(np.uint32) & 0xFFFF == 0)
+        else:
+            limit = 2.0**64 if values.dtype.kind == "u" else 2.0**63
+            inside = (wide < limit) & (wide >= -limit)
+            exact = inside & (np.where(inside, wide, 0).astype(values.dtype) == values)
+    return _wrap(floats, array, FLOATS[dtype]), _unless_all(exact, array)
+
+
+def _round(array: pa.Array, dtype: str) -> Casted:
+    values = _filled(array)
+    with np.errstate(over="ignore"):
+        floats = values.astype(FLOATS[dtype].to_pandas_dtype())
+    finite = np.isfinite(floats) | ~np.isfinite(values)
+    return _wrap(floats, array, FLOATS[dtype]), _unless_all(finite, array)
+
+
+def _epoch_seconds(array: pa.Array) -> pa.Array:
+    if pa.types.is_date32(array.type):
+        return pc.multiply(array.cast(pa.int32()).cast(pa.int64()), _SECONDS_A_DAY)
+    unit = 10**3 if pa.types.is_date64(array.type) else _UNITS_A_SECOND[array.type.unit]
+    values = _filled(array.cast(pa.int64()))
+    return _wrap(np.floor_divide(values, unit), array, pa.int64())
+
+
+def _filled(array: pa.Array) -> np.ndarray:
+    if array.null_count:
+        array = pc.fill_null(array, pa.scalar(0, pa.float64()).cast(array.type))
+    values: np.ndarray = array.to_numpy(zero_copy_only=False)
+    return values
+
+
+def _wrap(values: np.ndarray, like: pa.Array, type_: pa.DataType) -> pa.Array:
+    mask = like.is_null().to_numpy(zero_copy_only=False) if like.null_count else None
+    return pa.array(values, type_, mask=mask)
+
+
+def _false(condition: pa.Array) -> np.ndarray | None:
+    """Rows where `condition` is false (not null), or None where there are none."""
+    bad: np.ndarray = pc.invert(condition).fill_null(False).to_numpy(zero_copy_only=False)
+    return bad if bad.any() else None
+
+
+def _unless_all(good: np.ndarray, like: pa.Array) -> np.ndarray | None:
+    bad = ~good
+    if like.null_count:
+        bad &= like.is_valid().to_numpy(zero_copy_only=False)
+    return bad if bad.any() else None
+
+
+def _mask(bad: np.ndarray | None, rows: int) -> np.ndarray:
+    return np.zeros(rows, bool) if bad is None else bad.copy()

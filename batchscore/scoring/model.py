@@ -1,0 +1,178 @@
+"""The model of the run: found, described, chosen, loaded, and proven to give the scores it was exported with."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+
+from batchscore.config import RunSettings
+from batchscore.errors import ModelError
+from batchscore.report import ModelUsed
+from batchscore.runtime.probes import replay_probes
+from batchscore.runtime.saved_model import (
+    SavedModel,
+    Signature,
+    TensorSpec,
+    choose_score_output,
+    choose_signature,
+    read_saved_model,
+)
+from batchscore.runtime.session import Session, open_session
+from batchscore.runtime.versions import list_versions
+from batchscore.scoring.binding import Binding
+from batchscore.scoring.guards import IdRole, IsKnown
+
+_log = logging.getLogger("batchscore")
+
+
+@dataclass(frozen=True)
+class RunModel:
+    """A model that has been chosen but not loaded."""
+
+    saved: SavedModel
+    signature: Signature
+    score: TensorSpec
+    used: ModelUsed
+    warnings: tuple[str, ...]
+
+
+def choose_model(settings: RunSettings) -> RunModel:
+    """The model that the settings mean, its signature and its score output."""
+    warnings = []
+    path = settings.model
+    if path is None:
+        path = settings.input.parent / "model"
+        warnings.append(f"no --model given: using {path} beside the input")
+    saved = read_saved_model(path, settings.model_version)
+    signature, signature_chosen = choose_signature(saved, settings.signature)
+    score, score_chosen = choose_score_output(signature, settings.score_output, saved.card)
+    used = ModelUsed(
+        path=str(saved.path),
+        version=saved.version,
+        fingerprint=saved.fingerprint,
+        chosen=saved.chosen,
+        signature=signature.name,
+        signature_chosen=signature_chosen,
+        score_output=score.name,
+        score_output_chosen=score_chosen,
+    )
+    if score.dtype not in ("float32", "float16", "bfloat16"):
+        warnings.append(f"scores are {score.dtype} and are rounded to float32")
+    _log.info(
+        "model %s, %s (%s), fingerprint %s; signature %s (%s); score %s (%s)",
+        saved.path, saved.label, saved.chosen, saved.fingerprint[:16],
+        signature.name, signature_chosen, score.name, score_chosen,
+    )  # fmt: skip
+    return RunModel(saved, signature, score, used, tuple(warnings))
+
+
+def load(model: RunModel, settings: RunSettings) -> Session:
+    """Load the model and replay its probes. ModelError: E-MODEL-LOAD, E-MODEL-PROBES."""
+    session = open_session(model.saved.path, threads=settings.threads)
+    try:
+        _require_probes(model, session, settings)
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def id_roles(model: RunModel, session: Session, binding: Binding, settings: RunSettings) -> list[IdRole]:
+    """The two ids with their limits, and the model's look-ups for them where it has a `known` signature."""
+    user_known, candidate_known, why = _known_lookups(model, session)
+    no_input = "the model has no input for it"
+    return [
+        IdRole("user", binding.user_input, settings.max_unknown_users, "E-UNKNOWN-USERS", user_known,
+               why if binding.user_input else no_input),
+        IdRole("candidate", binding.candidate_input, settings.max_unknown_candidates, "E-UNKNOWN-CANDIDATES",
+               candidate_known, why if binding.candidate_input else no_input),
+    ]  # fmt: skip
+
+
+def _known_lookups(model: RunModel, session: Session) -> tuple[IsKnown | None, IsKnown | None, str | None]:
+    card = model.saved.card
+    if card is None or card.known is None:
+        return None, None, "the model has no signature that knows its vocabulary"
+    known = card.known
+    signature = model.saved.signatures.get(known.signature)
+    outputs = (known.user_output, known.candidate_output)
+    inputs = (card.user_input, card.candidate_input)
+    if signature is None or set(signature.inputs) != set(inputs) or not set(outputs) <= set(signature.outputs):
+        raise ModelError(
+            "E-MODEL-CARD",
+            f"the card's known signature {known.signature!r} does not fit the SavedModel",
+            where=model.saved.path,
+            found="no such signature" if signature is None
+            else f"inputs {', '.join(signature.inputs)}; outputs {', '.join(signature.outputs)}",
+            expected=f"inputs {', '.join(inputs)}; outputs {', '.join(outputs)}",
+            next_step="export the model again",
+        )  # fmt: skip
+
+    def lookup(input_: str, output: str) -> IsKnown:
+        def is_known(ids: pa.Array) -> pl.Series:
+            feeds = {
+                name: ids if name == input_ else _placeholders(spec, len(ids))
+                for name, spec in signature.inputs.items()
+            }
+            return pl.Series(session.run(signature, feeds, [output])[output].reshape(-1), dtype=pl.Boolean)
+
+        return is_known
+
+    return lookup(inputs[0], outputs[0]), lookup(inputs[1], outputs[1]), None
+
+
+def _placeholders(spec: TensorSpec, rows: int) -> pa.Array:
+    if spec.dtype == "string":
+        return pa.repeat(pa.scalar("", pa.large_string()), rows)
+    return pa.repeat(pa.scalar(0, pa.type_for_alias(spec.dtype)), rows)
+
+
+def _require_probes(model: RunModel, session: Session, settings: RunSettings) -> None:
+    card = model.saved.card
+    if card is None or card.signature != model.signature.name or card.score_output != model.score.name:
+        return
+    result = replay_probes(session, model.signature, model.score.name, card)
+    if result.ok:
+        _log.info(
+            "probes: %d rows, worst difference %.3g (tolerance %.3g)", result.rows, result.worst, result.tolerance
+        )
+        return
+    passing = _passing_version(model, settings) if model.saved.version is not None else None
+    raise ModelError(
+        "E-MODEL-PROBES",
+        f"{model.saved.label} does not give the scores that it gave when it was exported",
+        where=model.saved.path,
+        found=f"probe row {result.worst_row} differs by {result.worst:.3g} under {session.runtime}",
+        expected=f"at most {result.tolerance:.3g}, as under tensorflow "
+        f"{card.made_with.get('tensorflow', 'of an unknown version')}",
+        next_step=f"run with --model-version {passing}, whose probes pass, and export the model again" if passing
+        else "install the TensorFlow that it was exported with, or export it again",
+    )  # fmt: skip
+
+
+def _passing_version(model: RunModel, settings: RunSettings) -> int | None:
+    """The highest earlier version whose probes pass."""
+    base = model.saved.path.parent
+    for version in list_versions(base):
+        if model.saved.version is not None and version < model.saved.version:
+            with suppress(ModelError):
+                if _passes(base, version, settings):
+                    return version
+    return None
+
+
+def _passes(base: Path, version: int, settings: RunSettings) -> bool:
+    saved = read_saved_model(base, version)
+    if saved.card is None:
+        return False
+    signature, _ = choose_signature(saved)
+    session = open_session(saved.path, threads=settings.threads)
+    try:
+        return replay_probes(session, signature, saved.card.score_output, saved.card).ok
+    finally:
+        session.close()

@@ -1,0 +1,186 @@
+"""A batch of pairs to scores.
+
+TensorFlow's float32 results depend on the shape of a batch and, at some shapes, on a row's position in it. So
+every call has one fixed shape, padded with a copy of a real row, on one intra-op thread; several callers share the
+cores; and a self-test at the start finds the positions at which a row gets other bits than elsewhere. Those stay
+empty. A pair's score is then the same whatever stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pyarrow as pa
+
+from batchscore.errors import ModelError
+from batchscore.runtime.saved_model import Signature, TensorSpec
+from batchscore.runtime.session import Session
+
+COMPUTE_ROWS = 4096
+"""Rows of every call of the model, unless the signature itself fixes them."""
+
+_BATCHES_IN_FLIGHT = 3
+_TESTED_ROWS = 8
+
+
+@dataclass(frozen=True)
+class ScorablePairs:
+    """n pairs without bad rows.
+
+    `user`, `candidate` and `kept` have the pair file's types; `feeds` has an array of each fed input's dtype,
+    `constants` a scalar of each input that is the same all night; `rows` (int64) are row numbers within `file`.
+    """
+
+    file: str
+    rows: np.ndarray
+    user: pa.Array
+    candidate: pa.Array
+    kept: list[pa.Array]
+    feeds: Mapping[str, pa.Array]
+    constants: Mapping[str, pa.Scalar]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def keep(self, mask: np.ndarray) -> ScorablePairs:
+        """The pairs at which `mask` is true."""
+        chosen = pa.array(mask)
+        return replace(
+            self,
+            rows=self.rows[mask],
+            user=self.user.filter(chosen),
+            candidate=self.candidate.filter(chosen),
+            kept=[array.filter(chosen) for array in self.kept],
+            feeds={name: array.filter(chosen) for name, array in self.feeds.items()},
+        )
+
+
+@dataclass(frozen=True)
+class ScoredPairs:
+    """Pairs with their scores, float32 [n]; `failures` says for a position why the model gave it none (NaN)."""
+
+    pairs: ScorablePairs
+    scores: np.ndarray
+    failures: Mapping[int, str] = field(default_factory=dict)
+
+    def keep(self, mask: np.ndarray) -> ScoredPairs:
+        """The pairs at which `mask` is true."""
+        return ScoredPairs(self.pairs.keep(mask), self.scores[mask])
+
+
+class Scorer:
+    """Scores pairs with one signature of a loaded model, on `threads` cores."""
+
+    def __init__(self, session: Session, signature: Signature, score: TensorSpec, *, threads: int) -> None:
+        self._session = session
+        self._signature = signature
+        self._score = score
+        fixed = {spec.shape[0] for spec in signature.inputs.values() if spec.shape and spec.shape[0]}
+        self._compute_rows = min(fixed, default=COMPUTE_ROWS) or COMPUTE_ROWS
+        self._positions = np.arange(self._compute_rows)
+        self._tested = False
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="scorer")
+
+    @property
+    def positions_left_out(self) -> int:
+        """How many positions of a call the self-test found to differ."""
+        return self._compute_rows - len(self._positions)
+
+    def score(self, batches: Iterator[ScorablePairs]) -> Iterator[ScoredPairs]:
+        """Score each batch; order and length are kept. Raises ModelError: E-MODEL-RUN, E-MODEL-OUTPUT."""
+        pending: deque[tuple[ScorablePairs, list[Future[_Chunk]]]] = deque()
+        try:
+            for pairs in batches:
+                if not self._tested and len(pairs):
+                    self._test_positions(pairs)
+                starts = range(0, len(pairs), len(self._positions))
+                pending.append((pairs, [self._pool.submit(self._score_chunk, pairs, start) for start in starts]))
+                if len(pending) >= _BATCHES_IN_FLIGHT:
+                    yield _collect(*pending.popleft())
+            while pending:
+                yield _collect(*pending.popleft())
+        finally:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _test_positions(self, pairs: ScorablePairs) -> None:
+        """Score a few rows in all positions, and leave out each position that is not bit-equal to the majority."""
+        usable = np.ones(self._compute_rows, bool)
+        for row in np.linspace(0, len(pairs) - 1, min(_TESTED_ROWS, len(pairs)), dtype=np.int64):
+            try:
+                scores = self._call(pairs, np.full(self._compute_rows, row))
+            except ModelError:
+                continue  # a row that the model refuses is found and named where it is scored
+            bits, counts = np.unique(scores.view(np.uint32), return_counts=True)
+            usable &= scores.view(np.uint32) == bits[np.argmax(counts)]
+        if usable.sum() * 2 < self._compute_rows:
+            raise ModelError(
+                "E-MODEL-RUN",
+                "the model gives one pair different scores within one call",
+                found=f"only {int(usable.sum()):,} of {self._compute_rows:,} positions agree",
+                expected="a score that depends on the pair alone",
+                next_step="export the model for serving: no dropout, no random op, no statistics over the batch",
+            )
+        self._positions = np.flatnonzero(usable)
+        self._tested = True
+
+    def _score_chunk(self, pairs: ScorablePairs, start: int) -> _Chunk:
+        rows = np.arange(start, min(start + len(self._positions), len(pairs)))
+        try:
+            return _Chunk(self._score_rows(pairs, rows), {})
+        except ModelError as error:
+            if error.error_id != "E-MODEL-RUN":
+                raise
+            return self._isolate(pairs, rows, error)
+
+    def _isolate(self, pairs: ScorablePairs, rows: np.ndarray, error: ModelError) -> _Chunk:
+        """Find by bisection the rows on which the model fails; their score is NaN."""
+        if len(rows) == 1:
+            return _Chunk(np.array([np.nan], np.float32), {int(rows[0]): str(error)})
+        scores, failures = [], {}
+        for half in np.array_split(rows, 2):
+            try:
+                scores.append(self._score_rows(pairs, half))
+            except ModelError as half_error:
+                chunk = self._isolate(pairs, half, half_error)
+                scores.append(chunk.scores)
+                failures.update(chunk.failures)
+        return _Chunk(np.concatenate(scores), failures)
+
+    def _score_rows(self, pairs: ScorablePairs, rows: np.ndarray) -> np.ndarray:
+        padded = np.full(self._compute_rows, rows[0])
+        places = self._positions[: len(rows)]
+        padded[places] = rows
+        return self._call(pairs, padded)[places]
+
+    def _call(self, pairs: ScorablePairs, rows: np.ndarray) -> np.ndarray:
+        chosen = pa.array(rows)
+        feeds = {name: array.take(chosen) for name, array in pairs.feeds.items()}
+        feeds |= {name: pa.repeat(value, len(rows)) for name, value in pairs.constants.items()}
+        scores = self._session.run(self._signature, feeds, [self._score.name])[self._score.name]
+        if scores.size != len(rows):
+            raise ModelError(
+                "E-MODEL-OUTPUT",
+                f"output {self._score.name!r} is not one score a pair",
+                found=f"shape {list(scores.shape)} for {len(rows):,} pairs",
+                expected=f"[{len(rows)}] or [{len(rows)}, 1]",
+                next_step="choose another output with --score-output",
+            )
+        with np.errstate(over="ignore"):
+            return scores.reshape(-1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    scores: np.ndarray
+    failures: dict[int, str]
+
+
+def _collect(pairs: ScorablePairs, chunks: list[Future[_Chunk]]) -> ScoredPairs:
+    done = [chunk.result() for chunk in chunks]
+    scores = np.concatenate([np.empty(0, np.float32), *(chunk.scores for chunk in done)])
+    failures = {position: reason for chunk in done for position, reason in chunk.failures.items()}
+    return ScoredPairs(pairs, scores, failures)

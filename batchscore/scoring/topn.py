@@ -1,0 +1,160 @@
+"""Scored pairs to each user's top N, exactly, in memory for the users and not for the pairs.
+
+Order: score descending, then candidate ascending (strings by UTF-8 bytes, integers by value; -0.0 equals 0.0).
+Of rows with the same user and candidate the highest score wins, among equals the smallest kept values (null first,
+NaN last). Both rules choose from a set, so partial results merge to the same lists in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batchscore.report import Scores
+from batchscore.scoring.scorer import ScoredPairs
+
+_LEAST_PENDING_ROWS = 1_000_000
+_ROW_GROUP_ROWS = 1_048_576
+_USER, _CANDIDATE, _SCORE, _RANK = "user", "candidate", "score", "rank"
+
+
+class TopN:
+    """Collects scored pairs; keeps N + 1 a user, the one beyond the cut to tell of ties there."""
+
+    def __init__(self, top_n: int, schema: pa.Schema) -> None:
+        self._top_n = top_n
+        self._schema = schema
+        self._kept = [f"kept_{index}" for index in range(len(schema) - 4)]
+        self._best = self._frame([pa.array([], field.type) for field in schema], np.empty(0, np.float32))
+        self._pending: list[pl.DataFrame] = []
+        self._pending_rows = 0
+        self._moments = _Moments()
+
+    def add(self, scored: ScoredPairs) -> None:
+        """Take a batch with finite scores."""
+        pairs = scored.pairs
+        if not len(pairs):
+            return
+        scores = scored.scores + np.float32(0)  # -0.0 becomes 0.0
+        self._moments.add(scores)
+        self._pending.append(self._frame([pairs.user, pairs.candidate, None, None, *pairs.kept], scores))
+        self._pending_rows += len(pairs)
+        if self._pending_rows >= max(_LEAST_PENDING_ROWS, self._best.height):
+            self._merge()
+
+    def finish(self) -> RankedLists:
+        """The ranked lists of all users that had a pair."""
+        self._merge()
+        ranked = self._best.with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over(_USER).alias(_RANK))
+        beyond = ranked.filter(pl.col(_RANK) == self._top_n + 1).select(_USER, _SCORE)
+        at_cut = ranked.filter(pl.col(_RANK) == self._top_n).select(_USER, _SCORE)
+        ranked = ranked.filter(pl.col(_RANK) <= self._top_n)
+        lengths = ranked.group_by(_USER).len()
+        return RankedLists(
+            frame=ranked.select(_USER, _CANDIDATE, _SCORE, _RANK, *self._kept),
+            schema=self._schema,
+            users=lengths.height,
+            users_short=lengths.filter(pl.col("len") < self._top_n).height,
+            ties_at_cut=at_cut.join(beyond, on=[_USER, _SCORE], how="semi").height,
+            scores=self._moments.scores(),
+        )
+
+    def _frame(self, arrays: list[pa.Array | None], scores: np.ndarray) -> pl.DataFrame:
+        user, candidate, _, _, *kept = arrays
+        columns = {_USER: user, _CANDIDATE: candidate, **dict(zip(self._kept, kept, strict=True))}
+        frame = pl.DataFrame({name: pl.from_arrow(array) for name, array in columns.items()})
+        return frame.with_columns(pl.Series(_SCORE, scores))
+
+    def _merge(self) -> None:
+        if not self._pending:
+            return
+        frame = pl.concat([self._best, *self._pending])
+        self._pending, self._pending_rows = [], 0
+        ties = [key for name in self._kept for key in _total_order(name, frame.schema[name])]
+        self._best = (
+            frame.lazy()
+            .sort(
+                [_USER, pl.col(_SCORE), _CANDIDATE, *ties], descending=[False, True, False, *(False for _ in ties)]
+            )
+            .unique([_USER, _CANDIDATE], keep="first", maintain_order=True)
+            .group_by(_USER, maintain_order=True)
+            .head(self._top_n + 1)
+            .collect()
+        )
+
+
+@dataclass(frozen=True)
+class RankedLists:
+    """Each user's list: rows by user, then rank. `users` have at least one row, `users_short` fewer than N."""
+
+    frame: pl.DataFrame
+    schema: pa.Schema
+    users: int
+    users_short: int
+    ties_at_cut: int
+    scores: Scores
+
+    @property
+    def rows(self) -> int:
+        """Rows of all lists together."""
+        return self.frame.height
+
+    def count_missing(self, users: set[str | int]) -> int:
+        """How many of `users` have no row."""
+        if not users:
+            return 0
+        wanted = pl.Series(list(users), dtype=self.frame.schema[_USER])
+        return int((~wanted.is_in(self.frame[_USER].unique().implode())).sum())
+
+    def write(self, path: Path) -> None:
+        """Write the lists as Parquet. The bytes depend on nothing but the rows and the libraries' versions."""
+        with pq.ParquetWriter(
+            path, self.schema, compression="zstd", write_page_checksum=True, store_schema=True
+        ) as writer:
+            for part in self._parts():
+                writer.write_table(part, row_group_size=_ROW_GROUP_ROWS)
+
+    def _parts(self) -> Iterator[pa.Table]:
+        for start in range(0, max(self.rows, 1), _ROW_GROUP_ROWS):
+            table = self.frame.slice(start, _ROW_GROUP_ROWS).to_arrow()
+            yield table.rename_columns(self.schema.names).cast(self.schema).combine_chunks()
+
+
+class _Moments:
+    """Minimum, mean, maximum and standard deviation of all scores, in float64."""
+
+    def __init__(self) -> None:
+        self._count, self._mean, self._squares = 0, 0.0, 0.0
+        self._minimum, self._maximum = np.inf, -np.inf
+
+    def add(self, scores: np.ndarray) -> None:
+        values = scores.astype(np.float64)
+        count, mean = len(values), float(values.mean())
+        total, shift = self._count + count, mean - self._mean
+        self._squares += float(((values - mean) ** 2).sum()) + shift**2 * self._count * count / total
+        self._mean += shift * count / total
+        self._count = total
+        self._minimum, self._maximum = min(self._minimum, values.min()), max(self._maximum, values.max())
+
+    def scores(self) -> Scores:
+        if not self._count:
+            return Scores()
+        return Scores(
+            minimum=float(self._minimum),
+            mean=self._mean,
+            maximum=float(self._maximum),
+            spread=float(np.sqrt(self._squares / self._count)),
+        )
+
+
+def _total_order(name: str, dtype: pl.DataType) -> list[pl.Expr]:
+    """Sort keys that tell all values of a kept column apart, 0.0 and -0.0 too."""
+    if dtype.is_float():
+        return [pl.col(name), (1 / pl.col(name)).alias(f"{name}_sign")]
+    return [pl.col(name)]
