@@ -141,6 +141,9 @@ def claim(output: Path, state_dir: Path | None, reads: Path) -> Iterator[Claim]:
     with _locked(output):
         try:
             state.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _cannot_write(state, error) from error
+        try:
             for stale in [*_temporaries(output), *state.glob(f".{_escape(output.name)}.*.tmp")]:
                 stale.unlink()
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
