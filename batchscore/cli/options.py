@@ -44,6 +44,8 @@ def print_config(resolved: Resolved[Any]) -> None:
     values = resolved.settings.model_dump(mode="json")
     width = max(map(len, values))
     for name, value in values.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key}={item}" for key, item in value.items()) or None
         shown = "-" if value is None else value
         print_out(f"{name:<{width}}  {shown}  ({resolved.sources[name]})")
 
