@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -27,6 +28,9 @@ from batchscore.errors import OutputError, TryLaterError, UsageError
 from batchscore.report import Output, Report
 
 STATE_FOLDER = "_batchscore"
+
+_ARROW_DETAIL = re.compile(r".*\[errno \d+\] ")
+"""How pyarrow wraps the words of the operating system."""
 
 _log = logging.getLogger("batchscore")
 
@@ -206,6 +210,7 @@ def _require_publishable(output: Path, reads: Path) -> None:
 
 def _cannot_write(path: Path, error: BaseException) -> OutputError:
     reason = getattr(error, "strerror", None) or (str(error).strip().splitlines() or [type(error).__name__])[0]
+    reason = _ARROW_DETAIL.sub("", reason)
     steps = {
         errno.EACCES: "give the job's user the right to write in this directory",
         errno.ENOSPC: "free space on this file system, then run again",
