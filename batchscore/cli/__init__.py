@@ -75,7 +75,7 @@ def main() -> NoReturn:
 
 
 def _reopen_closed_streams() -> None:
-    """Point closed standard streams at the null device, else files of ours get their numbers and others write there."""
+    """Point closed standard streams at the null device, else files of ours get their numbers, and others' words."""
     for number in range(3):
         try:
             os.fstat(number)
