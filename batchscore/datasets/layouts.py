@@ -47,7 +47,7 @@ class Layout:
     other_files: tuple[str, ...]
     ratings_columns: tuple[str, ...] | None
     """The columns of the ratings file; None where its first line names them."""
-    delimiter: str
+    ratings_format: csv.ParseOptions
     read_movies: Callable[[Archive], Iterable[_Row]]
 
     @property
@@ -86,7 +86,7 @@ def _read_ratings(archive: Archive, layout: Layout) -> pa.Table:
         return csv.read_csv(
             stream,
             csv.ReadOptions(column_names=layout.ratings_columns),
-            csv.ParseOptions(delimiter=layout.delimiter, quote_char=False),
+            layout.ratings_format,
             csv.ConvertOptions(include_columns=list(_RATING_TYPES), column_types=_RATING_TYPES),
         )
 
@@ -217,16 +217,24 @@ def _broken_line(archive: Archive, name: str, line: int, text: str, expected: st
 
 
 LAYOUTS = (
-    Layout("CSV", "ratings.csv", "movies.csv", (), None, ",", _read_csv_movies),
-    # the fields are parted by two colons, which are two delimiters with an empty column between them
+    Layout("CSV", "ratings.csv", "movies.csv", (), None, csv.ParseOptions(), _read_csv_movies),
     Layout(
         "DAT",
         "ratings.dat",
         "movies.dat",
         (),
+        # the fields are parted by two colons, which are two delimiters with an empty column between them
         (_USER, "", _MOVIE, "", _RATING, "", _TIMESTAMP),
-        ":",
+        csv.ParseOptions(delimiter=":", quote_char=False),
         _read_dat_movies,
     ),
-    Layout("TAB", "u.data", "u.item", ("u.genre",), (_USER, _MOVIE, _RATING, _TIMESTAMP), "\t", _read_tab_movies),
+    Layout(
+        "TAB",
+        "u.data",
+        "u.item",
+        ("u.genre",),
+        (_USER, _MOVIE, _RATING, _TIMESTAMP),
+        csv.ParseOptions(delimiter="\t", quote_char=False),
+        _read_tab_movies,
+    ),
 )
