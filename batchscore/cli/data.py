@@ -23,7 +23,7 @@ def command() -> None:
 @click.argument("source", metavar="PATH_OR_NAME")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path),
     required=True,
     metavar="DIR",
     help="Folder for the two files, made where it is missing.",
@@ -46,7 +46,9 @@ def command() -> None:
 )
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
 @click.option("--verbose", is_flag=True, help="Say more on the way.")
-def movielens(source: str, output: Path, candidates_per_user: int, seed: int, quiet: bool, verbose: bool) -> None:
+def movielens(
+    *, source: str, output: Path, candidates_per_user: int, seed: int, quiet: bool, verbose: bool
+) -> None:
     """Turn a MovieLens archive into interactions and pairs.
 
     PATH_OR_NAME is a zip file from GroupLens, the folder it was unpacked to, or a name: ml-latest-small, ml-100k,
@@ -64,20 +66,20 @@ def movielens(source: str, output: Path, candidates_per_user: int, seed: int, qu
         )
     if not quiet:
         click.echo(report, err=True)
-    click.echo(LICENCE, err=True)
+        click.echo(LICENCE, err=True)
 
 
 @command.command("synthetic")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path),
     required=True,
     metavar="DIR",
     help="Folder for the two files, made where it is missing.",
 )
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
 @click.option("--verbose", is_flag=True, help="Say more on the way.")
-def synthetic(output: Path, quiet: bool, verbose: bool) -> None:
+def synthetic(*, output: Path, quiet: bool, verbose: bool) -> None:
     """Write the small invented data set that stands in sample_data/.
 
     200 users, 300 movies, 12,000 ratings that follow from invented tastes, and 100 candidates for each user. It is
