@@ -60,7 +60,7 @@ def movielens(
     """
     from batchscore.datasets.movielens import LICENCE, convert_movielens
 
-    with job_console(quiet, verbose) as observer:
+    with job_console(quiet=quiet, verbose=verbose) as observer:
         report = convert_movielens(
             source, output, candidates_per_user=candidates_per_user, seed=seed, observer=observer
         )
@@ -87,7 +87,7 @@ def synthetic(*, output: Path, quiet: bool, verbose: bool) -> None:
     """
     from batchscore.datasets.synthetic import generate_sample
 
-    with job_console(quiet, verbose) as observer:
+    with job_console(quiet=quiet, verbose=verbose) as observer:
         report = generate_sample(output, observer=observer)
     if not quiet:
         click.echo(report, err=True)
