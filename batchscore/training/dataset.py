@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,8 @@ from batchscore.config import TrainSettings
 from batchscore.errors import InputError
 from batchscore.training.interactions import Interactions
 
+_HELD_OUT_BATCH_ROWS = 8192
+
 
 @dataclass(frozen=True)
 class Split:
@@ -23,13 +24,14 @@ class Split:
     training: Interactions
     held_out: Interactions
 
-    def describe(self) -> dict[str, int]:
-        """Rows on each side, and the distinct users and candidates of the training rows."""
+    def describe(self) -> dict[str, int | float]:
+        """Rows on each side; distinct users and candidates and the mean rating of the training rows."""
         return {
             "training_rows": len(self.training),
             "held_out_rows": len(self.held_out),
             "users": pc.count_distinct(self.training.user_ids).as_py(),
             "candidates": pc.count_distinct(self.training.candidate_ids).as_py(),
+            "mean_rating": float(self.training.ratings.mean(dtype=np.float64)),
         }
 
 
@@ -52,23 +54,30 @@ def split_interactions(interactions: Interactions, settings: TrainSettings) -> S
     return Split(interactions.take(order[:training_rows]), interactions.take(order[training_rows:]))
 
 
-def training_batches(interactions: Interactions, settings: TrainSettings) -> tf.data.Dataset:
-    """Batches of `columns(interactions)` in an order drawn with the seed, the same in every epoch (cached)."""
-    rows = tf.data.Dataset.from_tensor_slices(columns(interactions))
-    shuffled = rows.shuffle(settings.shuffle_rows, seed=settings.seed, reshuffle_each_iteration=False)
-    return shuffled.batch(settings.batch_rows).cache().prefetch(tf.data.AUTOTUNE)
+@dataclass(frozen=True)
+class Batches:
+    """Both sides of a split as batches of every column by name, `[batch]`: ids string or int64, rating float32."""
+
+    training: tf.data.Dataset
+    held_out: tf.data.Dataset
 
 
-def ordered_batches(interactions: Interactions, batch_rows: int) -> tf.data.Dataset:
-    """Batches of `columns(interactions)` in their own order."""
-    return tf.data.Dataset.from_tensor_slices(columns(interactions)).batch(batch_rows).prefetch(tf.data.AUTOTUNE)
-
-
-def columns(interactions: Interactions) -> dict[str, Any]:
-    """Every column as a tensor of shape [rows], by name: ids string or int64, the rating float32."""
-    return {**to_tensors(interactions.features), interactions.rating_column: tf.constant(interactions.ratings)}
+def make_batches(split: Split, settings: TrainSettings) -> Batches:
+    """Training rows in an order drawn with the seed, the same in every epoch (cached); held-out rows in theirs."""
+    training, held_out = (
+        tf.data.Dataset.from_tensor_slices(_columns(side)) for side in (split.training, split.held_out)
+    )
+    shuffled = training.shuffle(settings.shuffle_rows, seed=settings.seed, reshuffle_each_iteration=False)
+    return Batches(
+        shuffled.batch(settings.batch_rows).cache().prefetch(tf.data.AUTOTUNE),
+        held_out.batch(_HELD_OUT_BATCH_ROWS).prefetch(tf.data.AUTOTUNE),
+    )
 
 
 def to_tensors(features: Mapping[str, pa.Array]) -> dict[str, tf.Tensor]:
     """Arrow columns as tensors of shape [rows]."""
     return {name: tf.constant(values.to_numpy(zero_copy_only=False)) for name, values in features.items()}
+
+
+def _columns(interactions: Interactions) -> dict[str, tf.Tensor]:
+    return {**to_tensors(interactions.features), interactions.rating_column: tf.constant(interactions.ratings)}

@@ -4,52 +4,50 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from batchscore.errors import RefusedError
-from batchscore.training.dataset import Split, ordered_batches
+from batchscore.training.dataset import Batches, Split
 from batchscore.training.metrics import Rmse
 
-_EVALUATION_BATCH_ROWS = 8192
 _STEPS_AN_EPOCH = 40
 
 
 class Evaluator:
-    """Measures predictions on both parts of a split."""
+    """Measures a model on both sides of a split."""
 
-    def __init__(self, split: Split) -> None:
-        self.split = split
-        self.mean_rating = float(split.training.ratings.mean(dtype=np.float64))
-        self._training = ordered_batches(split.training, _EVALUATION_BATCH_ROWS)
-        self._held_out = ordered_batches(split.held_out, _EVALUATION_BATCH_ROWS)
+    def __init__(self, model: Callable[[dict[str, tf.Tensor]], tf.Tensor], split: Split, batches: Batches) -> None:
+        """`model` maps features, by column name, to predicted ratings `[batch]` or `[batch, 1]`."""
+        rating = split.training.rating_column
 
-    def measure_mean(self) -> Rmse:
-        """The RMSE of predicting the mean of the training ratings for every pair."""
-        return Rmse(*(_rmse_of_constant(part.ratings, self.mean_rating) for part in self._parts()))
-
-    def measure_model(self, model: Callable[[dict[str, tf.Tensor]], tf.Tensor]) -> Rmse:
-        """The RMSE of `model`, which maps features to ratings `[batch]` or `[batch, 1]`. Reads every row once."""
-        rating = self.split.training.rating_column
-
-        @tf.function  # type: ignore[untyped-decorator] # TensorFlow has no types
+        @tf.function(input_signature=[batches.training.element_spec])  # type: ignore[untyped-decorator] # no types
         def squared_error(batch: dict[str, tf.Tensor]) -> tf.Tensor:
             features = {name: values for name, values in batch.items() if name != rating}
             predicted = tf.reshape(tf.cast(model(features), tf.float64), [-1])
             return tf.reduce_sum(tf.square(predicted - tf.cast(batch[rating], tf.float64)))
 
-        batches = (self._training, self._held_out)
+        self.split = split
+        self.mean = measure_mean(split)
+        self._squared_error = squared_error
+        self._batches = batches
+
+    def measure(self) -> Rmse:
+        """The model's RMSE now. Each row counts once, summed in float64; costs one prediction of all rows."""
         return Rmse(
-            *(
-                math.sqrt(sum(float(squared_error(batch)) for batch in part) / len(rows))
-                for part, rows in zip(batches, self._parts(), strict=True)
-            )
+            self._rmse(self._batches.training, len(self.split.training)),
+            self._rmse(self._batches.held_out, len(self.split.held_out)),
         )
 
-    def _parts(self) -> tuple[Any, Any]:
-        return self.split.training, self.split.held_out
+    def _rmse(self, batches: tf.data.Dataset, rows: int) -> float:
+        return math.sqrt(sum(float(self._squared_error(batch)) for batch in batches) / rows)
+
+
+def measure_mean(split: Split) -> Rmse:
+    """The RMSE of predicting the mean of the training ratings for every pair."""
+    mean = split.training.ratings.mean(dtype=np.float64)
+    return Rmse(*(_rmse_of_constant(side.ratings, mean) for side in (split.training, split.held_out)))
 
 
 def require_better_than_mean(model: Rmse, mean: Rmse, training_rows: int, batch_rows: int) -> None:

@@ -79,24 +79,32 @@ def export_model(
     def score(features: Features) -> Features:
         return {SCORE: tf.cast(model(features), tf.float32)}
 
-    _save(model, {SERVING_DEFAULT: score, KNOWN: model.known}, specs, path)
-    write_card(
-        path,
-        ModelCard(
+    scores = score(tensors)[SCORE].numpy().tolist()
+    try:
+        _save(model, {SERVING_DEFAULT: score, KNOWN: model.known}, specs, path)
+        card = ModelCard(
             signature=SERVING_DEFAULT,
             score_output=SCORE,
             user_input=probes.user_column,
             candidate_input=probes.candidate_column,
             probes=Probes(
                 inputs={name: ids.to_pylist() for name, ids in probes.features.items()},
-                scores=score(tensors)[SCORE].numpy().tolist(),
+                scores=scores,
             ),
             known=KnownSignature(signature=KNOWN, user_output="user_known", candidate_output="candidate_known"),
             files=_list_files(path),
             made_with=made_with,
             training=training,
-        ),
-    )
+        )
+        write_card(path, card)
+    except (OSError, tf.errors.OpError) as error:
+        raise OutputError(
+            "E-OUTPUT",
+            "the SavedModel cannot be written",
+            where=path,
+            found=str(error).strip().splitlines()[0],
+            next_step="check the permissions of --output and the free space",
+        ) from error
 
 
 def check_export(path: Path) -> Exported:
@@ -150,16 +158,7 @@ def _save(
         for item in tf.train.TrackableView(model).descendants()
         if isinstance(item, tf.saved_model.experimental.TrackableResource) and id(item.resource_handle) in captured
     ]
-    try:
-        tf.saved_model.save(module, str(path), signatures=functions)
-    except (OSError, tf.errors.OpError) as error:
-        raise OutputError(
-            "E-OUTPUT",
-            "the SavedModel cannot be written",
-            where=path,
-            found=str(error).strip().splitlines()[0],
-            next_step="check the permissions of --output and the free space",
-        ) from error
+    tf.saved_model.save(module, str(path), signatures=functions)
 
 
 def _absent_id(ids: pa.Array) -> str | int:

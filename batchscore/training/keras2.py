@@ -37,3 +37,10 @@ def require_keras_2() -> None:
             expected=f"tf.keras is tf_keras, which it becomes with {LEGACY_KERAS}=1 in the environment",
             next_step=f"run `batchscore train` as its own command, or start this program with {LEGACY_KERAS}=1",
         )
+
+
+def seed_random_generators(seed: int) -> None:
+    """Seed the global generators of Python, NumPy and TensorFlow, from which Keras draws its initial weights."""
+    import tensorflow as tf  # noqa: PLC0415 - after require_keras_2
+
+    tf.keras.utils.set_random_seed(seed)

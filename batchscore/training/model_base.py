@@ -88,16 +88,8 @@ def hold_model_base(path: Path) -> Iterator[ModelBase]:
             _sync(path.parent)
         lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise TryLaterError(
-                "E-LOCKED",
-                "another process is training a model for this directory",
-                where=path,
-                next_step="wait for it to end, then run again",
-            ) from error
         with _output_errors(path):
+            _lock(lock, path)
             base = ModelBase(path, _highest_version(path) + 1)
             _remove(base.incoming)
             base.incoming.mkdir()
@@ -108,6 +100,18 @@ def hold_model_base(path: Path) -> Iterator[ModelBase]:
                 _remove(base.incoming)
     finally:
         os.close(lock)
+
+
+def _lock(handle: int, path: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise TryLaterError(
+            "E-LOCKED",
+            "another process is training a model for this directory",
+            where=path,
+            next_step="wait for it to end, then run again",
+        ) from error
 
 
 def _highest_version(path: Path) -> int:

@@ -57,12 +57,7 @@ class RankingModel(tfrs.Model):  # type: ignore[misc] # TFRS has no types
 
 
 def build_ranking_model(training: Interactions, settings: TrainSettings) -> RankingModel:
-    """A compiled, untrained model whose vocabularies are the ids of the training rows, in ascending order.
-
-    Its initial weights come from `settings.seed`. To make them so, the global random generators of Python, NumPy
-    and TensorFlow are seeded.
-    """
-    tf.keras.utils.set_random_seed(settings.seed)
+    """A compiled, untrained model whose vocabularies are the ids of the training rows, in ascending order."""
     model = RankingModel(_vocabulary(training.user_ids), _vocabulary(training.candidate_ids), settings)
     model.compile(optimizer=tf.keras.optimizers.Adagrad(settings.learning_rate))
     return model

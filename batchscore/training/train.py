@@ -7,7 +7,7 @@ import logging
 from batchscore.config import TrainSettings
 from batchscore.observer import Observer
 from batchscore.training.interactions import read_interactions
-from batchscore.training.keras2 import require_keras_2
+from batchscore.training.keras2 import require_keras_2, seed_random_generators
 from batchscore.training.model_base import hold_model_base
 from batchscore.training.report import Journal, TrainingReport, library_versions
 
@@ -32,15 +32,18 @@ def train(settings: TrainSettings, observer: Observer = _UNOBSERVED) -> Training
                 require_keras_2()
                 from batchscore.training import dataset, evaluation, export, fitting, ranking_model  # noqa: PLC0415
             with journal.stage("prepare"):
+                seed_random_generators(settings.seed)
                 split = dataset.split_interactions(interactions, settings)
-                evaluator = evaluation.Evaluator(split)
-                mean = evaluator.measure_mean()
+                batches = dataset.make_batches(split, settings)
                 model = ranking_model.build_ranking_model(split.training, settings)
-                journal.note(**split.describe(), mean_rating=evaluator.mean_rating, mean_rmse=mean)
+                evaluator = evaluation.Evaluator(model, split, batches)
+                journal.note(**split.describe(), mean_rmse=evaluator.mean)
             with journal.stage("train", rows=len(split.training) * settings.epochs):
-                epochs = fitting.fit(model, evaluator, settings, observer)
+                epochs = fitting.fit(model, batches.training, evaluator, settings, observer)
                 journal.note(epochs=epochs)
-            evaluation.require_better_than_mean(epochs[-1].rmse, mean, len(split.training), settings.batch_rows)
+            evaluation.require_better_than_mean(
+                epochs[-1].rmse, evaluator.mean, len(split.training), settings.batch_rows
+            )
             with journal.stage("export"):
                 probes = export.draw_probes(interactions, settings.seed)
                 export.export_model(model, probes, base.incoming, library_versions(), journal.for_card())
