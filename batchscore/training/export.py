@@ -24,6 +24,7 @@ from batchscore.training.ranking_model import RankingModel
 
 KNOWN = "known"
 PROBE_ROWS = 64
+_UUID_FILE = "fingerprint.pb"  # nothing reads it, and its random UUID makes equal models unequal
 
 Features = dict[str, tf.Tensor]
 
@@ -71,7 +72,7 @@ def export_model(
     `[batch]`; signature `known` takes the same and gives `user_known` and `candidate_known`, bool `[batch]`. The
     scores of the probe rows in the card come from `model` itself; `made_with` and `training` go there as they are.
 
-    Raises OutputError (E-OUTPUT) where the files cannot be written.
+    Equal models give equal bytes. Raises OutputError (E-OUTPUT) where the files cannot be written.
     """
     tensors = to_tensors(probes.features)
     specs = {name: tf.TensorSpec([None], tensor.dtype, name) for name, tensor in tensors.items()}
@@ -152,13 +153,20 @@ def _save(
     functions = {name: trace(function) for name, function in signatures.items()}
     captured = {id(tensor) for function in functions.values() for tensor in function.captured_inputs}
     module = tf.Module()
-    module.weights = [list(function.variables) for function in functions.values()]
-    module.tables = [
-        item
-        for item in tf.train.TrackableView(model).descendants()
-        if isinstance(item, tf.saved_model.experimental.TrackableResource) and id(item.resource_handle) in captured
+    module.resources = [
+        item for item in tf.train.TrackableView(model).descendants() if _handle_id(item) in captured
     ]
     tf.saved_model.save(module, str(path), signatures=functions)
+    (path / _UUID_FILE).unlink(missing_ok=True)
+
+
+def _handle_id(item: Any) -> int | None:
+    """Identity of the handle by which a function captures a variable or a table; None for anything else."""
+    if isinstance(item, tf.Variable):
+        return id(item.handle)
+    if isinstance(item, tf.saved_model.experimental.TrackableResource):
+        return id(item.resource_handle)
+    return None
 
 
 def _absent_id(ids: pa.Array) -> str | int:
