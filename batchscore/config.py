@@ -15,6 +15,8 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -49,7 +51,7 @@ class Limit:
 
     text: str
     count: int | None = None
-    fraction: float | None = None
+    fraction: Fraction | None = None
 
     @classmethod
     def parse(cls, value: object) -> Limit:
@@ -64,12 +66,12 @@ class Limit:
             return cls("off")
         try:
             if text.endswith("%"):
-                fraction = float(text[:-1]) / 100
-                if math.isfinite(fraction) and 0 <= fraction <= 1:
-                    return cls(text, fraction=fraction)
+                percent = Decimal(text[:-1])
+                if math.isfinite(percent) and 0 <= percent <= 100:  # noqa: PLR2004 - all of them
+                    return cls(text, fraction=Fraction(percent) / 100)
             elif int(text) >= 0:
                 return cls(text, count=int(text))
-        except ValueError:
+        except (ValueError, InvalidOperation):
             pass
         raise ValueError(hint)
 
@@ -153,6 +155,14 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _number_or_text(cls, value: object, info: ValidationInfo) -> object:
+        field = cls.model_fields[str(info.field_name)]
+        if isinstance(value, bool) and field.annotation is not bool:
+            raise ValueError(f"{str(value).lower()} is neither a number nor text")
+        return value
+
 
 class RunSettings(Settings):
     """Settings of `batchscore run`."""
@@ -171,8 +181,8 @@ class RunSettings(Settings):
     set: Constants = Field(default_factory=dict)
     fill: Constants = Field(default_factory=dict)
     max_bad_rows: Limit = Limit("0", count=0)
-    max_unknown_users: Limit = Limit("50%", fraction=0.5)
-    max_unknown_candidates: Limit = Limit("50%", fraction=0.5)
+    max_unknown_users: Limit = Limit("50%", fraction=Fraction(1, 2))
+    max_unknown_candidates: Limit = Limit("50%", fraction=Fraction(1, 2))
     threads: PositiveInt = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
     keep_previous: NonNegativeInt = 1
     state_dir: Path | None = None
@@ -283,7 +293,21 @@ def _read_table(config: Path, table: str) -> dict[str, Any]:
             expected=f"[{table}], and nothing but {', '.join(f'[{name}]' for name in TABLES)}",
             next_step="correct the table's name",
         )
-    return {key.replace("-", "_"): value for key, value in document[table].items()}
+    if not isinstance(document[table], dict):
+        raise UsageError(
+            "E-CONFIG", f"[{table}] is not a table", where=config, found=f"{table} = {document[table]!r}",
+            expected=f"[{table}] and its keys below", next_step="correct the file",
+        )  # fmt: skip
+    values: dict[str, Any] = {}
+    for name, value in document[table].items():
+        key = name.replace("-", "_")
+        if key in values:
+            raise UsageError(
+                "E-CONFIG", f"{key} is given twice, with a dash and with an underscore", where=config,
+                next_step="keep one of them",
+            )  # fmt: skip
+        values[key] = value
+    return values
 
 
 def _is_path(kind: type[Settings], key: str) -> bool:

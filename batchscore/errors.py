@@ -107,6 +107,9 @@ class BatchscoreError(Exception):
         lines.append(f"  {'next:':<10}{next_step}")
         super().__init__("\n".join(lines))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BaseException.__new__, (type(self), *self.args), self.__dict__
+
 
 class UsageError(BatchscoreError):
     """Exit 2: flags, configuration, or columns that do not fit the model."""
