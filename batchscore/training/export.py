@@ -103,7 +103,7 @@ def export_model(
             "E-OUTPUT",
             "the SavedModel cannot be written",
             where=path,
-            found=str(error).strip().splitlines()[0],
+            found=str(error).rpartition("}} ")[2].splitlines()[0],  # TensorFlow puts its function node first
             next_step="check the permissions of --output and the free space",
         ) from error
 
