@@ -110,20 +110,25 @@ class Scorer:
     def _test_positions(self, pairs: ScorablePairs) -> None:
         """Score a few rows in all positions, and leave out each position that is not bit-equal to the majority.
 
-        Then those rows stand side by side in one more call, in which each must keep its bits.
+        Then those rows stand side by side in one more call, in which each must keep its bits. A model that fails on
+        every one of the rows is at fault itself: nothing is gained by isolating millions.
         """
         usable = np.ones(self._compute_rows, bool)
         tested: list[int] = []
         majority: list[np.uint32] = []
+        failure: ModelError | None = None
         for row in np.linspace(0, len(pairs) - 1, min(_TESTED_ROWS, len(pairs)), dtype=np.int64):
             try:
                 found = self._call(pairs, np.full(self._compute_rows, row)).view(np.uint32)
-            except ModelError:
+            except ModelError as error:
+                failure = error
                 continue  # a row that the model refuses is found and named where it is scored
             bits, counts = np.unique(found, return_counts=True)
             tested.append(int(row))
             majority.append(bits[np.argmax(counts)])
             usable &= found == majority[-1]
+        if failure is not None and not tested and len(pairs) >= _TESTED_ROWS:
+            raise failure
         if tested:
             mixed = self._call(pairs, np.resize(tested, self._compute_rows)).view(np.uint32)
             usable &= mixed == np.resize(majority, self._compute_rows)

@@ -207,7 +207,7 @@ def refuses(*bad):
 @settings(max_examples=40, deadline=None)
 @given(data=st.data(), total=st.integers(1, 60), size=st.integers(1, 60))
 def test_only_the_rows_on_which_the_model_fails_have_no_score(make_pairs, data, total, size):
-    bad = data.draw(st.sets(st.integers(0, total - 1), max_size=5))
+    bad = data.draw(st.sets(st.integers(0, total - 1), max_size=5 if total > 7 else total))
     values = [float(number) for number in range(total)]
     _, scored = score_all(StubSession(refuses(*bad)), batches_of(make_pairs, values, size))
     at = 0
@@ -229,6 +229,16 @@ def test_the_self_test_still_finds_positions_when_some_of_its_rows_fail(make_pai
     assert scorer.positions_left_out == 2
     assert set(scored[0].failures) == {0}
     assert scored[0].scores[1:].tolist() == list(range(1, 30))
+
+
+def test_a_model_that_fails_on_every_row_is_at_fault_itself(make_pairs):
+    def broken(_):
+        raise model_error()
+
+    session = StubSession(broken)
+    with pytest.raises(ModelError, match="the model failed"):
+        score_all(session, batches_of(make_pairs, [float(n) for n in range(5000)], 5000))
+    assert len(session.calls) == 8
 
 
 def test_other_errors_of_the_model_are_not_hidden(make_pairs):
