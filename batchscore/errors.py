@@ -107,6 +107,9 @@ class BatchscoreError(Exception):
         lines.append(f"  {'next:':<10}{next_step}")
         super().__init__("\n".join(map(_one_line, lines)))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BaseException.__new__, (type(self), *self.args), self.__dict__
+
 
 def _one_line(text: str) -> str:
     """`text` with what would break the line or steer a terminal spelled out; files name columns as they like."""

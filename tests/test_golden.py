@@ -1,4 +1,4 @@
-"""The golden cases of tests/golden. `pytest --update-golden` rewrites what they expect."""
+"""The golden cases in tests/golden; see batchscore/golden.py. `pytest --update-golden` renews them."""
 
 from __future__ import annotations
 

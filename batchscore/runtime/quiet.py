@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def stderr_silenced() -> Iterator[None]:
-    """Keep the stderr of the process (descriptor 2) back for the block; where the block fails, tell it after all."""
+    """Keep the stderr of the process back for the block; where the block fails, tell it after all."""
     with tempfile.TemporaryFile() as kept:
         try:
             before = os.dup(2)

@@ -109,7 +109,7 @@ def test_an_incomplete_version_is_passed_over(workplace):
     (model / "2" / "variables" / "variables.index").unlink()
     told = workplace.run(model=model)
     assert told.exit_code == 0
-    assert "INFO model <folder>/model/1, model 1 (highest complete version (version(s) 2 incomplete))" in told.err
+    assert "INFO model 1 at <folder>/model/1 (highest complete version (version(s) 2 incomplete))" in told.err
 
 
 def test_no_such_version(workplace):
