@@ -6,17 +6,22 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import IO
 
 
 @contextmanager
 def stderr_silenced() -> Iterator[None]:
-    """Keep the stderr of the process back for the block; where the block fails, tell it after all."""
-    with tempfile.TemporaryFile() as kept:
+    """Keep the stderr of the process (descriptor 2) back for the block; where the block fails, tell it after all.
+
+    Where stderr is closed, or there is no room to keep it, the block runs as it is.
+    """
+    with ExitStack() as stack:
         try:
+            kept = stack.enter_context(_open_unnamed())
             before = os.dup(2)
         except OSError:
-            yield  # stderr is closed: there is nothing to silence
+            yield
             return
         try:
             os.dup2(kept.fileno(), 2)
@@ -30,3 +35,10 @@ def stderr_silenced() -> Iterator[None]:
             raise
         finally:
             os.close(before)
+
+
+def _open_unnamed() -> IO[bytes]:
+    """A file without a name, in memory where the system has that: a full temporary folder does not matter then."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("stderr"), "w+b")
+    return tempfile.TemporaryFile()
