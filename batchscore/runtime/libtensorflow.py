@@ -23,6 +23,7 @@ RESOURCE_EXHAUSTED = 8
 
 _FILES = ("libtensorflow_cc.so.*", "libtensorflow_cc.*.dylib")
 _START_UP_LINE = re.compile(rb"WARNING: All log messages before absl::InitializeLog|[IW]\d{4} ")
+_LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _RTLD_LAZY_LOCAL = 1
 _lock = threading.Lock()
 _library: ctypes.CDLL | None = None
@@ -158,8 +159,7 @@ def first_line(message: str) -> str:
 def _load(path: Path) -> ctypes.CDLL:
     from batchscore.runtime.tstring import find_layout_mismatch  # noqa: PLC0415 - it needs the types above
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _start_up_lines_dropped():
+    with _errors_only(), _start_up_lines_dropped():
         library = _dlopen(path)
     for name, (result, arguments) in _PROTOTYPES.items():
         try:
@@ -188,10 +188,23 @@ def _dlopen(path: Path) -> ctypes.CDLL:
 
 
 @contextmanager
+def _errors_only() -> Iterator[None]:
+    """Have TensorFlow log errors only, unless the environment says otherwise. It looks there while it loads."""
+    if _LOG_LEVEL in os.environ:
+        yield
+        return
+    os.environ[_LOG_LEVEL] = "3"
+    try:
+        yield
+    finally:
+        del os.environ[_LOG_LEVEL]
+
+
+@contextmanager
 def _start_up_lines_dropped() -> Iterator[None]:
     """Hold back what arrives on file descriptor 2, then pass on all but the lines of TensorFlow's own start.
 
-    They are written before TF_CPP_MIN_LOG_LEVEL is looked at. Lines of other threads arrive late, not never.
+    It writes them whatever log level is asked for. Lines of other threads arrive late, not never.
     """
     try:
         held = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
@@ -200,7 +213,8 @@ def _start_up_lines_dropped() -> Iterator[None]:
         yield  # nowhere to hold lines back, or no standard error at all
         return
     with held:
-        sys.stderr.flush()
+        if sys.stderr is not None:
+            sys.stderr.flush()
         os.dup2(held.fileno(), 2)
         try:
             yield

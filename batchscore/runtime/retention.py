@@ -10,16 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 READS = frozenset({
-    "Placeholder",
-    # variables
     "VarHandleOp", "ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp",
-    # look-up tables
-    "HashTableV2", "MutableHashTableV2", "AnonymousHashTable", "AnonymousMutableHashTable",
-    "LookupTableFindV2", "LookupTableSizeV2",
-    # calls, whose bodies are walked, and checks
-    "PartitionedCall", "StatefulPartitionedCall", "If", "While", "Case", "Assert",
+    "HashTableV2", "MutableHashTableV2", "LookupTableFindV2", "LookupTableSizeV2", "LookupTableExportV2",
+    "StatefulPartitionedCall", "If", "While", "Case",
+    "Assert",
 })  # fmt: skip
-"""Ops with state (as TensorFlow declares them, or nearly) that keep nothing of their inputs."""
+"""Ops that TensorFlow declares to have state, but that keep nothing of what they are given: reads of variables and
+of look-up tables, calls (whose bodies are walked), checks."""
 
 
 def find_keeping_ops(graph: Any, fetches: Iterable[str], is_stateful: Callable[[str], bool]) -> set[str]:

@@ -26,7 +26,7 @@ def tensorflow():
 def models(tensorflow, tmp_path_factory) -> Path:
     """A folder of SavedModels: see the functions below, one for each."""
     folder = tmp_path_factory.mktemp("models")
-    for export in (_ranking, _numbers, _texts, _keeping, _failing, _compiled):
+    for export in (_ranking, _numbers, _texts, _keeping, _failing, _compiled, _keras_layers, _shapes):
         module, signatures = export(tensorflow)
         tensorflow.saved_model.save(module, str(folder / export.__name__.removeprefix("_")), signatures)
     return folder
@@ -173,3 +173,43 @@ def _compiled(tf):
 
     spec = {"user_id": (tf.string, [None])}
     return module, {"serving_default": _signature(tf, score, **spec), "impossible": _signature(tf, fail, **spec)}
+
+
+def _keras_layers(tf):
+    """The preprocessing layers of Keras 2, each with an embedding: tables and ragged text inside functions."""
+    import tf_keras as keras
+
+    keras.utils.set_random_seed(9)
+    text = keras.layers.TextVectorization(max_tokens=20)
+    text.adapt(["the cat sat", "on the mat", "a dog ran off"])
+    module = tf.Module()
+    module.towers = {
+        "user_id": [keras.layers.StringLookup(vocabulary=USERS, mask_token=None), keras.layers.Embedding(41, 8)],
+        "movie_id": [keras.layers.IntegerLookup(vocabulary=[1, 5, 7]), keras.layers.Embedding(4, 8)],
+        "title": [text, keras.layers.Embedding(20, 8, mask_zero=True), keras.layers.GlobalAveragePooling1D()],
+        "hour": [keras.layers.Discretization([6.0, 12.0, 18.0]), keras.layers.Embedding(4, 8)],
+    }
+    module.head = keras.layers.Dense(1)
+
+    def score(**inputs):
+        towers = []
+        for name, value in inputs.items():
+            for layer in module.towers[name]:
+                value = layer(value)  # noqa: PLW2901 - layers are called one upon another
+            towers.append(value)
+        return {"score": tf.squeeze(module.head(tf.concat(towers, 1)), 1)}
+
+    inputs = {"user_id": tf.string, "movie_id": tf.int64, "title": tf.string, "hour": tf.float32}
+    specs = {name: (dtype, [None]) for name, dtype in inputs.items()}
+    return module, {"serving_default": _signature(tf, score, **specs)}
+
+
+def _shapes(tf):
+    """Inputs and outputs of any rank: none, fixed, open, unknown."""
+
+    def echo(**inputs):
+        return {f"{name}_out": tf.identity(value) for name, value in inputs.items()}
+
+    shapes = {"scalar": [], "fixed": [4, 3], "open": [None, 7], "unknown": None}
+    specs = {name: (tf.float32, shape) for name, shape in shapes.items()}
+    return tf.Module(), {"serving_default": _signature(tf, echo, **specs)}
