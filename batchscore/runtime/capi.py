@@ -18,7 +18,15 @@ import pyarrow as pa
 from batchscore.runtime.libtensorflow import RESOURCE_EXHAUSTED, Output, TensorFlowError, checked, load_library
 from batchscore.runtime.proto import DTYPES, GraphProto, OpDefProto
 from batchscore.runtime.retention import find_keeping_ops
-from batchscore.runtime.session import Call, Session, check_dtype, import_failure, load_failure, run_failure
+from batchscore.runtime.session import (
+    Call,
+    Session,
+    check_dtype,
+    import_failure,
+    load_failure,
+    refuse_nulls,
+    run_failure,
+)
 from batchscore.runtime.tensors import FeedTensor, read_tensor
 
 _COLUMN_DIMENSIONS = 2
@@ -44,7 +52,6 @@ class CSession(Session):
         self._library = load_library()
         self._version = self._library.TF_Version().decode()
         self._uses = _Uses()
-        self._graph_proto: Any = None
         self._graph = self._library.TF_NewGraph()
         try:
             self._session = self._load(threads)
@@ -83,7 +90,6 @@ class CSession(Session):
         """See `runtime.session.Session.import_graph`."""
         library = self._library
         with self._uses.one():
-            self._graph_proto = None
             options = library.TF_NewImportGraphDefOptions()
             library.TF_ImportGraphDefOptionsSetPrefix(options, prefix.encode())
             buffer = library.TF_NewBufferFromString(graph_def, len(graph_def))
@@ -110,6 +116,7 @@ class CSession(Session):
         with self._uses.one():
             try:
                 for feed, dtype, as_column in zip(feeds, prepared.dtypes, prepared.as_column, strict=True):
+                    refuse_nulls(feed)
                     tensors.append(
                         FeedTensor(
                             library, feed, dtype=dtype, as_column=as_column, copy_strings=prepared.copy_strings
@@ -163,10 +170,7 @@ class CSession(Session):
             return int(self._library.TF_GraphGetTensorNumDims(self._graph, tensor, status))
 
     def _read_graph(self) -> Any:
-        if self._graph_proto is None:
-            content = self._read_buffer(partial(self._library.TF_GraphToGraphDef, self._graph))
-            self._graph_proto = GraphProto.FromString(content)
-        return self._graph_proto
+        return GraphProto.FromString(self._read_buffer(partial(self._library.TF_GraphToGraphDef, self._graph)))
 
     def _is_stateful(self, op: str) -> bool:
         content = self._read_buffer(partial(self._library.TF_GraphGetOpDef, self._graph, op.encode()))

@@ -12,7 +12,15 @@ import numpy as np
 import pyarrow as pa
 
 from batchscore.runtime.libtensorflow import first_line
-from batchscore.runtime.session import Call, Session, check_dtype, import_failure, load_failure, run_failure
+from batchscore.runtime.session import (
+    Call,
+    Session,
+    check_dtype,
+    import_failure,
+    load_failure,
+    refuse_nulls,
+    run_failure,
+)
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -108,6 +116,7 @@ def _reason(error: Exception) -> str:
 
 def _values(feed: pa.Array | np.ndarray, tensor: Any) -> np.ndarray:
     """The feed as a new NumPy array: TensorFlow may keep one that it was given."""
+    refuse_nulls(feed)
     if isinstance(feed, np.ndarray):
         values = feed.copy()
     elif tensor.dtype == tf.string:

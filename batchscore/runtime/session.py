@@ -35,7 +35,7 @@ class Call(Protocol):
 
         Returns an array for each fetch: numeric dtypes as they are, bfloat16 and float16 widened to float32,
         strings as an object array of bytes. May be called from several threads at once. Raises ModelError
-        (E-MODEL-RUN) when the model fails, MemoryError where memory does not suffice.
+        (E-MODEL-RUN) when the model fails, MemoryError where memory does not suffice, ValueError for nulls.
         """
         ...
 
@@ -130,6 +130,16 @@ def load_failure(path: Path, reason: str, *, expected: str | None = None) -> Mod
         expected=expected,
         next_step="export the model again, or pick another version with --model-version",
     )
+
+
+def refuse_nulls(feed: pa.Array | np.ndarray) -> None:
+    """ValueError where an Arrow array has a null, or a dictionary code that stands for one."""
+    if isinstance(feed, pa.Array):
+        nulls = feed.null_count
+        if isinstance(feed, pa.DictionaryArray) and feed.dictionary.null_count:
+            nulls = feed.dictionary_decode().null_count
+        if nulls:
+            raise ValueError(f"{nulls} of {len(feed)} fed values are null")
 
 
 def check_dtype(path: Path, tensor: str, number: int) -> None:

@@ -72,8 +72,6 @@ def narrow_to_bfloat16(values: np.ndarray) -> np.ndarray:
 def _shape(feed: pa.Array | np.ndarray, *, as_column: bool) -> tuple[int, ...]:
     if isinstance(feed, np.ndarray):
         return feed.shape
-    if feed.null_count:
-        raise ValueError(f"{feed.null_count} of {len(feed)} fed values are null")
     return (len(feed), 1) if as_column else (len(feed),)
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from batchscore.errors import ModelError
+from batchscore.runtime.capi import encode_config
 from batchscore.runtime.saved_model import read_saved_model
 from batchscore.runtime.session import open_session
 
@@ -165,11 +166,33 @@ def test_no_rows(open_model, column):
     assert (changed["same"].shape, changed["grid"].shape) == ((0,), (0, 2))
 
 
-def test_nulls_are_a_fault_of_the_caller(models):
-    model = Model(models / "texts", "c")
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(["a", None]),
+        pa.array(["a", None]).dictionary_encode(),
+        pa.DictionaryArray.from_arrays(pa.array([0, 1]), pa.array(["a", None])),
+    ],
+)
+def test_nulls_are_a_fault_of_the_caller(open_model, column):
+    model = open_model("texts")
     with pytest.raises(ValueError, match="1 of 2 fed values are null"):
-        model("measure", text=pa.array(["a", None]))
-    model.session.close()
+        model("measure", text=column)
+
+
+def test_a_dictionary_may_hold_a_null_that_no_row_uses(open_model):
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 2]), pa.array(["a", None, "bc"]))
+    assert open_model("texts")("measure", text=column)["bytes"].tolist() == [1, 2]
+
+
+def test_the_configuration_is_what_tensorflow_reads(tensorflow):
+    config = tensorflow.compat.v1.ConfigProto.FromString(encode_config(threads=200))
+    assert config == tensorflow.compat.v1.ConfigProto(
+        device_count={"GPU": 0},
+        intra_op_parallelism_threads=1,
+        inter_op_parallelism_threads=200,
+        use_per_session_threads=True,
+    )
 
 
 def test_what_a_model_keeps_outlives_the_memory_it_was_fed(open_model):
