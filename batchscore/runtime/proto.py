@@ -1,8 +1,8 @@
 """The part of TensorFlow's `saved_model.pb` that batchscore reads, as messages of the protobuf runtime.
 
 Importing TensorFlow's own message classes would load all of TensorFlow. Field names and numbers are those of
-tensorflow/core/protobuf/{saved_model,meta_graph}.proto and tensorflow/core/framework/{graph,node_def,function,
-op_def,tensor_shape,types}.proto; fields that are not declared here are skipped by the parser.
+tensorflow/core/protobuf/{saved_model,meta_graph,saver}.proto and tensorflow/core/framework/{graph,node_def,
+function,op_def,tensor_shape,types}.proto; fields that are not declared here are skipped by the parser.
 """
 
 from __future__ import annotations
@@ -55,9 +55,11 @@ _MESSAGES: dict[str, list[tuple[str, int, str, bool]]] = {
     "Library": [("function", 1, "Function", True)],
     "Graph": [("node", 1, "Node", True), ("library", 2, "Library", False)],
     "MetaInfo": [("tags", 4, "string", True), ("tensorflow_version", 5, "string", False)],
+    "Saver": [("restore_op_name", 3, "string", False)],
     "MetaGraph": [
         ("meta_info_def", 1, "MetaInfo", False),
         ("graph_def", 2, "Graph", False),
+        ("saver_def", 3, "Saver", False),
         ("signature_def", 5, "NamedSignature", True),
     ],
     "SavedModel": [("schema_version", 1, "int64", False), ("meta_graphs", 2, "MetaGraph", True)],
