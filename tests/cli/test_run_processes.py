@@ -164,7 +164,7 @@ def test_of_two_runs_on_one_output_exactly_one_wins(night, published):
 
 def test_a_full_disk_keeps_the_old_output(night):
     night.output.write_bytes(b"last night's")
-    command = ["bash", "-c", 'ulimit -f 64 && exec "$@"', "bash", *night.command()]
+    command = ["bash", "-c", 'ulimit -f 16 && exec "$@"', "bash", *night.command()]
     done = subprocess.run(
         command, env=environment(), capture_output=True, text=True, timeout=HANG_SECONDS, check=False
     )
