@@ -3,42 +3,58 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import IO
+from contextlib import contextmanager
+
+_START_UP_LINE = re.compile(rb"WARNING: All log messages before absl::InitializeLog|[IW]\d{4} ")
+_LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
 @contextmanager
-def stderr_silenced() -> Iterator[None]:
-    """Keep the stderr of the process (descriptor 2) back for the block; where the block fails, tell it after all.
+def quiet_start() -> Iterator[None]:
+    """Load TensorFlow within this block: errors are told, its greetings are not."""
+    with _errors_only(), _start_up_lines_dropped():
+        yield
 
-    Where stderr is closed, or there is no room to keep it, the block runs as it is.
+
+@contextmanager
+def _errors_only() -> Iterator[None]:
+    """Have TensorFlow log errors only, unless the environment says otherwise. It looks there while it loads."""
+    if _LOG_LEVEL in os.environ:
+        yield
+        return
+    os.environ[_LOG_LEVEL] = "3"
+    try:
+        yield
+    finally:
+        del os.environ[_LOG_LEVEL]
+
+
+@contextmanager
+def _start_up_lines_dropped() -> Iterator[None]:
+    """Hold back what arrives on file descriptor 2, then pass on all but the lines of TensorFlow's own start.
+
+    It writes them whatever log level is asked for. Lines of other threads arrive late, not never.
     """
-    with ExitStack() as stack:
+    try:
+        held = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+        real = os.dup(2)
+    except OSError:
+        yield  # nowhere to hold lines back, or no standard error at all
+        return
+    with held:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        os.dup2(held.fileno(), 2)
         try:
-            kept = stack.enter_context(_open_unnamed())
-            before = os.dup(2)
-        except OSError:
             yield
-            return
-        try:
-            os.dup2(kept.fileno(), 2)
-            try:
-                yield
-            finally:
-                os.dup2(before, 2)
-        except BaseException:
-            kept.seek(0)
-            sys.stderr.write(kept.read().decode(errors="replace"))
-            raise
         finally:
-            os.close(before)
-
-
-def _open_unnamed() -> IO[bytes]:
-    """A file without a name, in memory where the system has that: a full temporary folder does not matter then."""
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("stderr"), "w+b")
-    return tempfile.TemporaryFile()
+            os.dup2(real, 2)
+            os.close(real)
+            held.seek(0)
+            for line in held:
+                if not _START_UP_LINE.match(line):
+                    os.write(2, line)

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from batchscore.report import InputBinding, InputFile, Report
+from batchscore.errors import ModelError
+from batchscore.report import InputBinding, InputFile, KnownIds, Report
 from batchscore.scoring.badrows import BadRows
 from batchscore.scoring.binding import Binding
 from batchscore.scoring.guards import UnknownIds
@@ -52,7 +53,7 @@ def kept(report: Report, bad: BadRows, unknown: list[UnknownIds], output: Claim)
         report.rows_read = bad.rows
         report.pairs_scored = bad.scored
         report.bad_rows = dict(sorted(bad.by_reason.items()))
-        report.known_users, report.known_candidates = (ids.counts() for ids in unknown)
+        report.known_users, report.known_candidates = (_counted(ids) for ids in unknown)
         for binding in report.bindings:
             binding.filled = bad.filled[binding.input]
         path = output.rejects_path(failed=not published)
@@ -64,6 +65,14 @@ def kept(report: Report, bad: BadRows, unknown: list[UnknownIds], output: Claim)
                 path.unlink(missing_ok=True)
         except OSError as error:
             warn(report, f"the rejects {path} could not be written: {error.strerror}")
+
+
+def _counted(ids: UnknownIds) -> KnownIds:
+    """The counts; where the model breaks over them, the error that ended the run is the one to be told."""
+    try:
+        return ids.counts()
+    except (ModelError, MemoryError) as error:
+        return KnownIds(why=f"the look-up failed: {str(error).splitlines()[0]}")
 
 
 def ranked(report: Report, lists: RankedLists, bad: BadRows, scorer: Scorer, previous: Report | None) -> None:
