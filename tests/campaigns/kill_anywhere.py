@@ -162,7 +162,7 @@ def fail_each_call(campaign: Campaign, errors: list[str]) -> None:
 
 
 def list_calls(campaign: Campaign) -> list[tuple[str, int]]:
-    """Each such call of an undisturbed run on a file of the night, as its name and its number among all of its kind.
+    """Each such call of an undisturbed run on a file of the night: its name, its number among all of its kind.
 
     Calls of libraries on files elsewhere, such as temporary ones, are counted but not listed.
     """
