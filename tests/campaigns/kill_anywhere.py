@@ -162,18 +162,22 @@ def fail_each_call(campaign: Campaign, errors: list[str]) -> None:
 
 
 def list_calls(campaign: Campaign) -> list[tuple[str, int]]:
-    """Each such call of an undisturbed run on the files of the output, as its name and its number among these."""
+    """Each such call of an undisturbed run on a file of the night: its name, its number among all of its kind.
+
+    Calls of libraries on files elsewhere, such as temporary ones, are counted but not listed.
+    """
     campaign.restore()
     log = campaign.workspace / "calls"
-    tracing = ("strace", "-f", "-qq", "-e", "signal=none", "-o", str(log), "-e", f"trace={CALLS}")
+    tracing = ("strace", "-f", "-qq", "-y", "-e", "signal=none", "-o", str(log), "-e", f"trace={CALLS}")
     require_success(campaign.run(around=tracing))
     numbers: Counter[str] = Counter()
     calls = []
     for line in log.read_text().splitlines():
         if match := _CALL.match(line):
             numbers[match[1]] += 1
-            calls.append((match[1], numbers[match[1]]))
-    print(f"calls: {', '.join(f'{count} {call}' for call, count in sorted(numbers.items()))}", flush=True)
+            if "_batchscore" in line or "ranked.parquet" in line or str(campaign.night) in line:
+                calls.append((match[1], numbers[match[1]]))
+    print(f"calls: {', '.join(f'{call} {number}' for call, number in calls)}", flush=True)
     return calls
 
 

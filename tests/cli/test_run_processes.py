@@ -25,6 +25,11 @@ for number in (signal.SIGINT, signal.SIGHUP):
 from batchscore.cli import main
 main()
 """
+SLOWLY = f"""
+from batchscore.scoring import reader
+reader.BATCH_ROWS = 500  # the run is still scoring a good while after it has said that it begins to
+{START}
+"""
 COMMAND = [sys.executable, "-c", START, "run"]
 ROOT = Path(__file__).parents[2]
 USERS, CANDIDATES = 2_500, 100
@@ -33,7 +38,7 @@ HANG_SECONDS = 60
 
 @dataclass(frozen=True)
 class Night:
-    """A folder with enough pairs that a run is still scoring a while after it has said that it begins to."""
+    """A folder with pairs to run on."""
 
     folder: Path
     echo: Path
@@ -55,9 +60,10 @@ class Night:
         files = ["--input", self.folder / "pairs.parquet", "--output", self.output, "--model", self.echo]
         return [*COMMAND, *map(str, [*files, *limits, *flags])]
 
-    def start(self, *flags: object, **options) -> subprocess.Popen:
+    def start(self, *flags: object, script: str = START, **options) -> subprocess.Popen:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(self.command(*flags), **({"env": environment()} | pipes | options))
+        command = [sys.executable, "-c", script, *self.command(*flags)[3:]]
+        return subprocess.Popen(command, **({"env": environment()} | pipes | options))
 
     def run(self, *flags: object, **options) -> tuple[int, str, str]:
         process = self.start(*flags, **options)
@@ -128,7 +134,7 @@ def night(tmp_path, pairs_file, echo_model) -> Night:
 )
 def test_a_signal_stops_the_run_and_leaves_the_old_output(night, number, words):
     night.output.write_bytes(b"last night's")
-    with night.start() as process:
+    with night.start(script=SLOWLY) as process:
         wait_for(process, words)
         process.send_signal(number)
         _, err = process.communicate(timeout=HANG_SECONDS)
@@ -144,7 +150,7 @@ def test_a_signal_stops_the_run_and_leaves_the_old_output(night, number, words):
 
 def test_after_a_kill_a_plain_rerun_is_identical_and_clean(night, published):
     night.output.write_bytes(b"last night's")
-    with night.start() as process:
+    with night.start(script=SLOWLY) as process:
         wait_for(process, "INFO probes: ")
         process.kill()
         process.communicate(timeout=HANG_SECONDS)
