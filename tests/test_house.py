@@ -21,7 +21,8 @@ PACKAGE = ROOT / "batchscore"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = {
-    "cli": {"training", "planning", "datasets", "scoring", "runtime", "base"},
+    "cli": {"training", "planning", "datasets", "golden", "scoring", "runtime", "base"},
+    "golden": {"scoring", "runtime", "base"},
     "training": {"planning", "runtime", "base"},
     "planning": {"runtime", "base"},
     "datasets": {"runtime", "base"},

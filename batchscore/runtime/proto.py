@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-__all__ = ["DTYPES", "DecodeError", "SavedModelProto"]
+__all__ = ["DTYPES", "DecodeError", "GraphProto", "OpDefProto", "SavedModelProto"]
 
 _PACKAGE = "batchscore.saved_model"
 _FIELD = descriptor_pb2.FieldDescriptorProto
@@ -40,8 +40,17 @@ _MESSAGES: dict[str, list[tuple[str, int, str, bool]]] = {
         ("method_name", 3, "string", False),
     ],
     "NamedSignature": [("key", 1, "string", False), ("value", 2, "SignatureDef", False)],
-    "Node": [("name", 1, "string", False), ("op", 2, "string", False), ("input", 3, "string", True)],
-    "OpDef": [("name", 1, "string", False)],
+    "NameAttrList": [("name", 1, "string", False)],
+    "AttrList": [("func", 9, "NameAttrList", True)],
+    "Attr": [("list", 1, "AttrList", False), ("func", 10, "NameAttrList", False)],
+    "NamedAttr": [("key", 1, "string", False), ("value", 2, "Attr", False)],
+    "Node": [
+        ("name", 1, "string", False),
+        ("op", 2, "string", False),
+        ("input", 3, "string", True),
+        ("attr", 5, "NamedAttr", True),
+    ],
+    "OpDef": [("name", 1, "string", False), ("is_stateful", 17, "bool", False)],
     "Function": [("signature", 1, "OpDef", False), ("node", 3, "Node", True)],
     "Library": [("function", 1, "Function", True)],
     "Graph": [("node", 1, "Node", True), ("library", 2, "Library", False)],
@@ -63,7 +72,7 @@ DTYPES = {
 """Names of TensorFlow's DataType numbers, as far as an input or a score may have them."""
 
 
-def _build() -> Any:
+def _build() -> descriptor_pool.DescriptorPool:
     file = descriptor_pb2.FileDescriptorProto(
         name="batchscore/saved_model.proto", package=_PACKAGE, syntax="proto3"
     )
@@ -79,8 +88,17 @@ def _build() -> Any:
                 field.type, field.type_name = _FIELD.TYPE_MESSAGE, f".{_PACKAGE}.{type_}"
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.SavedModel"))
+    return pool
 
 
-SavedModelProto: Any = _build()
+def _message_class(name: str) -> Any:
+    return message_factory.GetMessageClass(_pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
+
+
+_pool = _build()
+SavedModelProto: Any = _message_class("SavedModel")
 """Message class of the whole file: `SavedModelProto.FromString(bytes)`; DecodeError where it is none."""
+GraphProto: Any = _message_class("Graph")
+"""Message class of a GraphDef."""
+OpDefProto: Any = _message_class("OpDef")
+"""Message class of what TensorFlow says about an op."""

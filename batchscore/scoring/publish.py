@@ -29,6 +29,8 @@ from batchscore.report import Output, Report
 
 STATE_FOLDER = "_batchscore"
 
+_ARROW_DETAIL = re.compile(r".*\[errno \d+\] ")
+"""How pyarrow wraps the words of the operating system."""
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 _log = logging.getLogger("batchscore")
@@ -216,6 +218,7 @@ def _require_publishable(output: Path, reads: Path) -> None:
 
 def _cannot_write(path: Path, error: BaseException) -> OutputError:
     reason = getattr(error, "strerror", None) or (str(error).strip().splitlines() or [type(error).__name__])[0]
+    reason = _ARROW_DETAIL.sub("", reason)
     steps = {
         errno.EACCES: "give the job's user the right to write in this directory",
         errno.ENOSPC: "free space on this file system, then run again",

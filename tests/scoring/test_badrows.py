@@ -263,7 +263,7 @@ def test_the_budget_is_what_may_be_bad_and_not_a_row_more(budget, total, count, 
         check(table, budget=Limit.parse(budget), size=4)
     assert (caught.value.error_id, caught.value.exit_code) == ("E-BAD-ROWS", 3)
     message = str(caught.value)
-    assert f"{count:,} bad rows" in message
+    assert f"{count:,} bad row" in message
     assert f"pairs.parquet, row {total - count:,}, column user_id: null id" in message
     assert f"at most {budget} of {total:,} rows (--max-bad-rows)" in message
 
