@@ -144,6 +144,21 @@ def test_positions_that_give_other_bits_stay_empty(make_pairs, total, size):
     assert found.tobytes() == np.array(values, np.float32).tobytes()
 
 
+@settings(max_examples=40, deadline=None)
+@given(wrong=st.sets(st.integers(0, ROWS - 1), max_size=ROWS // 2), total=st.integers(1, 40))
+def test_positions_stay_empty_wherever_they_lie(make_pairs, wrong, total):
+    def model(x):
+        scores = identity(x)
+        scores[list(wrong)] += 1
+        return scores
+
+    values = [float(number) for number in range(total)]
+    scorer, scored = score_all(StubSession(model), batches_of(make_pairs, values, total))
+    if len(wrong) < ROWS // 2:  # of two halves either may be the right one
+        assert scorer.positions_left_out == len(wrong)
+        assert scored[0].scores.tolist() == values
+
+
 def test_a_position_that_differs_for_one_row_only_stays_empty(make_pairs):
     def model(x):
         scores = identity(x)
