@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -38,6 +40,21 @@ class Told:
         """stderr without its INFO lines."""
         lines = self.err.splitlines(keepends=True)
         return "".join(line for line in lines if not line.startswith("INFO "))
+
+
+@pytest.fixture(scope="session")
+def tensorflow() -> ModuleType:
+    """TensorFlow's Python, loaded once a process, quiet, with Keras 2 and one thread an op.
+
+    Every test that uses it in the test process takes it from here: TensorFlow fixes its threads when first used.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    import tensorflow as tf
+
+    if tf.config.threading.get_intra_op_parallelism_threads() != 1:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+    return tf
 
 
 @pytest.fixture

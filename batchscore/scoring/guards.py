@@ -92,6 +92,8 @@ class UnknownIds:
         self._pending, self._pending_ids = [], 0
         if self._seen is not None:
             ids = ids.filter(~ids.is_in(self._seen.implode()))
+        if ids.is_empty():
+            return
         self._seen = ids if self._seen is None else pl.concat([self._seen, ids])
         known = self._role.is_known(ids.to_arrow())
         self._known += int(known.sum())

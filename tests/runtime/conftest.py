@@ -1,6 +1,5 @@
 """Small SavedModels, exported once a test session by TensorFlow's Python in this very process."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -9,17 +8,6 @@ USERS = [f"user-{number}" for number in range(40)]
 CANDIDATES = [1, 5, 7, 2**53 + 1, -3]
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 NUMBERS = ["float32", "float64", "float16", "bfloat16", "bool", *INTEGERS]
-
-
-@pytest.fixture(scope="session")
-def tensorflow():
-    """TensorFlow's Python with one thread an op, as the sessions under test have it."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    return tf
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,8 @@ USERS = [f"u{number}" for number in range(40)]
 ITEMS = [a + b for a in string.ascii_lowercase[:10] for b in string.ascii_lowercase[:6]]
 
 
-def _export_ranking_model(path):
+def _export_ranking_model(tf, path):
     """Look-ups, embeddings of 32, Dense 64 -> 256 -> 64 -> 1 with seeded weights, and the card for it."""
-    import tensorflow as tf
-
     from batchscore.runtime.card import KnownSignature, ModelCard, Probes, write_card
 
     draw = np.random.default_rng(7)
@@ -74,10 +72,10 @@ def _export_ranking_model(path):
 
 
 @pytest.fixture(scope="session")
-def ranking_model(tmp_path_factory):
+def ranking_model(tensorflow, tmp_path_factory):
     """Path of the SavedModel. It knows the users u0 to u39 and 60 items, aa to jf."""
     path = tmp_path_factory.mktemp("models") / "ranking"
-    _export_ranking_model(path)
+    _export_ranking_model(tensorflow, path)
     return path
 
 

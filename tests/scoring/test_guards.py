@@ -37,6 +37,7 @@ class Vocabulary:
 
     def __call__(self, ids):
         assert pa.types.is_large_string(ids.type) or pa.types.is_integer(ids.type), ids.type
+        assert len(ids), "the model is not asked for nothing"
         assert not ids.null_count
         self.asked += ids.to_pylist()
         return pl.Series([item in self.known for item in ids.to_pylist()], dtype=pl.Boolean)

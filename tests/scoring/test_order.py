@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from batchscore.config import RunSettings
 from batchscore.runtime.saved_model import read_saved_model
 from batchscore.runtime.session import open_session
-from batchscore.scoring import reader, topn
+from batchscore.scoring import reader, scorer, topn
 from batchscore.scoring.run import run
 
 pytestmark = pytest.mark.tensorflow
@@ -45,6 +45,7 @@ def ranked(ranking_model, tmp_path_factory):
         )  # fmt: skip
         with (
             mock.patch.object(reader, "BATCH_ROWS", batch_rows),
+            mock.patch.object(scorer, "COMPUTE_ROWS", 512),
             mock.patch.object(topn, "_LEAST_PENDING_ROWS", least_pending),
         ):
             report = run(wanted)
@@ -63,7 +64,7 @@ def expected(ranked, pairs):
     seed=st.integers(0, 2**32),
     layout=st.fixed_dictionaries({
         "group_rows": st.integers(1, 50).map(lambda number: number * 57),
-        "batch_rows": st.integers(100, 5000),
+        "batch_rows": st.integers(3, 10) | st.integers(100, 5000),
         "threads": st.integers(1, 5),
         "least_pending": st.integers(1, 3000),
     }),

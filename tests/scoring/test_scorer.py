@@ -144,6 +144,21 @@ def test_positions_that_give_other_bits_stay_empty(make_pairs, total, size):
     assert found.tobytes() == np.array(values, np.float32).tobytes()
 
 
+@settings(max_examples=40, deadline=None)
+@given(wrong=st.sets(st.integers(0, ROWS - 1), max_size=ROWS // 2), total=st.integers(1, 40))
+def test_positions_stay_empty_wherever_they_lie(make_pairs, wrong, total):
+    def model(x):
+        scores = identity(x)
+        scores[list(wrong)] += 1
+        return scores
+
+    values = [float(number) for number in range(total)]
+    scorer, scored = score_all(StubSession(model), batches_of(make_pairs, values, total))
+    if len(wrong) < ROWS // 2:  # of two halves either may be the right one
+        assert scorer.positions_left_out == len(wrong)
+        assert scored[0].scores.tolist() == values
+
+
 def test_a_position_that_differs_for_one_row_only_stays_empty(make_pairs):
     def model(x):
         scores = identity(x)
@@ -327,10 +342,9 @@ def test_closing_waits_for_the_calls_that_are_under_way(make_pairs):
 
 
 @pytest.fixture(scope="module")
-def export(tmp_path_factory):
+def export(tensorflow, tmp_path_factory):
     """Export one function as a SavedModel, and open it."""
-    import tensorflow as tf
-
+    tf = tensorflow
     opened = []
 
     def make(function, *specs):
@@ -358,8 +372,8 @@ def score_real(model, pairs):
 
 
 @pytest.mark.tensorflow
-def test_an_id_outside_a_vocabulary_without_oov_is_one_bad_row(export, make_pairs):
-    import tensorflow as tf
+def test_an_id_outside_a_vocabulary_without_oov_is_one_bad_row(tensorflow, export, make_pairs):
+    tf = tensorflow
 
     def serve(item_id):
         row = tf.argmax(tf.equal(item_id[:, None], tf.constant(["a", "b", "c"])[None]), axis=1)
@@ -378,8 +392,8 @@ def test_an_id_outside_a_vocabulary_without_oov_is_one_bad_row(export, make_pair
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("case", ["fixed", "column", "float64", "int64", "bfloat16", "string column"])
-def test_real_signatures_of_every_shape_and_dtype(export, make_pairs, case):
-    import tensorflow as tf
+def test_real_signatures_of_every_shape_and_dtype(tensorflow, export, make_pairs, case):
+    tf = tensorflow
 
     values = np.arange(10) / 8
     feeds = {"x": pa.array(values.astype(np.float32))}
@@ -405,8 +419,8 @@ def test_real_signatures_of_every_shape_and_dtype(export, make_pairs, case):
 
 
 @pytest.mark.tensorflow
-def test_dropout_that_was_left_on_is_refused(export, make_pairs):
-    import tensorflow as tf
+def test_dropout_that_was_left_on_is_refused(tensorflow, export, make_pairs):
+    tf = tensorflow
 
     model = export(lambda x: {"score": tf.nn.dropout(x, 0.5)}, tf.TensorSpec([None], tf.float32, "x"))
     with pytest.raises(ModelError, match="no dropout"):

@@ -35,14 +35,15 @@ WEIGHTS = st.none() | st.sampled_from([0.0, -0.0, math.nan, math.inf, -math.inf,
 
 @st.composite
 def pair_rows(draw):
+    """Rows over a few users, candidates and scores, so that pairs repeat and scores tie."""
     user_type, candidate_type = draw(st.sampled_from(list(IDS))), draw(st.sampled_from(list(IDS)))
-    row = st.tuples(
-        IDS[user_type], IDS[candidate_type], SCORES, WEIGHTS, st.none() | TEXT_IDS, st.none() | st.booleans()
-    )
-    rows = draw(st.lists(row, max_size=30))
-    if rows:
-        rows += draw(st.lists(st.sampled_from(rows), max_size=5))
-    return user_type, candidate_type, rows
+
+    def few(values, at_most):
+        return st.sampled_from(draw(st.lists(values, min_size=1, max_size=at_most)))
+
+    columns = [few(IDS[user_type], 3), few(IDS[candidate_type], 5), few(SCORES, 4), WEIGHTS]
+    row = st.tuples(*columns, few(st.none() | TEXT_IDS, 2), few(st.none() | st.booleans(), 2))
+    return user_type, candidate_type, draw(st.lists(row, max_size=30))
 
 
 def _bytewise(value):
@@ -145,6 +146,29 @@ def test_score_statistics_are_those_of_all_pairs(batches):
     assert (found.minimum, found.maximum) == (scores.min(), scores.max())
     assert found.mean == pytest.approx(scores.mean(), rel=1e-9, abs=1e-9)
     assert found.spread == pytest.approx(scores.std(), rel=1e-6, abs=1e-6)
+
+
+def test_of_equal_scores_the_smallest_kept_values_win(tmp_path):
+    """Null before all numbers, -0.0 before 0.0, NaN after them; then the next column decides."""
+    schema = schema_of(pa.string(), pa.string())
+    ordered = [(None, "z", True), (-math.inf, "z", True), (-0.0, "z", True), (0.0, None, True), (0.0, "", None),
+               (0.0, "", False), (0.0, "", True), (5e-324, None, None), (math.nan, None, None)]  # fmt: skip
+    for first in range(len(ordered)):
+        rows = [("u", "c", 1.0, *kept) for kept in reversed(ordered[first:])]
+        rank([batch_of(rows, pa.string(), pa.string())], 1, schema).write(tmp_path / "out")
+        assert _exact(rows_of(tmp_path / "out")) == _exact([("u", "c", 1.0, *ordered[first], 1)])
+
+
+def test_a_tie_at_the_cut_is_a_user_whose_next_pair_has_the_same_score():
+    rows = [("tie", item, 1.0) for item in "abc"] + [
+        ("none", item, score) for item, score in zip("abc", (3, 2, 1), strict=True)
+    ]
+    rows += [("short", item, 1.0) for item in "ab"] + [
+        ("above", item, score) for item, score in zip("abc", (2, 2, 1), strict=True)
+    ]
+    rows += [("zero", "a", 1.0), ("zero", "b", 0.0), ("zero", "c", -0.0)]
+    lists = rank([batch_of(rows, pa.string(), pa.string(), [])], 2, schema_of(pa.string(), pa.string(), []))
+    assert lists.ties_at_cut == 2
 
 
 def test_kept_nans_of_other_bits_do_not_change_the_bytes(tmp_path):

@@ -29,7 +29,7 @@ def latent_table(users=200, candidates=300, rows=12_000, seed=7):
 
 
 @pytest.fixture(scope="session")
-def keras2():
+def keras2(tensorflow):  # noqa: ARG001 - loaded first, with one thread an op
     """TensorFlow with Keras 2, loaded once a process."""
     from batchscore.training.keras2 import require_keras_2
 
@@ -44,7 +44,7 @@ def sample_input(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def trained(sample_input, tmp_path_factory):
+def trained(keras2, sample_input, tmp_path_factory):  # noqa: ARG001 - loaded first
     """Report of one training with batches of 256 on the sample-sized data; its model is never changed by a test."""
     from batchscore.training.train import train
 

@@ -1,0 +1,142 @@
+"""The model of the run, without TensorFlow: what is said of the choice, and who knows its vocabulary."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from batchscore.config import Limit, RunSettings
+from batchscore.errors import ModelError
+from batchscore.runtime.card import KnownSignature, ModelCard, Probes, write_card
+from batchscore.runtime.proto import DTYPES, SavedModelProto
+from batchscore.scoring.binding import bind
+from batchscore.scoring.model import choose_model, id_roles
+
+NUMBERS = {name: number for number, name in DTYPES.items()}
+PAIRS = pa.schema([("user_id", pa.string()), ("item_id", pa.int64())])
+KNOWN = KnownSignature(signature="known", user_output="user", candidate_output="item")
+
+
+def export(path, *, score="float32", known_inputs=("user_id", "item_id"), known=KNOWN, card=True):
+    """A SavedModel of a graph, signatures and a card, as far as the choice of a model reads them."""
+    path.mkdir(parents=True)
+    proto = SavedModelProto(schema_version=1)
+    graph = proto.meta_graphs.add()
+    graph.meta_info_def.tags.append("serve")
+    dtypes = {"user_id": "string", "item_id": "int64", "other": "string"}
+
+    def signature(name, inputs, outputs):
+        value = graph.signature_def.add(key=name).value
+        for infos, specs in ((value.inputs, inputs), (value.outputs, outputs)):
+            for key, dtype in specs.items():
+                info = infos.add(key=key).value
+                info.dtype = NUMBERS[dtype]
+                info.tensor_shape.dim.add(size=-1)
+
+    signature("serving_default", {name: dtypes[name] for name in ("user_id", "item_id")}, {"score": score})
+    signature("known", {name: dtypes[name] for name in known_inputs}, {"user": "bool", "item": "bool"})
+    (path / "saved_model.pb").write_bytes(proto.SerializeToString())
+    if card:
+        write_card(path, ModelCard(
+            signature="serving_default", score_output="score", user_input="user_id", candidate_input="item_id",
+            known=known, probes=Probes(inputs={}, scores=[]),
+        ))  # fmt: skip
+    return path
+
+
+class KnowsSome:
+    """A session that knows the user u1 and the item 7."""
+
+    def __init__(self):
+        self.feeds = []
+
+    def run(self, signature, feeds, outputs):
+        assert signature.name == "known"
+        assert set(feeds) == {"user_id", "item_id"}
+        assert len({len(array) for array in feeds.values()}) == 1
+        self.feeds.append(feeds)
+        known = {"user": [item == "u1" for item in feeds["user_id"].to_pylist()],
+                 "item": [item == 7 for item in feeds["item_id"].to_pylist()]}  # fmt: skip
+        return {name: np.array(known[name])[:, None] for name in outputs}
+
+
+def roles_of(path, session=None, **how):
+    wanted = RunSettings(input="pairs.parquet", output="o", model=path, max_unknown_users="3", **how)
+    model = choose_model(wanted)
+    return id_roles(model, session, bind(PAIRS, model.signature, model.saved.card, wanted), wanted)
+
+
+def test_the_known_signature_tells_for_each_id_alone(tmp_path):
+    user, item = roles_of(export(tmp_path / "model"), KnowsSome())
+    assert (user.name, user.input, user.limit, user.error_id) == (
+        "user",
+        "user_id",
+        Limit.parse(3),
+        "E-UNKNOWN-USERS",
+    )
+    assert (item.name, item.input, item.error_id) == ("candidate", "item_id", "E-UNKNOWN-CANDIDATES")
+    assert user.is_known(pa.array(["u1", "nobody"], pa.large_string())).to_list() == [True, False]
+    assert item.is_known(pa.array([7, 8, 7], pa.int64())).to_list() == [True, False, True]
+
+
+def test_without_a_known_signature_the_reason_is_told(tmp_path):
+    for index, how in enumerate(({"known": None}, {"card": False})):
+        for role in roles_of(export(tmp_path / str(index), **how)):
+            assert role.is_known is None
+            assert role.why == "the model has no signature that knows its vocabulary"
+
+
+def test_an_id_that_the_model_does_not_take_has_its_own_reason(tmp_path):
+    user, item = roles_of(
+        export(tmp_path / "model"), KnowsSome(), user_column="item_id", candidate_column="user_id"
+    )
+    assert (user.input, item.input) == ("item_id", "user_id")
+
+
+@pytest.mark.parametrize(
+    ("how", "found"),
+    [
+        ({"known_inputs": ("user_id",)}, "inputs user_id; outputs item, user"),
+        ({"known_inputs": ("user_id", "other")}, "inputs other, user_id"),
+        ({"known": KNOWN.model_copy(update={"signature": "gone"})}, "no such signature"),
+        ({"known": KNOWN.model_copy(update={"user_output": "gone"})}, "outputs item, user"),
+    ],
+)
+def test_a_known_signature_that_does_not_fit_is_refused(tmp_path, how, found):
+    with pytest.raises(ModelError) as caught:
+        roles_of(export(tmp_path / "model", **how))
+    assert caught.value.error_id == "E-MODEL-CARD"
+    assert found in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "rounded"),
+    [("float32", False), ("float16", False), ("bfloat16", False), ("float64", True), ("int64", True)],
+)
+def test_scores_that_float32_does_not_hold_are_said_to_be_rounded(tmp_path, dtype, rounded):
+    path = export(tmp_path / "model", score=dtype)
+    model = choose_model(RunSettings(input="i", output="o", model=path))
+    assert model.warnings == ((f"scores are {dtype} and are rounded to float32",) if rounded else ())
+
+
+def test_how_the_model_was_chosen_is_logged_and_reported(tmp_path, caplog):
+    export(tmp_path / "model" / "41")
+    path = export(tmp_path / "model" / "42", card=False)
+    with caplog.at_level("INFO", "batchscore"):
+        model = choose_model(RunSettings(input=tmp_path / "pairs.parquet", output="o"))
+    used = model.used
+    assert (used.path, used.version, used.signature, used.score_output) == (
+        str(path),
+        42,
+        "serving_default",
+        "score",
+    )
+    assert used.chosen == "highest complete version"
+    assert (used.signature_chosen, used.score_output_chosen) == (
+        "the default",
+        "the only output of shape [n] or [n, 1]",
+    )
+    assert model.warnings == (f"no --model given: using {tmp_path / 'model'} beside the input",)
+    for said in (str(path), "model 42", "highest complete version", used.fingerprint[:16], "the default"):
+        assert said in caplog.text
