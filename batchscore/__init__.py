@@ -12,9 +12,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from batchscore.difference.diff import Difference
     from batchscore.report import Report
 
-__all__ = ["__version__", "run"]
+__all__ = ["__version__", "diff", "run"]
 __version__ = version("batchscore")
 
 
@@ -29,3 +30,16 @@ def run(**settings: Any) -> Report:
 
     config, date = settings.pop("config", None), settings.pop("date", None)
     return run_job(resolve(RunSettings, "run", settings, config=config, date=date).settings)
+
+
+def diff(**settings: Any) -> Difference:
+    """Compare the output `new` with the output `old`.
+
+    Takes the settings of `batchscore.config.DiffSettings`. The difference tells which limits are kept; its
+    `require_within_limits()` raises RefusedError as the command does. Raises InputError for files that are no
+    outputs.
+    """
+    from batchscore.config import DiffSettings, resolve
+    from batchscore.difference.diff import diff as compare
+
+    return compare(resolve(DiffSettings, "diff", settings).settings)

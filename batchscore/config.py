@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -119,6 +119,26 @@ def _tabular(path: Path) -> Path:
     return path
 
 
+def _share(limit: Limit) -> Limit:
+    if limit.count is not None:
+        raise ValueError(f"{limit.text!r} is not a share: write 95% or off")
+    return limit
+
+
+def _shift(value: object) -> object:
+    """A score of at least 0, `tolerance` or `off`."""
+    text = str(value).strip().lower()
+    if text in ("tolerance", "off"):
+        return text
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if isinstance(value, bool) or not (math.isfinite(number) and number >= 0):
+        raise ValueError(f"{value!r} is not a score shift: write a number from 0 on, tolerance or off")
+    return number
+
+
 ColumnMap = Annotated[dict[str, str], BeforeValidator(_assignments)]
 Constants = Annotated[dict[str, str], BeforeValidator(_toml_scalars), BeforeValidator(_assignments)]
 KeptColumns = Annotated[dict[str, str], BeforeValidator(_keep)]
@@ -152,6 +172,19 @@ class RunSettings(Settings):
     threads: PositiveInt = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
     keep_previous: NonNegativeInt = 1
     state_dir: Path | None = None
+
+
+class DiffSettings(Settings):
+    """Settings of `batchscore diff`: two outputs and how far they may differ (by default in near ties)."""
+
+    old: Path
+    new: Path
+    max_users_lost: Limit = Limit("0", count=0)
+    max_users_gained: Limit = Limit("0", count=0)
+    max_changed_users: Limit = Limit("0", count=0)
+    max_changed_first: Limit = Limit("0", count=0)
+    min_overlap: Annotated[Limit, AfterValidator(_share)] = Limit("0%", fraction=0)
+    max_score_shift: Annotated[float | Literal["tolerance", "off"], BeforeValidator(_shift)] = "tolerance"
 
 
 class TrainSettings(Settings):

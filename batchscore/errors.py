@@ -36,6 +36,8 @@ ERROR_IDS: dict[str, str] = {
     "E-INPUT-CORRUPT": "the input is a damaged Parquet file",
     "E-INPUT-CHANGED": "the input changed while it was read",
     "E-INPUT-COLUMNS": "the input has duplicate column names",
+    "E-RANKED-FILE": "a file that should be compared is no output of a run, or is damaged",
+    "E-DIFF-COLUMNS": "two outputs have different user or candidate columns",
     "E-BAD-ROWS": "more bad rows than --max-bad-rows allows",
     "E-INTERACTIONS": "the interactions cannot be used for training",
     "E-ARCHIVE": "the archive is not a MovieLens archive that is understood",
@@ -57,6 +59,12 @@ ERROR_IDS: dict[str, str] = {
     # 6: limits and gates
     "E-UNKNOWN-USERS": "more users outside the model's vocabulary than --max-unknown-users allows",
     "E-UNKNOWN-CANDIDATES": "more candidates outside the vocabulary than --max-unknown-candidates allows",
+    "E-DIFF-USERS-LOST": "more users of the old output are missing than --max-users-lost allows",
+    "E-DIFF-USERS-GAINED": "more users are new than --max-users-gained allows",
+    "E-DIFF-USERS-CHANGED": "more lists really differ than --max-changed-users allows",
+    "E-DIFF-FIRST-CHANGED": "more first places really differ than --max-changed-first allows",
+    "E-DIFF-OVERLAP": "the lists share fewer candidates than --min-overlap asks for",
+    "E-DIFF-SCORES": "a pair's score changed by more than --max-score-shift allows",
     "E-MODEL-QUALITY": "the trained model is no better than predicting the mean",
     # 7
     "E-MEMORY": "out of memory",
