@@ -1,7 +1,7 @@
 """What changed between two ranked files: who came and went, and which lists really differ.
 
 Two candidates that stand at one rank in the old and in the new list are a near tie where their scores lie within
-the tolerance of each other in both files; so is a candidate that gave way to another at the cut of a full list, with
+the tolerance of each other in both files; so is one that gave way to another at the cut of a full list, with
 a score within the tolerance of the cut. Everything else at a rank is a real difference.
 """
 
