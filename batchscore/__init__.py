@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from batchscore.difference.diff import Difference
     from batchscore.report import Report
+    from batchscore.training.report import TrainingReport
 
-__all__ = ["__version__", "diff", "run"]
+__all__ = ["__version__", "diff", "run", "train"]
 __version__ = version("batchscore")
 
 
@@ -43,3 +44,17 @@ def diff(**settings: Any) -> Difference:
     from batchscore.difference.diff import diff as compare
 
     return compare(resolve(DiffSettings, "diff", settings).settings)
+
+
+def train(**settings: Any) -> TrainingReport:
+    """Train a ranking model on `input` and publish it as the next version below `output`.
+
+    Takes the settings of `batchscore.config.TrainSettings`, and `config` and `date`. Sets TF_USE_LEGACY_KERAS for
+    this process, or raises UsageError (E-KERAS-3) where Keras 3 is loaded already. Returns the report; raises
+    BatchscoreError.
+    """
+    from batchscore.config import TrainSettings, resolve
+    from batchscore.training.train import train as train_job
+
+    config, date = settings.pop("config", None), settings.pop("date", None)
+    return train_job(resolve(TrainSettings, "train", settings, config=config, date=date).settings)

@@ -52,8 +52,12 @@ def main() -> NoReturn:
     try:
         code = group.main(prog_name="batchscore", standalone_mode=False)
         _leave(code if isinstance(code, int) else EXIT_OK)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        _leave(EXIT_USAGE)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "batchscore"
+        _tell(f"E-CONFIG: {error.format_message()}\n  next:     see `{command} --help`")
         _leave(EXIT_USAGE)
     except click.Abort:
         _leave(EXIT_SIGNAL_BASE + 2)

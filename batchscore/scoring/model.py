@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from batchscore.config import RunSettings
+from batchscore.config import MODEL_ENVIRONMENT, RunSettings
 from batchscore.errors import ModelError
 from batchscore.report import ModelUsed
 from batchscore.runtime.probes import replay_probes
@@ -47,6 +47,14 @@ def choose_model(settings: RunSettings) -> RunModel:
     path = settings.model
     if path is None:
         path = settings.input.parent / "model"
+        if not path.exists():
+            raise ModelError(
+                "E-MODEL-MISSING",
+                "no model is given, and there is none beside the input",
+                where=path,
+                expected="a SavedModel directory, or a directory of integer versions of it",
+                next_step=f"give --model, set {MODEL_ENVIRONMENT}, or export one with `batchscore train`",
+            )
         warnings.append(f"no --model given: using {path} beside the input")
     saved = read_saved_model(path, settings.model_version)
     signature, signature_chosen = choose_signature(saved, settings.signature)
@@ -64,8 +72,8 @@ def choose_model(settings: RunSettings) -> RunModel:
     if score.dtype not in ("float32", "float16", "bfloat16"):
         warnings.append(f"scores are {score.dtype} and are rounded to float32")
     _log.info(
-        "model %s, %s (%s), fingerprint %s; signature %s (%s); score %s (%s)",
-        saved.path, saved.label, saved.chosen, saved.fingerprint[:16],
+        "%s at %s (%s), fingerprint %s; signature %s (%s); score %s (%s)",
+        saved.label, saved.path, saved.chosen, saved.fingerprint[:16],
         signature.name, signature_chosen, score.name, score_chosen,
     )  # fmt: skip
     return RunModel(saved, signature, score, used, tuple(warnings))
