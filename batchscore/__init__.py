@@ -8,6 +8,7 @@ environment variable is changed before a function is called.
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from batchscore.report import Report
     from batchscore.training.report import TrainingReport
 
-__all__ = ["__version__", "diff", "run", "train"]
+__all__ = ["__version__", "diff", "rollback", "run", "train"]
 __version__ = version("batchscore")
 
 
@@ -44,6 +45,18 @@ def diff(**settings: Any) -> Difference:
     from batchscore.difference.diff import diff as compare
 
     return compare(resolve(DiffSettings, "diff", settings).settings)
+
+
+def rollback(output: str | os.PathLike[str], *, state_dir: str | os.PathLike[str] | None = None) -> Report | None:
+    """Publish the output before the published one at `output` again; returns its report, None where it has none.
+
+    Raises BatchscoreError: E-NO-PREVIOUS where no other output is kept.
+    """
+    from pathlib import Path
+
+    from batchscore.scoring.rollback import rollback as roll_back
+
+    return roll_back(Path(output), None if state_dir is None else Path(state_dir))
 
 
 def train(**settings: Any) -> TrainingReport:

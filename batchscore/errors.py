@@ -26,6 +26,7 @@ ERROR_IDS: dict[str, str] = {
     "E-BINDING": "pair columns and model inputs do not fit together",
     "E-KEEP": "a kept column does not exist, clashes with an output column or has a type that cannot be kept",
     "E-OUTPUT-IS-INPUT": "the output would overwrite what the run reads",
+    "E-NO-PREVIOUS": "no earlier output is kept that a rollback could publish",
     "E-KERAS-3": "Keras 3 is already loaded in this process, and TensorFlow Recommenders needs Keras 2",
     "E-EXTRA-MISSING": "an optional package that this command needs is not installed",
     "E-GOLDEN": "a golden case is not valid",
@@ -57,6 +58,7 @@ ERROR_IDS: dict[str, str] = {
     "E-TRAINING-DIVERGED": "the training loss is not finite",
     # 5: output
     "E-OUTPUT": "the output cannot be written",
+    "E-PREVIOUS-DAMAGED": "the kept output is damaged",
     # 6: limits and gates
     "E-UNKNOWN-USERS": "more users outside the model's vocabulary than --max-unknown-users allows",
     "E-UNKNOWN-CANDIDATES": "more candidates outside the vocabulary than --max-unknown-candidates allows",

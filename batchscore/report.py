@@ -134,6 +134,10 @@ class Report(_Part):
     previous: dict[str, float] = Field(default_factory=dict)
     """Users and rows of the output published before, and the change against it as a share."""
     warnings: list[str] = Field(default_factory=list)
+    rolled_back_at: dt.datetime | None = None
+    """When `batchscore rollback` published this output again; None where it has not."""
+    rolled_back_from: str | None = None
+    """Run id of the output that it replaced then, where that is known."""
 
     @classmethod
     def begin(cls, settings: BaseModel) -> Report:
@@ -190,6 +194,14 @@ class Report(_Part):
     def _change(self) -> str:
         change = self.previous.get("users_change")
         return "" if change is None else f" (users {100 * change:+.1f} %)"
+
+
+def read_report(path: Path) -> Report | None:
+    """The report at `path`; None where there is none that can be read."""
+    try:
+        return Report.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 class Clock:

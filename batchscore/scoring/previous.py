@@ -30,6 +30,7 @@ class PreviousOutputs:
         if not is_same_file(self.path(1), output):
             for age in range(count, 1, -1):
                 self._rename(age - 1, age)
+            self.report_path(1).unlink(missing_ok=True)
             link(output, self.path(1))
         self.report_path(1).unlink(missing_ok=True)
         if report is not None:
@@ -55,6 +56,7 @@ class PreviousOutputs:
 
     def _rename(self, age: int, new_age: int) -> None:
         if self.path(age).exists():
+            self.report_path(new_age).unlink(missing_ok=True)  # a crash may lose a report, never mix two up
             self.path(age).replace(self.path(new_age))
             move(self.report_path(age), self.report_path(new_age))
 

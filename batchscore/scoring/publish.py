@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchscore.errors import UsageError
-from batchscore.report import Output, Report
+from batchscore.report import Output, Report, read_report
 from batchscore.scoring.disk import cannot_write, is_same_file, sync_directory, tolerated
 from batchscore.scoring.lock import locked
 from batchscore.scoring.previous import PreviousOutputs
@@ -115,24 +115,26 @@ class Claim:
 
     def previous_report(self) -> Report | None:
         """The report of the published output; None where there is none or it belongs to another file."""
+        report = read_report(self.report_path)
         try:
-            report = Report.model_validate_json(self.report_path.read_bytes())
             published = self.output.stat().st_size
-        except (OSError, ValueError):
+        except OSError:
             return None
-        return report if report.output is not None and report.output.bytes == published else None
+        known = report is not None and report.output is not None and report.output.bytes == published
+        return report if known else None
 
     def _published_report_path(self) -> Path | None:
         return self.report_path if self.previous_report() is not None else None
 
 
 @contextmanager
-def claim(output: Path, state_dir: Path | None, reads: Path) -> Iterator[Claim]:
+def claim(output: Path, state_dir: Path | None, reads: Path | None = None) -> Iterator[Claim]:
     """Claim `output` for this run: check it, lock it, and clear what dead runs left.
 
-    `reads` is the input, which must not be the output. Raises UsageError (E-OUTPUT-IS-INPUT), OutputError
-    (E-OUTPUT) where the run could not publish there, and TryLaterError (E-LOCKED) at once where another run holds
-    the lock. At the end the lock is released and no temporary file is left.
+    `reads` is the input, if there is one: it must not be the output, nor a folder that the output is in. Raises
+    UsageError (E-OUTPUT-IS-INPUT), OutputError (E-OUTPUT) where the run could not publish there, and TryLaterError
+    (E-LOCKED) at once where another run holds the lock. At the end the lock is released and no temporary file is
+    left.
     """
     _require_publishable(output, reads)
     state = state_dir or output.parent / STATE_FOLDER
@@ -155,11 +157,16 @@ def claim(output: Path, state_dir: Path | None, reads: Path) -> Iterator[Claim]:
                 temporary.unlink()
 
 
-def _require_publishable(output: Path, reads: Path) -> None:
-    if is_same_file(output, reads):
+def _require_publishable(output: Path, reads: Path | None) -> None:
+    if reads is not None and is_same_file(output, reads):
         raise UsageError(
             "E-OUTPUT-IS-INPUT", "output and input are the same file", where=output,
             next_step="give --output a path of its own",
+        )  # fmt: skip
+    if reads is not None and any(is_same_file(folder, reads) for folder in output.absolute().parents):
+        raise UsageError(
+            "E-OUTPUT-IS-INPUT", "the output lies inside the input folder", where=output, found=f"--input {reads}",
+            next_step="give --output a path outside the folder that the run reads",
         )  # fmt: skip
     try:
         mode = output.lstat().st_mode
