@@ -15,7 +15,11 @@ from batchscore.config import MODEL_ENVIRONMENT, RunSettings
 
 
 @click.command("run")
-@click.option("--input", metavar="PAIRS.parquet", help="The pairs of user and candidate to score.")
+@click.option(
+    "--input",
+    metavar="PAIRS.parquet",
+    help="The pairs of user and candidate to score: a file, or a folder of files (part files need their _SUCCESS).",
+)
 @click.option("--output", metavar="RANKED.parquet", help="Where each user's top N is published.")
 @click.option(
     "--model",

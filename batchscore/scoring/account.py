@@ -10,7 +10,7 @@ from batchscore.report import InputBinding, InputFile, Report
 from batchscore.scoring.badrows import BadRows
 from batchscore.scoring.binding import Binding
 from batchscore.scoring.guards import UnknownIds
-from batchscore.scoring.inputs import PairFile
+from batchscore.scoring.inputs import Pairs
 from batchscore.scoring.model import RunModel
 from batchscore.scoring.publish import Claim
 from batchscore.scoring.scorer import Scorer
@@ -19,10 +19,11 @@ from batchscore.scoring.topn import RankedLists
 _log = logging.getLogger("batchscore")
 
 
-def begun(report: Report, pairs: PairFile, model: RunModel, binding: Binding) -> None:
+def begun(report: Report, pairs: Pairs, model: RunModel, binding: Binding) -> None:
     """Input, model and bindings, before anything heavy is done."""
     report.inputs = [
-        InputFile(path=str(pairs.path), rows=pairs.rows, bytes=pairs.bytes, modified_at=pairs.modified_at)
+        InputFile(path=str(file.path), rows=file.rows, bytes=file.bytes, modified_at=file.modified_at)
+        for file in pairs.files
     ]
     report.model = model.used
     report.bindings = [

@@ -15,7 +15,7 @@ from batchscore.scoring import account
 from batchscore.scoring.badrows import BadRows
 from batchscore.scoring.binding import Binding, bind
 from batchscore.scoring.guards import UnknownIds, watch_unknown
-from batchscore.scoring.inputs import PairFile, open_pairs
+from batchscore.scoring.inputs import Pairs, open_pairs
 from batchscore.scoring.model import choose_model, id_roles, load
 from batchscore.scoring.publish import Claim, claim
 from batchscore.scoring.reader import PairBatch, read_batches
@@ -56,6 +56,7 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
         pairs = open_pairs(settings.input)
         model = choose_model(settings)
         binding = bind(pairs.schema, model.signature, model.saved.card, settings)
+        pairs.require_same_columns(binding.columns)
     account.begun(report, pairs, model, binding)
     with clock.stage("load"):
         observer.stage("loading the model")
@@ -94,7 +95,7 @@ def _observed(batches: Iterator[PairBatch], observer: Observer) -> Iterator[Pair
         observer.advance(batch.table.num_rows)
 
 
-def _read_ids(pairs: PairFile, binding: Binding) -> Iterator[ScorablePairs]:
+def _read_ids(pairs: Pairs, binding: Binding) -> Iterator[ScorablePairs]:
     """The ids alone, for a decision on unknown ids before everything is scored."""
     ids = {binding.user_input, binding.candidate_input}
     only_ids = replace(
