@@ -328,11 +328,6 @@ def _read_table(config: Path, table: str) -> dict[str, Any]:
             expected=f"[{table}], and nothing but {', '.join(f'[{name}]' for name in TABLES)}",
             next_step="put every setting into its command's table",
         )
-    if not isinstance(document[table], dict):
-        raise UsageError(
-            "E-CONFIG", f"[{table}] is not a table", where=config, found=f"{table} = {document[table]!r}",
-            expected=f"[{table}] and its keys below", next_step="correct the file",
-        )  # fmt: skip
     values: dict[str, Any] = {}
     for name, value in document[table].items():
         key = name.replace("-", "_")

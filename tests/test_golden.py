@@ -1,4 +1,4 @@
-"""The golden cases in tests/golden; see batchscore/golden.py. `pytest --update-golden` renews them."""
+"""The golden cases in tests/golden; see batchscore/golden/cases.py. `pytest --update-golden` renews them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batchscore.golden import check_case, find_cases
+from batchscore.golden.cases import check_case, find_cases
 
 ROOT = Path(__file__).parent / "golden"
 

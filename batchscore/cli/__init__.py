@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -50,6 +51,7 @@ def group() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit with the code that the README's table explains."""
+    _reopen_closed_streams()
     try:
         code = group.main(prog_name="batchscore", standalone_mode=False)
         _leave(code if isinstance(code, int) else EXIT_OK)
@@ -72,6 +74,17 @@ def main() -> NoReturn:
         _tell(f"E-BUG: a fault in batchscore {__version__} itself; please report it with these lines")
         _tell(traceback.format_exc())
         _leave(EXIT_BUG)
+
+
+def _reopen_closed_streams() -> None:
+    """Point closed standard streams at the null device, else files of ours get their numbers, and others' words."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - open for as long as the process lives
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
 
 
 def _tell(message: str) -> None:

@@ -1,8 +1,8 @@
 """The part of TensorFlow's `saved_model.pb` that batchscore reads, as messages of the protobuf runtime.
 
 Importing TensorFlow's own message classes would load all of TensorFlow. Field names and numbers are those of
-tensorflow/core/protobuf/{saved_model,meta_graph}.proto and tensorflow/core/framework/{graph,node_def,function,
-op_def,tensor_shape,types}.proto; fields that are not declared here are skipped by the parser.
+tensorflow/core/protobuf/{saved_model,meta_graph,saver}.proto and tensorflow/core/framework/{graph,node_def,
+function,op_def,tensor_shape,types}.proto; fields that are not declared here are skipped by the parser.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-__all__ = ["DTYPES", "DecodeError", "SavedModelProto"]
+__all__ = ["DTYPES", "DecodeError", "GraphProto", "OpDefProto", "SavedModelProto"]
 
 _PACKAGE = "batchscore.saved_model"
 _FIELD = descriptor_pb2.FieldDescriptorProto
@@ -40,15 +40,26 @@ _MESSAGES: dict[str, list[tuple[str, int, str, bool]]] = {
         ("method_name", 3, "string", False),
     ],
     "NamedSignature": [("key", 1, "string", False), ("value", 2, "SignatureDef", False)],
-    "Node": [("name", 1, "string", False), ("op", 2, "string", False), ("input", 3, "string", True)],
-    "OpDef": [("name", 1, "string", False)],
+    "NameAttrList": [("name", 1, "string", False)],
+    "AttrList": [("func", 9, "NameAttrList", True)],
+    "Attr": [("list", 1, "AttrList", False), ("func", 10, "NameAttrList", False)],
+    "NamedAttr": [("key", 1, "string", False), ("value", 2, "Attr", False)],
+    "Node": [
+        ("name", 1, "string", False),
+        ("op", 2, "string", False),
+        ("input", 3, "string", True),
+        ("attr", 5, "NamedAttr", True),
+    ],
+    "OpDef": [("name", 1, "string", False), ("is_stateful", 17, "bool", False)],
     "Function": [("signature", 1, "OpDef", False), ("node", 3, "Node", True)],
     "Library": [("function", 1, "Function", True)],
     "Graph": [("node", 1, "Node", True), ("library", 2, "Library", False)],
     "MetaInfo": [("tags", 4, "string", True), ("tensorflow_version", 5, "string", False)],
+    "Saver": [("restore_op_name", 3, "string", False)],
     "MetaGraph": [
         ("meta_info_def", 1, "MetaInfo", False),
         ("graph_def", 2, "Graph", False),
+        ("saver_def", 3, "Saver", False),
         ("signature_def", 5, "NamedSignature", True),
     ],
     "SavedModel": [("schema_version", 1, "int64", False), ("meta_graphs", 2, "MetaGraph", True)],
@@ -61,7 +72,7 @@ DTYPES = {
 """Names of TensorFlow's DataType numbers, as far as an input or a score may have them."""
 
 
-def _build() -> Any:
+def _build() -> descriptor_pool.DescriptorPool:
     file = descriptor_pb2.FileDescriptorProto(
         name="batchscore/saved_model.proto", package=_PACKAGE, syntax="proto3"
     )
@@ -77,8 +88,17 @@ def _build() -> Any:
                 field.type, field.type_name = _FIELD.TYPE_MESSAGE, f".{_PACKAGE}.{type_}"
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.SavedModel"))
+    return pool
 
 
-SavedModelProto: Any = _build()
+def _message_class(name: str) -> Any:
+    return message_factory.GetMessageClass(_pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
+
+
+_pool = _build()
+SavedModelProto: Any = _message_class("SavedModel")
 """Message class of the whole file: `SavedModelProto.FromString(bytes)`; DecodeError where it is none."""
+GraphProto: Any = _message_class("Graph")
+"""Message class of a GraphDef."""
+OpDefProto: Any = _message_class("OpDef")
+"""Message class of what TensorFlow says about an op."""

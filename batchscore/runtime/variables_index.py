@@ -28,14 +28,15 @@ def read_shards(index: Path) -> dict[str, int]:
     """Name of every shard file that `index` names, with the least size in bytes that it must have."""
     data = index.read_bytes()
     try:
-        entries = list(_entries(data))
-        if not entries or entries[0][0] != b"":
+        entries = _entries(data)
+        key_bytes, header = next(entries, (-1, b""))
+        if key_bytes != 0:
             raise CorruptIndexError("no header")
-        shards = dict(_fields(entries[0][1])).get(1, 0)
+        shards = dict(_fields(header)).get(1, 0)
         if not 0 < shards <= _MAX_SHARDS:
             raise CorruptIndexError(f"{shards} shards")
         sizes = dict.fromkeys(range(shards), 0)
-        for _, value in entries[1:]:
+        for _, value in entries:
             fields = dict(_fields(value))
             shard = fields.get(_SHARD_ID, 0)
             sizes[shard] = max(sizes[shard], fields.get(_OFFSET, 0) + fields.get(_SIZE, 0))
@@ -44,31 +45,40 @@ def read_shards(index: Path) -> dict[str, int]:
     return {f"variables.data-{shard:05d}-of-{shards:05d}": size for shard, size in sizes.items()}
 
 
-def _entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _entries(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Length of the key, and value, of every entry in order."""
     footer = data[-_FOOTER_BYTES:]
     if len(footer) < _FOOTER_BYTES or struct.unpack("<Q", footer[-8:])[0] != _MAGIC:
         raise CorruptIndexError("not an index")
     _, position = _varint(footer, 0)  # the meta index block's handle comes first
     _, position = _varint(footer, position)
-    for _, handle in _block(data, footer, position):
-        yield from _block(data, handle, 0)
+    left = len(data)
+    for _, handle in _block(data, *_handle(footer, position)):
+        offset, size = _handle(handle, 0)
+        left -= size
+        if left < 0:
+            raise CorruptIndexError("its blocks overlap")
+        yield from _block(data, offset, size)
 
 
-def _block(data: bytes, handle: bytes, position: int) -> Iterator[tuple[bytes, bytes]]:
-    offset, position = _varint(handle, position)
-    size, _ = _varint(handle, position)
+def _handle(data: bytes, position: int) -> tuple[int, int]:
+    """Offset and size of a block."""
+    offset, position = _varint(data, position)
+    return offset, _varint(data, position)[0]
+
+
+def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[int, bytes]]:
     block = data[offset : offset + size]
     if len(block) != size or data[offset + size] != 0:
         raise CorruptIndexError("damaged or compressed")
     end = size - 4 - 4 * struct.unpack("<I", block[-4:])[0]
-    key, position = b"", 0
+    position = 0
     while position < end:
         shared, position = _varint(block, position)
         added, position = _varint(block, position)
         length, position = _varint(block, position)
-        key = key[:shared] + block[position : position + added]
         position += added
-        yield key, block[position : position + length]
+        yield shared + added, block[position : position + length]
         position += length
 
 

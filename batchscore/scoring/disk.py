@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +15,16 @@ from batchscore.errors import OutputError
 
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
+_ARROW_DETAIL = re.compile(r".*\[errno \d+\] ")
+"""How pyarrow wraps the words of the operating system."""
+
 _log = logging.getLogger("batchscore")
 
 
 def cannot_write(path: Path, error: BaseException) -> OutputError:
     """The error (E-OUTPUT) for a step on `path` that failed with `error`."""
     reason = getattr(error, "strerror", None) or (str(error).strip().splitlines() or [type(error).__name__])[0]
+    reason = _ARROW_DETAIL.sub("", reason)
     steps = {
         errno.EACCES: "give the job's user the right to write in this directory",
         errno.ENOSPC: "free space on this file system, then run again",

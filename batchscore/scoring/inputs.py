@@ -99,7 +99,9 @@ class Pairs:
         """Raise InputError (E-INPUT-CHANGED) where a file is another one now, or has come or gone."""
         for file in self.files:
             file.require_unchanged()
-        if self.path.is_dir() and (now := list_pair_files(self.path)) != [file.path for file in self.files]:
+        if self.path not in {file.path for file in self.files} and (now := list_pair_files(self.path)) != [
+            file.path for file in self.files
+        ]:
             raise InputError(
                 "E-INPUT-CHANGED",
                 "the input changed while it was read",
@@ -117,7 +119,7 @@ def open_pairs(path: Path) -> Pairs:
     E-INPUT-NOT-A-FILE, E-INPUT-FOLDER, E-INPUT-NOT-PARQUET, E-INPUT-CORRUPT, E-INPUT-COLUMNS. Never blocks,
     whatever `path` is.
     """
-    paths = list_pair_files(path) if path.is_dir() else [path]
+    paths = list_pair_files(path) if os.path.isdir(path) else [path]  # noqa: PTH112 - never raises
     return Pairs(path, tuple(_open_file(file) for file in paths))
 
 

@@ -31,8 +31,9 @@ _TESTED_ROWS = 8
 class ScorablePairs:
     """n pairs without bad rows.
 
-    `user`, `candidate` and `kept` have the pair file's types; `feeds` has an array of each fed input's dtype,
-    `constants` a scalar of each input that is the same all night; `rows` (int64) are row numbers within `file`.
+    `user`, `candidate` and `kept` have the pair file's types, large_string for string views; `feeds` has an array
+    of each fed input's dtype, `constants` a scalar of each input that is the same all night; `rows` (int64) are row
+    numbers within `file`.
     """
 
     file: str

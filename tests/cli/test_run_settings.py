@@ -250,7 +250,7 @@ def test_quiet_says_only_what_went_wrong(workplace):
 def test_a_run_tells_its_model_and_its_result(workplace):
     told = workplace.run()
     model, probes, summary = told.err.splitlines()
-    assert model.startswith("INFO model <echo>/1, model 1 (highest complete version), fingerprint ")
+    assert model.startswith("INFO model 1 at <echo>/1 (highest complete version), fingerprint ")
     assert model.endswith("; signature serving_default (model card); score score (model card)")
     assert probes == "INFO probes: 2 rows, worst difference 0 (tolerance 0.000131)"
     assert summary.startswith(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from batchscore.comparison import compare_ranked
+from batchscore.golden.comparison import compare_ranked
 
 
 def ranked(*rows: tuple[str, str, float], **kept: list):

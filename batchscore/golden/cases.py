@@ -23,10 +23,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
-from batchscore.comparison import compare_ranked
 from batchscore.config import RunSettings, resolve
 from batchscore.errors import EXIT_OK, BatchscoreError, UsageError
-from batchscore.golden_text import csv_lines, parse_type, read_csv, toml_text
+from batchscore.golden.comparison import compare_ranked
+from batchscore.golden.text import csv_lines, parse_type, read_csv, toml_text
 from batchscore.report import Report
 from batchscore.scoring.run import run
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from batchscore.errors import UsageError
-from batchscore.golden import (
+from batchscore.golden.cases import (
     Outcome,
     check_case,
     compare_outcomes,
@@ -18,7 +18,7 @@ from batchscore.golden import (
     read_expected,
     read_pairs,
 )
-from batchscore.golden_text import csv_lines, parse_type, read_csv, toml_text
+from batchscore.golden.text import csv_lines, parse_type, read_csv, toml_text
 
 CASE = """\
 about = "A case of this test."
