@@ -33,7 +33,7 @@ LAYERS = {
 }
 """What each part of the package may import, besides itself. `base` is every module at the top."""
 
-BASE = ["columns", "config", "errors", "observer", "report"]
+BASE = ["columns", "config", "errors", "limits", "observer", "report"]
 
 STAGES = {
     "casts": set(),
@@ -47,7 +47,9 @@ STAGES = {
     "binding": {"casts"},
     "scorer": set(),
     "badrows": {"binding", "casts", "reader", "scorer"},
-    "guards": {"scorer"},
+    "unknown": {"scorer"},
+    "impersonal": set(),
+    "guards": {"impersonal", "inputs", "topn"},
     "topn": {"scorer"},
 }
 """The stages of scoring, and the stages whose names they may import: only what passes from one to the next."""
@@ -59,6 +61,8 @@ PASSED_ON = {
     "lock": {"locked"},
     "previous": {"PreviousOutputs"},
     "reader": {"PairBatch"},
+    "impersonal": {"count_impersonal"},
+    "topn": {"RankedLists"},
     "binding": {"Binding", "BoundColumn"},
     "scorer": {"ScorablePairs", "ScoredPairs"},
     "casts": {"Cast", "find_cast", "is_text", "FLOATS", "INTEGERS"},

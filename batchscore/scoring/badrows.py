@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchscore.columns import SCORE
-from batchscore.config import Limit
 from batchscore.errors import InputError, ModelError
+from batchscore.limits import Limit
 from batchscore.scoring.binding import Binding
 from batchscore.scoring.casts import is_text
 from batchscore.scoring.reader import PairBatch

@@ -56,6 +56,11 @@ class Claim:
         return self.state / f"{self.output.name}{'.failed' if failed else ''}.rejects.jsonl"
 
     @property
+    def refused_path(self) -> Path:
+        """The output that a guard refused since; absent after a success."""
+        return self.state / f"{self.output.name}.refused.parquet"
+
+    @property
     def previous(self) -> PreviousOutputs:
         """The outputs before the published one."""
         return PreviousOutputs(self.state, self.output.name)
@@ -89,6 +94,20 @@ class Claim:
             sync_directory(self.output.parent)
         return Output(path=str(self.output), rows=rows, bytes=size, sha256=sha256)
 
+    def park(self, write: Callable[[Path], None]) -> Path:
+        """Write an output that is refused to `refused_path`, to be looked at. Raises OutputError (E-OUTPUT)."""
+        temporary = self.refused_path.with_name(f".{self.refused_path.name}.tmp")
+        try:
+            write(temporary)
+            temporary.replace(self.refused_path)
+        except (OSError, pa.ArrowException) as error:
+            if isinstance(error, MemoryError):
+                raise
+            raise cannot_write(self.refused_path, error) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+        return self.refused_path
+
     def record(self, report: Report) -> None:
         """Write the report: beside the published output, or as the failure's.
 
@@ -111,6 +130,7 @@ class Claim:
             if report.status == "published":
                 self.failed_path.unlink(missing_ok=True)
                 self.rejects_path(failed=True).unlink(missing_ok=True)
+                self.refused_path.unlink(missing_ok=True)
             sync_directory(path.parent)
 
     def previous_report(self) -> Report | None:
@@ -186,7 +206,8 @@ def _left_behind(output: Path, state: Path) -> list[Path]:
     name = re.escape(f".{output.name}.")
     beside = re.compile(name + r"[0-9a-f]{8}\.tmp")
     in_state = re.compile(
-        name + r"(report\.json|failed\.json|(failed\.)?rejects\.jsonl|previous-\d+(\.report\.json)?)\.tmp"
+        name + r"(report\.json|failed\.json|(failed\.)?rejects\.jsonl|refused\.parquet"
+        r"|previous-\d+(\.report\.json)?)\.tmp"
     )
     return [path for folder, pattern in ((output.parent, beside), (state, in_state))
             for path in folder.iterdir() if pattern.fullmatch(path.name)]  # fmt: skip

@@ -81,7 +81,7 @@ def test_partitions_are_read_and_one_of_them_alone_is_complete_with_its_dataset(
     feed("day=2/part-0.parquet", slice(2, 6))
     assert run(workplace).exit_code == 0
     assert pq.read_table(workplace.output).num_rows == 6
-    assert run(workplace, "feed/day=2").exit_code == 0
+    assert run(workplace, "feed/day=2", "--max-pair-drop", "off", "--max-user-drop", "off").exit_code == 0
     assert pq.read_table(workplace.output).num_rows == 4
 
 
