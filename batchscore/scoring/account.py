@@ -62,6 +62,8 @@ def kept(report: Report, bad: BadRows, unknown: list[UnknownIds], output: Claim)
         report.pairs_scored = bad.scored
         report.bad_rows = dict(sorted(bad.by_reason.items()))
         report.known_users, report.known_candidates = (ids.counts() for ids in unknown)
+        report.guards.append(bad.result())
+        report.guards.extend(ids.result() for ids in unknown)
         for binding in report.bindings:
             binding.filled = bad.filled[binding.input]
         path = output.rejects_path(failed=not published)

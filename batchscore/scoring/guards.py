@@ -176,7 +176,7 @@ class Guards:
         parked = None if self._park is None else self._park()
         if parked is not None:
             details = [*details, f"refused output: {parked}"]
-        return RefusedError(error_id, f"{what}", details=details, **parts)
+        return RefusedError(error_id, f"{what} {self._kept}", details=details, **parts)
 
     @property
     def _users_before(self) -> int | None:

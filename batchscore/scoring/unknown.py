@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from batchscore.errors import RefusedError
 from batchscore.limits import Limit
-from batchscore.report import KnownIds
+from batchscore.report import GuardResult, KnownIds
 from batchscore.scoring.scorer import ScorablePairs
 
 _FIRST_LOOK_ROWS = 500_000
@@ -70,6 +70,11 @@ class UnknownIds:
         if counts.known is None or counts.unknown is None:
             return False
         return self._role.limit.exceeded(counts.unknown, counts.known + counts.unknown)
+
+    def result(self) -> GuardResult:
+        """The share of unknown ids so far against the limit."""
+        return GuardResult(name=f"max_unknown_{self._role.name}s", figure=self.counts().unknown_share,
+                           limit=str(self._role.limit), ok=not self.exceeded())  # fmt: skip
 
     def require_within_limit(self) -> None:
         """Raise RefusedError (E-UNKNOWN-USERS, E-UNKNOWN-CANDIDATES) where the limit is exceeded."""
