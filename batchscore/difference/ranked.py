@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from batchscore.columns import RANK, RANK_TYPE, SCORE, SCORE_TYPE, plain_type
 from batchscore.errors import InputError
-from batchscore.runtime.tolerance import score_tolerance
+from batchscore.runtime.tolerance import tolerance_of
 
 USER, CANDIDATE = "user", "candidate"
 """What the first two columns of a ranked file are called here, whatever their own names."""
@@ -54,11 +54,15 @@ class RankedFile:
 
     def survey(self) -> Survey:
         """The longest list and the tolerance of the scores, from these two columns alone."""
-        longest, scores = 0, [np.empty(0, np.float32)]
+        longest, largest, count, mean, squares = 0, 0.0, 0, 0.0, 0.0
         for table in self._batches([SCORE, RANK]):
-            scores.append(table.column(SCORE).to_numpy(zero_copy_only=False))
-            longest = max(longest, int(table.column(RANK).to_numpy(zero_copy_only=False).max(initial=0)))
-        return Survey(top_n=longest, tolerance=score_tolerance(np.concatenate(scores)))
+            scores = table.column(SCORE).to_numpy().astype(np.float64)
+            longest = max(longest, int(table.column(RANK).to_numpy().max()))
+            largest = max(largest, float(np.abs(scores).max()))
+            total, shift = count + len(scores), float(scores.mean()) - mean
+            squares += float(((scores - scores.mean()) ** 2).sum()) + shift**2 * count * len(scores) / total
+            mean, count = mean + shift * len(scores) / total, total
+        return Survey(top_n=longest, tolerance=tolerance_of(np.sqrt(squares / count), largest) if count else 0.0)
 
     def _batches(self, columns: list[str]) -> Iterator[pa.Table]:
         try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from batchscore.errors import RefusedError
 from batchscore.limits import Limit
@@ -51,7 +52,7 @@ class UnknownIds:
         """Count the ids of a batch."""
         if self._role.is_known is None or self._role.input is None or not len(pairs):
             return
-        ids = pl.Series(pl.from_arrow(pairs.feeds[self._role.input])).unique(maintain_order=True)
+        ids = pl.Series(pl.from_arrow(pc.unique(pairs.feeds[self._role.input])))
         self._pending.append(ids)
         self._pending_ids += len(ids)
         if self._pending_ids > max(_FIRST_LOOK_ROWS, 0 if self._seen is None else len(self._seen)):

@@ -13,6 +13,7 @@ from batchscore.difference import blocks, ranked
 from batchscore.difference.describe import describe
 from batchscore.difference.diff import Difference, diff
 from batchscore.errors import InputError, RefusedError, UsageError
+from batchscore.runtime.tolerance import score_tolerance
 
 TEXT = pa.string()
 SCORES = {"a": 9.0, "b": 8.0, "c": 7.0, "d": 6.0, "e": 5.0}
@@ -337,3 +338,13 @@ def test_a_flipped_bit_is_found(tmp_path):
 def test_limits_that_are_none_are_refused(compare, limits):
     with pytest.raises(UsageError):
         compare([], [], **limits)
+
+
+@pytest.mark.parametrize("batch_rows", [1, 3, 1000])
+def test_the_tolerance_is_that_of_all_scores(tmp_path, monkeypatch, batch_rows):
+    monkeypatch.setattr(ranked, "_BATCH_ROWS", batch_rows)
+    draw = np.random.default_rng(5)
+    scores = np.sort(draw.normal(1e4, 3, 200).astype(np.float32))[::-1]
+    path = save(tmp_path / "a.parquet", [("u", number, score, number + 1) for number, score in enumerate(scores)],
+                candidate=pa.int64())  # fmt: skip
+    assert ranked.open_ranked(path).survey().tolerance == pytest.approx(score_tolerance(scores), rel=1e-9)
