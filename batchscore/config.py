@@ -227,12 +227,13 @@ def resolve(
     table: str,
     flags: Mapping[str, Any],
     *,
-    config: Path | None = None,
-    date: dt.date | None = None,
+    config: Path | str | None = None,
+    date: dt.date | str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Resolved[SettingsT]:
     """Settings of one command from its flags (None: not given), a TOML file and the environment.
 
+    `date` is what `{date}` in paths stands for: a date, or its text (2024-02-29); today in UTC where it is None.
     Raises UsageError (E-CONFIG) that names every wrong value and where it came from.
     """
     environ = os.environ if environ is None else environ
@@ -240,16 +241,16 @@ def resolve(
     sources = dict.fromkeys(kind.model_fields, "default")
     if "model" in kind.model_fields and environ.get(MODEL_ENVIRONMENT):
         values["model"], sources["model"] = environ[MODEL_ENVIRONMENT], f"environment {MODEL_ENVIRONMENT}"
+    day = _day(date)
     if config is not None:
+        config = Path(config)
         for key, value in _read_table(config, table).items():
             values[key] = _anchored(kind, key, value, config.resolve().parent)
             sources[key] = str(config)
     for key, value in flags.items():
         if value is not None and value != ():
             values[key], sources[key] = value, "flag"
-    values = {
-        key: _dated(kind, key, value, date or dt.datetime.now(dt.UTC).date()) for key, value in values.items()
-    }
+    values = {key: _dated(kind, key, value, day) for key, value in values.items()}
     try:
         return Resolved(kind.model_validate(values), sources)
     except ValidationError as error:
@@ -260,6 +261,16 @@ def resolve(
             details=problems,
             next_step=f"correct them; `batchscore {table} --help` lists every setting",
         ) from error
+
+
+def _day(date: dt.date | str | None) -> str:
+    try:
+        day = dt.date.fromisoformat(date) if isinstance(date, str) else date or dt.datetime.now(dt.UTC)
+    except ValueError as error:
+        raise UsageError(
+            "E-CONFIG", f"{date!r} is not a date", expected="YYYY-MM-DD", next_step="correct --date"
+        ) from error
+    return f"{day:%Y-%m-%d}"
 
 
 def _read_table(config: Path, table: str) -> dict[str, Any]:
@@ -308,9 +319,9 @@ def _anchored(kind: type[Settings], key: str, value: Any, folder: Path) -> Any:
     return value
 
 
-def _dated(kind: type[Settings], key: str, value: Any, date: dt.date) -> Any:
+def _dated(kind: type[Settings], key: str, value: Any, day: str) -> Any:
     if _is_path(kind, key) and isinstance(value, (str, Path)):
-        return str(value).replace("{date}", date.isoformat())
+        return str(value).replace("{date}", day)
     return value
 
 

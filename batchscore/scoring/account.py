@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from batchscore.errors import BatchscoreError
-from batchscore.report import InputBinding, InputFile, Report
+from batchscore.errors import BatchscoreError, ModelError
+from batchscore.report import InputBinding, InputFile, KnownIds, Report
 from batchscore.scoring.badrows import BadRows
 from batchscore.scoring.binding import Binding
 from batchscore.scoring.inputs import Pairs
@@ -61,9 +61,10 @@ def kept(report: Report, bad: BadRows, unknown: list[UnknownIds], output: Claim)
         report.rows_read = bad.rows
         report.pairs_scored = bad.scored
         report.bad_rows = dict(sorted(bad.by_reason.items()))
-        report.known_users, report.known_candidates = (ids.counts() for ids in unknown)
+        counted = [_counted(ids) for ids in unknown]
+        report.known_users, report.known_candidates = counted
         report.guards.append(bad.result())
-        report.guards.extend(ids.result() for ids in unknown)
+        report.guards.extend(ids.result(known) for ids, known in zip(unknown, counted, strict=True))
         for binding in report.bindings:
             binding.filled = bad.filled[binding.input]
         path = output.rejects_path(failed=not published)
@@ -75,6 +76,14 @@ def kept(report: Report, bad: BadRows, unknown: list[UnknownIds], output: Claim)
                 path.unlink(missing_ok=True)
         except OSError as error:
             warn(report, f"the rejects {path} could not be written: {error.strerror}")
+
+
+def _counted(ids: UnknownIds) -> KnownIds:
+    """The counts; where the model breaks over them, the error that ended the run is the one to be told."""
+    try:
+        return ids.counts()
+    except (ModelError, MemoryError) as error:
+        return KnownIds(why=f"the look-up failed: {str(error).splitlines()[0]}")
 
 
 def ranked(report: Report, lists: RankedLists, bad: BadRows, scorer: Scorer, previous: Report | None) -> None:

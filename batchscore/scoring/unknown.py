@@ -67,15 +67,17 @@ class UnknownIds:
 
     def exceeded(self) -> bool:
         """Whether the ids so far are in breach of the limit."""
-        counts = self.counts()
+        return self._exceeded(self.counts())
+
+    def _exceeded(self, counts: KnownIds) -> bool:
         if counts.known is None or counts.unknown is None:
             return False
         return self._role.limit.exceeded(counts.unknown, counts.known + counts.unknown)
 
-    def result(self) -> GuardResult:
-        """The share of unknown ids so far against the limit."""
-        return GuardResult(name=f"max_unknown_{self._role.name}s", figure=self.counts().unknown_share,
-                           limit=str(self._role.limit), ok=not self.exceeded())  # fmt: skip
+    def result(self, counts: KnownIds) -> GuardResult:
+        """The share of unknown ids in `counts` against the limit."""
+        return GuardResult(name=f"max_unknown_{self._role.name}s", figure=counts.unknown_share,
+                           limit=str(self._role.limit), ok=not self._exceeded(counts))  # fmt: skip
 
     def require_within_limit(self) -> None:
         """Raise RefusedError (E-UNKNOWN-USERS, E-UNKNOWN-CANDIDATES) where the limit is exceeded."""

@@ -152,9 +152,9 @@ def kill_at_each_call(campaign: Campaign) -> None:
         campaign.check(f"A2 killed at {call} {number}", code, err)
 
 
-def fail_each_call(campaign: Campaign) -> None:
+def fail_each_call(campaign: Campaign, errors: list[str]) -> None:
     calls = list_calls(campaign)
-    for error, persistent in itertools.product(ERRORS, ("", "+")):
+    for error, persistent in itertools.product(errors, ("", "+")):
         for call, number in calls:
             campaign.restore()
             code, err = campaign.run(around=injecting(call, f"error={error}:when={number}{persistent}"))
@@ -208,6 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="+", choices=["A1", "A2", "A3"], default=["A1", "A2", "A3"])
     parser.add_argument("--step", type=float, default=0.1, metavar="SECONDS", help="of A1 (default: 0.1)")
+    parser.add_argument("--errors", nargs="+", choices=ERRORS, default=list(ERRORS), help="of A3 (default: all)")
     options = parser.parse_args()
     skipped = [row for row in options.rows if row != "A1" and shutil.which("strace") is None]
     for row in skipped:
@@ -221,7 +222,7 @@ def main() -> None:
         if "A2" in options.rows and "A2" not in skipped:
             kill_at_each_call(campaign)
         if "A3" in options.rows and "A3" not in skipped:
-            fail_each_call(campaign)
+            fail_each_call(campaign, options.errors)
     print(f"{campaign.trials} faults, {len(campaign.violations)} violations", flush=True)
     sys.exit(1 if campaign.violations else 0)
 

@@ -15,6 +15,16 @@ from batchscore.scoring.publish import Claim
 pytestmark = pytest.mark.tensorflow
 
 
+@pytest.fixture(autouse=True)
+def heeded_signals():
+    """Whoever runs the tests may ignore these, as nohup does."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = [signal.signal(number, signal.SIG_DFL) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
 def signal_self(number: int) -> None:
     os.kill(os.getpid(), number)
 

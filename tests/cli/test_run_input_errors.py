@@ -218,3 +218,29 @@ def test_the_input_is_replaced_during_the_run(workplace, monkeypatch):
         in told.err
     )
     assert not workplace.output.exists()
+
+
+def test_a_column_is_missing(workplace):
+    pq.write_table(pq.read_table(workplace.pairs).rename_columns(["user_id", "item_id", "rating"]), workplace.pairs)
+    workplace.assert_refused(workplace.run(), 2, """\
+E-BINDING: the pair columns do not fit signature 'serving_default'
+  where:    <folder>/pairs.parquet
+  found:    columns user_id string, item_id string, rating float
+  expected: inputs item_id string [n], user_id string [n], value float32 [n]
+    input value float32 [n] has no column 'value'
+    bound: item_id <- item_id, user_id <- user_id
+  next:     add --map value=rating
+""")  # fmt: skip
+
+
+def test_a_column_of_lists(workplace):
+    workplace.write_pairs(value=pa.array([[1], [2], [3]], pa.list_(pa.float32())))
+    workplace.assert_refused(workplace.run(), 2, """\
+E-BINDING: the pair columns do not fit signature 'serving_default'
+  where:    <folder>/pairs.parquet
+  found:    columns user_id string, item_id string, value list<element: float>
+  expected: inputs item_id string [n], user_id string [n], value float32 [n]
+    input value float32 [n] cannot take column 'value' of type list<element: float>
+    bound: item_id <- item_id, user_id <- user_id
+  next:     add --map value=COLUMN
+""")  # fmt: skip

@@ -18,7 +18,14 @@ import pytest
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
-COMMAND = [sys.executable, "-c", "from batchscore.cli import main; main()", "run"]
+START = """
+import signal
+for number in (signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)  # whoever runs the tests may ignore them, as nohup does
+from batchscore.cli import main
+main()
+"""
+COMMAND = [sys.executable, "-c", START, "run"]
 ROOT = Path(__file__).parents[2]
 USERS, CANDIDATES = 2_500, 100
 HANG_SECONDS = 60

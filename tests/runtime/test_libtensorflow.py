@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from batchscore.errors import ModelError
-from batchscore.runtime import libtensorflow, quiet, tstring
+from batchscore.runtime import libtensorflow, tstring
 from batchscore.runtime.libtensorflow import LibraryUnavailableError, find_library, first_line, load_library
 from batchscore.runtime.session import open_session
 
@@ -140,14 +140,6 @@ def test_a_file_that_is_no_library_is_refused(tmp_path):
         LibraryUnavailableError, match=r"libtensorflow_cc.so.2 cannot be loaded: .*invalid ELF header"
     ):
         libtensorflow._load(broken)
-
-
-def test_lines_of_others_on_standard_error_are_held_back_but_not_lost(capfd):
-    with quiet._start_up_lines_dropped():
-        os.write(2, b"disk almost full\nWARNING: All log messages before absl::InitializeLog() is called\n")
-        os.write(2, b"I0000 00:00:17.1 1 port.cc:153] oneDNN custom operations are on\nlast words")
-        assert capfd.readouterr().err == ""
-    assert capfd.readouterr().err == "disk almost full\nlast words"
 
 
 def test_the_environment_is_left_as_it_was(monkeypatch):

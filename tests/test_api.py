@@ -1,0 +1,316 @@
+"""The Python API: the names of the flags, the report back, typed failures, and nothing else touched."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import threading
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import batchscore
+from batchscore.errors import (
+    BatchscoreError,
+    InputError,
+    ModelError,
+    OutOfMemoryError,
+    RefusedError,
+    TryLaterError,
+    UsageError,
+)
+from batchscore.report import Report
+from batchscore.scoring import model as model_module
+from batchscore.scoring import reader
+from batchscore.scoring import run as run_module
+from batchscore.scoring.publish import Claim, claim
+
+
+@pytest.fixture(scope="module")
+def echo(tmp_path_factory):
+    """A model whose score is its input `value`, and which knows the users u1 to u3 and the items a to c."""
+    import tensorflow as tf
+
+    from batchscore.runtime.card import KnownSignature, ModelCard, Probes, write_card
+
+    path = tmp_path_factory.mktemp("echo") / "1"
+    module = tf.Module()
+    ids = tf.TensorSpec([None], tf.string)
+    known = tf.constant(["u1", "u2", "u3"]), tf.constant(["a", "b", "c"])
+    module.serve = tf.function(
+        lambda user_id, item_id, value: {"score": value},  # noqa: ARG005 - inputs of the signature
+        input_signature=[ids, ids, tf.TensorSpec([None], tf.float32)],
+    )
+    module.known = tf.function(
+        lambda user_id, item_id: {
+            "user": tf.reduce_any(user_id[:, None] == known[0], 1),
+            "item": tf.reduce_any(item_id[:, None] == known[1], 1),
+        },
+        input_signature=[ids, ids],
+    )
+    tf.saved_model.save(module, str(path), {"serving_default": module.serve, "known": module.known})
+    write_card(path, ModelCard(
+        signature="serving_default", score_output="score", user_input="user_id", candidate_input="item_id",
+        known=KnownSignature(signature="known", user_output="user", candidate_output="item"),
+        probes=Probes(inputs={"user_id": ["u"], "item_id": ["a"], "value": [0.5]}, scores=[0.5]),
+    ))  # fmt: skip
+    return path.parent
+
+
+@pytest.fixture
+def job(tmp_path, echo):
+    """Settings of a run that works, over pairs that a test may replace."""
+    write(tmp_path / "pairs.parquet", [("u1", "a", 1.0), ("u1", "b", 2.0), ("u2", "c", 0.5)])
+    return {"input": tmp_path / "pairs.parquet", "output": tmp_path / "out" / "ranked.parquet", "model": echo}
+
+
+@pytest.fixture(autouse=True)
+def output_folder(tmp_path):
+    (tmp_path / "out").mkdir()
+
+
+def write(path, rows):
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    types = [pa.string(), pa.string(), pa.float32()]
+    arrays = [pa.array(column, type_) for column, type_ in zip(columns, types, strict=True)]
+    pq.write_table(pa.table(arrays, ["user_id", "item_id", "value"]), path)
+
+
+def ranked(job):
+    return [tuple(row.values()) for row in pq.read_table(job["output"]).to_pylist()]
+
+
+def state(job):
+    return job["output"].parent / "_batchscore"
+
+
+pytestmark = pytest.mark.tensorflow
+
+
+def test_run_returns_the_report_and_writes_the_same_one(job):
+    report = batchscore.run(**job, top_n=1)
+    assert isinstance(report, Report)
+    assert (report.status, report.exit_code) == ("published", 0)
+    assert ranked(job) == [("u1", "b", 2.0, 1), ("u2", "c", 0.5, 1)]
+    assert Report.model_validate_json((state(job) / "ranked.parquet.report.json").read_bytes()) == report
+    assert (report.rows_read, report.pairs_scored, report.rows_written, report.users) == (3, 3, 2, 2)
+    assert (report.model.version, report.model.chosen) == (1, "highest complete version")
+    assert [(item.input, item.column, item.filled) for item in report.bindings] == [
+        ("item_id", "item_id", 0), ("user_id", "user_id", 0), ("value", "value", 0),
+    ]  # fmt: skip
+    assert set(report.seconds) == {"prepare", "load", "read", "check", "guard", "score", "rank", "publish", "total"}
+    assert sum(report.seconds.values()) - report.seconds["total"] <= report.seconds["total"] + 1e-3
+
+
+def test_settings_are_plain_values_with_the_names_of_the_flags(job, tmp_path):
+    batchscore.run(
+        input=str(job["input"]), output=str(tmp_path / "out" / "ranked-{date}.parquet"), model=str(job["model"]),
+        top_n="1", keep=["value"], max_bad_rows=0, max_unknown_users="off", date="2024-02-29",
+    )  # fmt: skip
+    assert pq.read_table(tmp_path / "out" / "ranked-2024-02-29.parquet").schema.names[-1] == "value"
+
+
+def test_a_configuration_file_is_read_as_the_command_reads_it(job, tmp_path):
+    (tmp_path / "job.toml").write_text(
+        f'[run]\ninput = "pairs.parquet"\noutput = "out/ranked.parquet"\nmodel = "{job["model"]}"\n'
+    )
+    for config in (tmp_path / "job.toml", str(tmp_path / "job.toml")):
+        assert batchscore.run(config=config, top_n=2).rows_written == 3
+    assert ranked(job)[0] == ("u1", "b", 2.0, 1)
+
+
+# failures
+
+
+def failure(kind, job, **changes):
+    with pytest.raises(kind) as caught:
+        batchscore.run(**(job | changes))
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("kind", "exit_code", "error_id", "changes"),
+    [
+        (UsageError, 2, "E-BINDING", {"user_column": "none"}),
+        (UsageError, 2, "E-KEEP", {"keep": ["none"]}),
+        (ModelError, 4, "E-MODEL-MISSING", {"model": "/none"}),
+        (TryLaterError, 75, "E-INPUT-MISSING", {"input": "/none/pairs.parquet"}),
+    ],
+)
+def test_failures_are_typed_and_carry_the_report(job, kind, exit_code, error_id, changes):
+    error = failure(kind, job, **changes)
+    assert isinstance(error, BatchscoreError)
+    assert (error.exit_code, error.error_id) == (exit_code, error_id)
+    assert (error.report.status, error.report.exit_code, error.report.error_id) == ("failed", exit_code, error_id)
+    assert error.report.error == str(error)
+    assert Report.model_validate_json((state(job) / "ranked.parquet.failed.json").read_bytes()) == error.report
+    assert not job["output"].exists()
+
+
+def test_failures_before_the_run_began_have_no_report(job):
+    assert failure(UsageError, job, top_n=0).report is None
+    with claim(job["output"], None, job["input"]):
+        error = failure(TryLaterError, job)
+    assert (error.error_id, error.report) == ("E-LOCKED", None)
+
+
+@pytest.mark.parametrize("name", ["tpo_n", "inputs"])
+def test_a_setting_that_does_not_exist_is_refused(job, name):
+    assert f"{name}: there is no such setting" in str(failure(UsageError, job, **{name: 3}))
+
+
+def test_a_refusal_keeps_the_old_output_and_tells_rejects_and_counts(job):
+    batchscore.run(**job)
+    before = job["output"].read_bytes()
+    write(job["input"], [("u1", "a", 1.0), (None, "b", 2.0), ("u9", "a", 1.0)])
+    error = failure(InputError, job)
+    assert error.error_id == "E-BAD-ROWS"
+    assert job["output"].read_bytes() == before
+    assert error.report.bad_rows == {"null id": 1}
+    assert error.report.rows_read == 3
+    rejects = state(job) / "ranked.parquet.failed.rejects.jsonl"
+    assert error.report.rejects == str(rejects)
+    assert json.loads(rejects.read_text())["row"] == 1
+    assert failure(RefusedError, job, max_bad_rows=1, max_unknown_users=0).error_id == "E-UNKNOWN-USERS"
+    report = batchscore.run(**job, max_bad_rows=1)
+    assert (report.known_users.known, report.known_users.unknown) == (1, 1)
+    assert report.previous["users"] == 2
+    assert not rejects.exists()
+    assert (state(job) / "ranked.parquet.rejects.jsonl").exists()
+    assert not (state(job) / "ranked.parquet.failed.json").exists()
+
+
+def test_users_without_a_ranked_pair_are_counted(job):
+    write(job["input"], [("u1", "a", float("nan")), ("u2", "a", 1.0), ("u3", None, 1.0), ("u2", "b", float("inf"))])
+    report = batchscore.run(**job, max_bad_rows="off")
+    assert ranked(job) == [("u2", "a", 1.0, 1)]
+    assert (report.users, report.users_none, report.users_short) == (3, 2, 1)
+    assert report.bad_rows == {"null id": 1, "score is not finite": 2}
+
+
+def test_a_bug_is_no_batchscore_error_but_is_recorded(job, monkeypatch):
+    monkeypatch.setattr(run_module, "open_pairs", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError) as caught:
+        batchscore.run(**job)
+    assert (caught.value.report.error_id, caught.value.report.exit_code) == ("E-BUG", 1)
+
+
+def test_memory_running_out_has_its_own_error(job, monkeypatch):
+    def no_memory(*_args, **_kwargs):
+        raise pa.ArrowMemoryError("malloc of size 64 failed")
+
+    monkeypatch.setattr(run_module, "open_pairs", no_memory)
+    error = failure(OutOfMemoryError, job)
+    assert (error.exit_code, error.error_id, error.report.exit_code) == (7, "E-MEMORY", 7)
+
+
+def test_what_is_told_of_a_failure_cannot_hide_it(job, monkeypatch):
+    """The report asks the model for known ids; a model that is broken by then must not replace the first error."""
+    real = model_module.open_session
+
+    def breaking(path, *, threads):
+        session = real(path, threads=threads)
+        run = session.run
+
+        def broken_after_the_probes(signature, feeds, outputs):
+            if signature.name == "known":
+                raise ModelError("E-MODEL-RUN", "the look-up is broken", next_step="n")
+            return run(signature, feeds, outputs)
+
+        session.run = broken_after_the_probes
+        return session
+
+    monkeypatch.setattr(model_module, "open_session", breaking)
+    monkeypatch.setattr(reader, "BATCH_ROWS", 1)
+    write(job["input"], [("u1", "a", 1.0), (None, "b", 2.0)])
+    error = failure(InputError, job)
+    assert error.error_id == "E-BAD-ROWS"
+    assert "the look-up is broken" in error.report.known_users.why
+    assert (state(job) / "ranked.parquet.failed.rejects.jsonl").exists()
+
+
+def test_nothing_after_the_commit_can_turn_a_publication_into_a_failure(job, monkeypatch):
+    def fail(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    write(job["input"], [("u1", "a", 1.0), (None, "b", 2.0)])
+    monkeypatch.setattr(run_module.BadRows, "write_rejects", fail)
+    report = batchscore.run(**job, max_bad_rows=1)
+    assert report.status == "published"
+    assert any("rejects" in warning and "could not be written" in warning for warning in report.warnings)
+
+
+def test_a_model_whose_scores_have_changed_is_refused_and_an_older_one_named(job, echo, tmp_path):
+    base = tmp_path / "models"
+    for version in (41, 42):
+        shutil.copytree(echo / "1", base / str(version))
+    card = base / "42" / "assets.extra" / "batchscore.json"
+    card.write_text(card.read_text().replace("0.5", "0.75", 1))
+    error = failure(ModelError, job, model=base)
+    assert (error.error_id, error.exit_code) == ("E-MODEL-PROBES", 4)
+    assert "probe row 0 differs by 0.25" in str(error)
+    assert "--model-version 41, whose probes pass" in str(error)
+    assert batchscore.run(**(job | {"model": base}), model_version=41).model.version == 41
+
+
+def test_no_model_given_is_the_one_beside_the_input_with_a_warning(job, echo, tmp_path, monkeypatch):
+    monkeypatch.delenv("BATCHSCORE_MODEL", raising=False)
+    (tmp_path / "model").symlink_to(echo)
+    del job["model"]
+    report = batchscore.run(**job)
+    assert report.model.path == str(echo / "1")
+    assert any("no --model given" in warning for warning in report.warnings)
+
+
+# the host program
+
+
+def test_no_signal_handler_no_output_and_no_environment(job, capfd):
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    environ, levels = dict(os.environ), logging.getLogger("batchscore").handlers[:]
+    batchscore.run(**job)
+    failure(UsageError, job, keep=["none"])
+    assert {number: signal.getsignal(number) for number in handlers} == handlers
+    assert dict(os.environ) == environ
+    assert logging.getLogger("batchscore").handlers == levels
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err == ""
+
+
+def test_what_happened_is_logged_for_the_host_program(job, caplog):
+    with caplog.at_level(logging.INFO, "batchscore"):
+        batchscore.run(**job)
+    assert "published 2 users, 3 rows, model 1" in caplog.text
+    assert "fingerprint" in caplog.text
+
+
+def test_it_runs_in_a_thread_of_the_host_program(job):
+    reports = []
+    thread = threading.Thread(target=lambda: reports.append(batchscore.run(**job)))
+    thread.start()
+    thread.join()
+    assert reports[0].status == "published"
+
+
+def test_ctrl_c_of_the_host_program_leaves_the_old_output_and_says_stopped(job, monkeypatch):
+    def interrupted(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Claim, "publish", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        batchscore.run(**job)
+    assert caught.value.report.error_id == "E-STOPPED"
+    assert not job["output"].exists()
+    assert not list(job["output"].parent.glob(".*.tmp"))
+
+
+@pytest.mark.parametrize("date", ["29.2.2024", "2023-02-29", "today"])
+def test_a_date_that_is_none_is_refused(job, date):
+    error = failure(UsageError, job, date=date)
+    assert error.error_id == "E-CONFIG"
+    assert f"{date!r} is not a date" in str(error)
