@@ -122,3 +122,14 @@ def test_nothing_to_go_back_to(workplace):
         "  next:     run with --keep-previous 1 or more from now on, and with the --state-dir of the run here; to "
         "replace the published output now, run again with an earlier model (--model-version)\n"
     )
+
+
+def test_the_same_from_python(two_nights):
+    import batchscore
+
+    previous = two_nights.state / "ranked.parquet.previous-1"
+    difference = batchscore.diff(old=previous, new=two_nights.output, max_score_shift=1)
+    assert [limit.name for limit in difference.limits if not limit.ok] == ["max-changed-users", "max-changed-first"]
+    assert batchscore.rollback(str(two_nights.output)).users == 2
+    assert batchscore.diff(old=previous, new=two_nights.output).exit_code == 6
+    assert batchscore.diff(old=two_nights.output, new=two_nights.output).exit_code == 0
