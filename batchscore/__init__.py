@@ -8,14 +8,16 @@ environment variable is changed before a function is called.
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from batchscore.difference.diff import Difference
     from batchscore.report import Report
     from batchscore.training.report import TrainingReport
 
-__all__ = ["__version__", "run", "train"]
+__all__ = ["__version__", "diff", "rollback", "run", "train"]
 __version__ = version("batchscore")
 
 
@@ -30,6 +32,31 @@ def run(**settings: Any) -> Report:
 
     config, date = settings.pop("config", None), settings.pop("date", None)
     return run_job(resolve(RunSettings, "run", settings, config=config, date=date).settings)
+
+
+def diff(**settings: Any) -> Difference:
+    """Compare the output `new` with the output `old`.
+
+    Takes the settings of `batchscore.config.DiffSettings`. The difference tells which limits are kept; its
+    `require_within_limits()` raises RefusedError as the command does. Raises InputError for files that are no
+    outputs.
+    """
+    from batchscore.config import DiffSettings, resolve
+    from batchscore.difference.diff import diff as compare
+
+    return compare(resolve(DiffSettings, "diff", settings).settings)
+
+
+def rollback(output: str | os.PathLike[str], *, state_dir: str | os.PathLike[str] | None = None) -> Report | None:
+    """Publish the output before the published one at `output` again; returns its report, None where it has none.
+
+    Raises BatchscoreError: E-NO-PREVIOUS where no other output is kept.
+    """
+    from pathlib import Path
+
+    from batchscore.scoring.rollback import rollback as roll_back
+
+    return roll_back(Path(output), None if state_dir is None else Path(state_dir))
 
 
 def train(**settings: Any) -> TrainingReport:

@@ -15,10 +15,9 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -26,69 +25,19 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    GetCoreSchemaHandler,
     NonNegativeInt,
     PositiveInt,
     ValidationError,
     ValidationInfo,
     field_validator,
 )
-from pydantic_core import CoreSchema, core_schema
 
 from batchscore.columns import RANK, SCORE
 from batchscore.errors import UsageError
+from batchscore.limits import Age, Limit
 
 MODEL_ENVIRONMENT = "BATCHSCORE_MODEL"
 """The one environment variable that is a setting: the model of `run`."""
-
-
-@dataclass(frozen=True)
-class Limit:
-    """A limit on a count: at most `count` things, or at most `fraction` of them all, or none (`off`).
-
-    Written `100`, `0.1%` or `off`.
-    """
-
-    text: str
-    count: int | None = None
-    fraction: Fraction | None = None
-
-    @classmethod
-    def parse(cls, value: object) -> Limit:
-        """The limit that `value` (text or a whole number) spells; ValueError where it spells none."""
-        if isinstance(value, Limit):
-            return value
-        text = str(value).strip()
-        hint = f"{text!r} is not a limit: write a count (100), a share (0.1%) or off"
-        if isinstance(value, bool):
-            raise ValueError(hint)  # noqa: TRY004 - pydantic collects ValueError
-        if text.lower() == "off":
-            return cls("off")
-        try:
-            if text.endswith("%"):
-                percent = Decimal(text[:-1])
-                if math.isfinite(percent) and 0 <= percent <= 100:  # noqa: PLR2004 - all of them
-                    return cls(text, fraction=Fraction(percent) / 100)
-            elif int(text) >= 0:
-                return cls(text, count=int(text))
-        except (ValueError, InvalidOperation):
-            pass
-        raise ValueError(hint)
-
-    def exceeded(self, count: int, total: int) -> bool:
-        """Whether `count` of `total` is more than the limit allows."""
-        if self.count is not None:
-            return count > self.count
-        return self.fraction is not None and count > self.fraction * total
-
-    def __str__(self) -> str:
-        return self.text
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls.parse, serialization=core_schema.to_string_ser_schema()
-        )
 
 
 def _assignments(value: object) -> object:
@@ -124,6 +73,26 @@ def _tabular(path: Path) -> Path:
     if path.suffix.lower() not in {".parquet", ".csv"}:
         raise ValueError(f"{path.name} is neither .parquet nor .csv")
     return path
+
+
+def _share(limit: Limit) -> Limit:
+    if limit.count is not None:
+        raise ValueError(f"{limit.text!r} is not a share: write 95% or off")
+    return limit
+
+
+def _shift(value: object) -> object:
+    """A score of at least 0, `tolerance` or `off`."""
+    text = str(value).strip().lower()
+    if text in ("tolerance", "off"):
+        return text
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if isinstance(value, bool) or not (math.isfinite(number) and number >= 0):
+        raise ValueError(f"{value!r} is not a score shift: write a number from 0 on, tolerance or off")
+    return number
 
 
 def _input_name(name: str) -> str:
@@ -183,9 +152,30 @@ class RunSettings(Settings):
     max_bad_rows: Limit = Limit("0", count=0)
     max_unknown_users: Limit = Limit("50%", fraction=Fraction(1, 2))
     max_unknown_candidates: Limit = Limit("50%", fraction=Fraction(1, 2))
+    max_user_drop: Limit = Limit("20%", fraction=Fraction(1, 5))
+    max_pair_drop: Limit = Limit("20%", fraction=Fraction(1, 5))
+    min_users: NonNegativeInt = 0
+    min_pairs: NonNegativeInt = 0
+    max_input_age: Age = Age("off")
+    max_model_age: Age = Age("off")
+    max_identical_lists: Annotated[Limit, AfterValidator(_share)] = Limit("50%", fraction=Fraction(1, 2))
+    allow_equal_scores: bool = False
     threads: PositiveInt = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
     keep_previous: NonNegativeInt = 1
     state_dir: Path | None = None
+
+
+class DiffSettings(Settings):
+    """Settings of `batchscore diff`: two outputs and how far they may differ (by default in near ties)."""
+
+    old: Path
+    new: Path
+    max_users_lost: Limit = Limit("0", count=0)
+    max_users_gained: Limit = Limit("0", count=0)
+    max_changed_users: Limit = Limit("0", count=0)
+    max_changed_first: Limit = Limit("0", count=0)
+    min_overlap: Annotated[Limit, AfterValidator(_share)] = Limit("0%", fraction=Fraction(0))
+    max_score_shift: Annotated[float | Literal["tolerance", "off"], BeforeValidator(_shift)] = "tolerance"
 
 
 class TrainSettings(Settings):

@@ -33,6 +33,8 @@ class InputFile(_Part):
     rows: int
     bytes: int
     modified_at: dt.datetime
+    fingerprint: str | None = None
+    """SHA-256 over three parts of the file: head, middle and end. Equal bytes have equal fingerprints."""
 
 
 class ModelUsed(_Part):
@@ -92,6 +94,15 @@ class Output(_Part):
     sha256: str
 
 
+class GuardResult(_Part):
+    """A guard's figure against its limit. Shares are 0 to 1, ages seconds; null where nothing can be measured."""
+
+    name: str
+    figure: float | None
+    limit: str
+    ok: bool
+
+
 class Report(_Part):
     """What a run did, as far as it got. Times are UTC, durations seconds, sizes bytes."""
 
@@ -133,7 +144,14 @@ class Report(_Part):
     output: Output | None = None
     previous: dict[str, float] = Field(default_factory=dict)
     """Users and rows of the output published before, and the change against it as a share."""
+    guards: list[GuardResult] = Field(default_factory=list)
+    refused_output: str | None = None
+    """Where the lists were put that a guard did not let pass."""
     warnings: list[str] = Field(default_factory=list)
+    rolled_back_at: dt.datetime | None = None
+    """When `batchscore rollback` published this output again; None where it has not."""
+    rolled_back_from: str | None = None
+    """Run id of the output that it replaced then, where that is known."""
 
     @classmethod
     def begin(cls, settings: BaseModel) -> Report:
@@ -190,6 +208,14 @@ class Report(_Part):
     def _change(self) -> str:
         change = self.previous.get("users_change")
         return "" if change is None else f" (users {100 * change:+.1f} %)"
+
+
+def read_report(path: Path) -> Report | None:
+    """The report at `path`; None where there is none that can be read."""
+    try:
+        return Report.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 class Clock:

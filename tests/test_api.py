@@ -137,7 +137,7 @@ def test_a_setting_that_does_not_exist_is_refused(job, name):
 def test_a_refusal_keeps_the_old_output_and_tells_rejects_and_counts(job):
     batchscore.run(**job)
     before = job["output"].read_bytes()
-    write(job["input"], [("u1", "a", 1.0), (None, "b", 2.0), ("nobody", "a", 1.0)])
+    write(job["input"], [("u1", "a", 1.0), (None, "b", 2.0), ("nobody", "a", 0.5)])
     error = failure(InputError, job)
     assert error.error_id == "E-BAD-ROWS"
     assert job["output"].read_bytes() == before

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchscore.config import Limit, RunSettings, TrainSettings, resolve
+from batchscore.config import RunSettings, TrainSettings, resolve
 from batchscore.errors import UsageError
+from batchscore.limits import Limit
 
 REQUIRED = {"input": "pairs.parquet", "output": "ranked.parquet"}
 

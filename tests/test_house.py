@@ -21,8 +21,9 @@ PACKAGE = ROOT / "batchscore"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = {
-    "cli": {"training", "planning", "datasets", "golden", "scoring", "runtime", "base"},
+    "cli": {"training", "planning", "datasets", "golden", "difference", "scoring", "runtime", "base"},
     "golden": {"scoring", "runtime", "base"},
+    "difference": {"runtime", "base"},
     "training": {"planning", "runtime", "base"},
     "planning": {"runtime", "base"},
     "datasets": {"runtime", "base"},
@@ -32,31 +33,43 @@ LAYERS = {
 }
 """What each part of the package may import, besides itself. `base` is every module at the top."""
 
-BASE = ["columns", "config", "errors", "observer", "report"]
+BASE = ["columns", "config", "errors", "limits", "observer", "report"]
 
 STAGES = {
     "casts": set(),
-    "inputs": set(),
-    "publish": set(),
+    "folders": set(),
+    "inputs": {"folders"},
+    "disk": set(),
+    "lock": {"disk"},
+    "previous": {"disk"},
+    "publish": {"disk", "lock", "previous"},
     "reader": {"inputs"},
     "binding": {"casts"},
     "scorer": set(),
     "badrows": {"binding", "casts", "reader", "scorer"},
-    "guards": {"scorer"},
+    "unknown": {"scorer"},
+    "impersonal": set(),
+    "guards": {"impersonal", "inputs", "topn"},
     "topn": {"scorer"},
 }
 """The stages of scoring, and the stages whose names they may import: only what passes from one to the next."""
 
 PASSED_ON = {
-    "inputs": {"PairFile", "corrupt"},
+    "folders": {"list_pair_files"},
+    "inputs": {"PairFile", "Pairs", "corrupt"},
+    "disk": {"cannot_write", "is_same_file", "link", "move", "sync_directory", "tolerated"},
+    "lock": {"locked"},
+    "previous": {"PreviousOutputs"},
     "reader": {"PairBatch"},
+    "impersonal": {"count_impersonal"},
+    "topn": {"RankedLists"},
     "binding": {"Binding", "BoundColumn"},
     "scorer": {"ScorablePairs", "ScoredPairs"},
     "casts": {"Cast", "find_cast", "is_text", "FLOATS", "INTEGERS"},
 }
 """What a stage may take from another one: data classes, the rules of types, and one error."""
 
-STORY = {"run", "account", "model"}
+STORY = {"run", "account", "model", "rollback"}
 """They tell the run and know the stages; no stage knows them."""
 
 

@@ -15,7 +15,11 @@ from batchscore.config import MODEL_ENVIRONMENT, RunSettings
 
 
 @click.command("run")
-@click.option("--input", metavar="PAIRS.parquet", help="The pairs of user and candidate to score.")
+@click.option(
+    "--input",
+    metavar="PAIRS.parquet",
+    help="The pairs of user and candidate to score: a file, or a folder of files (part files need their _SUCCESS).",
+)
 @click.option("--output", metavar="RANKED.parquet", help="Where each user's top N is published.")
 @click.option(
     "--model",
@@ -40,6 +44,18 @@ from batchscore.config import MODEL_ENVIRONMENT, RunSettings
 @click.option("--max-bad-rows", metavar="LIMIT", help="Bad rows to leave out: 100, 0.1% or off.  [default: 0]")
 @click.option("--max-unknown-users", metavar="LIMIT", help="Distinct users unknown to the model.  [default: 50%]")
 @click.option("--max-unknown-candidates", metavar="LIMIT", help="The same for candidates.  [default: 50%]")
+@click.option("--max-user-drop", metavar="LIMIT", help="Users fewer than last published.  [default: 20%]")
+@click.option("--max-pair-drop", metavar="LIMIT", help="Pairs fewer than last published.  [default: 20%]")
+@click.option("--min-users", metavar="N", help="Refuse fewer users.  [default: 0]")
+@click.option("--min-pairs", metavar="N", help="Refuse fewer pairs.  [default: 0]")
+@click.option("--max-input-age", metavar="AGE", help="Refuse an older input: 90m, 26h, 30d or off.  [default: off]")
+@click.option("--max-model-age", metavar="AGE", help="Refuse a model exported earlier.  [default: off]")
+@click.option(
+    "--max-identical-lists",
+    metavar="SHARE",
+    help="Users whose list a model that ignores the user would have made too.  [default: 50%]",
+)
+@click.option("--allow-equal-scores", is_flag=True, default=None, help="Publish although all scores are equal.")
 @click.option("--threads", metavar="N", help="Cores to score on. Default: those the process may use.")
 @click.option("--keep-previous", metavar="N", help="Earlier outputs to keep.  [default: 1]")
 @click.option(

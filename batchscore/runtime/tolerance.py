@@ -18,5 +18,9 @@ def score_tolerance(scores: np.ndarray) -> float:
     finite = finite[np.isfinite(finite)]
     if finite.size == 0:
         return 0.0
-    ulp = float(np.spacing(np.float32(np.abs(finite).max())))
-    return max(_SHARE_OF_SPREAD * float(finite.std()), _ULPS * ulp)
+    return tolerance_of(float(finite.std()), float(np.abs(finite).max()))
+
+
+def tolerance_of(spread: float, largest: float) -> float:
+    """The tolerance of scores of which the standard deviation and the greatest absolute value are known."""
+    return max(_SHARE_OF_SPREAD * spread, _ULPS * float(np.spacing(np.float32(largest))))

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from batchscore.errors import ModelError
+from batchscore.errors import BatchscoreError, ModelError
 from batchscore.report import InputBinding, InputFile, KnownIds, Report
 from batchscore.scoring.badrows import BadRows
 from batchscore.scoring.binding import Binding
-from batchscore.scoring.guards import UnknownIds
-from batchscore.scoring.inputs import PairFile
+from batchscore.scoring.inputs import Pairs
 from batchscore.scoring.model import RunModel
 from batchscore.scoring.publish import Claim
 from batchscore.scoring.scorer import Scorer
 from batchscore.scoring.topn import RankedLists
+from batchscore.scoring.unknown import UnknownIds
 
 _log = logging.getLogger("batchscore")
 
 
-def begun(report: Report, pairs: PairFile, model: RunModel, binding: Binding) -> None:
+def begun(report: Report, pairs: Pairs, model: RunModel, binding: Binding) -> None:
     """Input, model and bindings, before anything heavy is done."""
     report.inputs = [
-        InputFile(path=str(pairs.path), rows=pairs.rows, bytes=pairs.bytes, modified_at=pairs.modified_at)
+        InputFile(
+            path=str(file.path),
+            rows=file.rows,
+            bytes=file.bytes,
+            modified_at=file.modified_at,
+            fingerprint=file.fingerprint,
+        )
+        for file in pairs.files
     ]
     report.model = model.used
     report.bindings = [
@@ -53,7 +61,10 @@ def kept(report: Report, bad: BadRows, unknown: list[UnknownIds], output: Claim)
         report.rows_read = bad.rows
         report.pairs_scored = bad.scored
         report.bad_rows = dict(sorted(bad.by_reason.items()))
-        report.known_users, report.known_candidates = (_counted(ids) for ids in unknown)
+        counted = [_counted(ids) for ids in unknown]
+        report.known_users, report.known_candidates = counted
+        report.guards.append(bad.result())
+        report.guards.extend(ids.result(known) for ids, known in zip(unknown, counted, strict=True))
         for binding in report.bindings:
             binding.filled = bad.filled[binding.input]
         path = output.rejects_path(failed=not published)
@@ -94,6 +105,22 @@ def ranked(report: Report, lists: RankedLists, bad: BadRows, scorer: Scorer, pre
             report.previous["users_change"] = report.users / previous.users - 1
         if previous.rows_written:
             report.previous["rows_change"] = report.rows_written / previous.rows_written - 1
+
+
+def park(report: Report, lists: RankedLists, output: Claim) -> Path | None:
+    """Put lists that are refused into the state folder, and say where. A failure to do so only warns."""
+    try:
+        report.refused_output = str(output.park(lists.write))
+    except BatchscoreError as error:
+        warn(report, f"the refused output could not be kept: {error.what}")
+        return None
+    return output.refused_path
+
+
+def warn_all(report: Report, messages: Iterable[str]) -> None:
+    """Warn of each."""
+    for message in messages:
+        warn(report, message)
 
 
 def warn(report: Report, message: str) -> None:

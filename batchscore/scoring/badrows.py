@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchscore.columns import SCORE
-from batchscore.config import Limit
 from batchscore.errors import InputError, ModelError
+from batchscore.limits import Limit
+from batchscore.report import GuardResult
 from batchscore.scoring.binding import Binding
 from batchscore.scoring.casts import is_text
 from batchscore.scoring.reader import PairBatch
@@ -106,6 +107,10 @@ class BadRows:
                 expected="finite scores",
                 next_step="roll back with --model-version, and look at the training run of this model",
             )
+
+    def result(self) -> GuardResult:
+        """The bad rows so far against their budget."""
+        return GuardResult(name="max_bad_rows", figure=self.count, limit=str(self.budget), ok=not self.over_budget)
 
     def require_within_budget(self) -> None:
         """Raise InputError (E-BAD-ROWS) where there are more bad rows than the budget allows."""

@@ -1,130 +1,228 @@
-"""Limits that keep a ranking that is quietly wrong from being published."""
+"""Limits that keep a ranking that is quietly wrong from being published. Each decides as early as it can."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from batchscore.config import Limit
+from batchscore.config import RunSettings
 from batchscore.errors import RefusedError
-from batchscore.report import KnownIds
-from batchscore.scoring.scorer import ScorablePairs
+from batchscore.limits import Limit
+from batchscore.report import GuardResult, Report
+from batchscore.scoring.impersonal import count_impersonal
+from batchscore.scoring.inputs import Pairs
+from batchscore.scoring.topn import RankedLists
 
-_FIRST_LOOK_ROWS = 500_000
 _EXAMPLES = 5
 
-IsKnown = Callable[[pa.Array], "pl.Series"]
-"""Tells for ids (of the model input's dtype) which are in the model's vocabulary: a bool Series."""
 
+class Guards:
+    """The guards of one run; `results` gets the figure and the limit of each as it is known.
 
-@dataclass(frozen=True)
-class IdRole:
-    """One of the two ids: how it is called, where it is fed, what its limit is, and who knows its vocabulary.
-
-    `is_known` is None where the model has no look-up for it; `why` says so.
+    `published` is the report of the published output, None where there is none.
     """
 
-    name: str
-    input: str | None
-    limit: Limit
-    error_id: str
-    is_known: IsKnown | None
-    why: str | None
+    def __init__(self, settings: RunSettings, published: Report | None, results: list[GuardResult]) -> None:
+        self._settings = settings
+        self._published = published
+        self._results = results
+        self._park: Callable[[], Path | None] | None = None
+        self._now = dt.datetime.now(dt.UTC)
+        self._kept = "Kept last night's file." if settings.output.exists() else "Nothing was published."
 
-
-class UnknownIds:
-    """Counts the distinct ids of one role inside and outside the model's vocabulary."""
-
-    def __init__(self, role: IdRole) -> None:
-        self._role = role
-        self._seen: pl.Series | None = None
-        self._pending: list[pl.Series] = []
-        self._pending_ids = 0
-        self._known = 0
-        self._unknown = 0
-        self._examples: list[str] = []
-
-    def add(self, pairs: ScorablePairs) -> None:
-        """Count the ids of a batch."""
-        if self._role.is_known is None or self._role.input is None or not len(pairs):
+    def warnings(self, pairs: Pairs) -> Iterator[str]:
+        """What the person should know although nothing is refused for it."""
+        published = self._published
+        if published is None:
+            if self._settings.output.exists():
+                yield "the published output has no report: this run has nothing to compare itself with"
             return
-        ids = pl.Series(pl.from_arrow(pairs.feeds[self._role.input])).unique(maintain_order=True)
-        self._pending.append(ids)
-        self._pending_ids += len(ids)
-        if self._pending_ids > max(_FIRST_LOOK_ROWS, 0 if self._seen is None else len(self._seen)):
-            self._look_up()
+        if published.rolled_back_at is not None:
+            yield (
+                f"the published output was rolled back on {published.rolled_back_at:%Y-%m-%d} to run "
+                f"{published.run_id}: this run compares itself with that one"
+            )
+        before = [(file.bytes, file.fingerprint) for file in published.inputs]
+        if pairs.files and before == [(file.bytes, file.fingerprint) for file in pairs.files]:
+            newest = max(file.modified_at for file in pairs.files)
+            yield (
+                f"the input is that of the published run {published.run_id}: nothing has changed since "
+                f"{newest:%Y-%m-%dT%H:%M:%SZ}; did retrieval run?"
+            )
 
-    def counts(self) -> KnownIds:
-        """Distinct known and unknown ids so far."""
-        if self._role.is_known is None or self._role.input is None:
-            return KnownIds(why=self._role.why)
-        self._look_up()
-        return KnownIds(known=self._known, unknown=self._unknown)
+    def check_input(self, pairs: Pairs, read_users: Callable[[], pl.Series]) -> None:
+        """What the footers settle: the input's age, its pairs, and users that it cannot have.
 
-    def exceeded(self) -> bool:
-        """Whether the ids so far are in breach of the limit."""
-        counts = self.counts()
-        if counts.known is None or counts.unknown is None:
-            return False
-        return self._role.limit.exceeded(counts.unknown, counts.known + counts.unknown)
+        `read_users` gives the distinct users of the input; it is called only for the examples of a refusal. Raises
+        RefusedError: E-INPUT-TOO-OLD, E-TOO-FEW-PAIRS, E-PAIRS-DROPPED, E-TOO-FEW-USERS, E-USERS-DROPPED.
+        """
+        settings = self._settings
+        oldest = min(pairs.files, key=lambda file: file.modified_at)
+        age = (self._now - oldest.modified_at).total_seconds()
+        too_old = settings.max_input_age.exceeded(age)
+        self._note("max_input_age", age, str(settings.max_input_age), ok=not too_old)
+        if too_old:
+            raise self._refusal(
+                "E-INPUT-TOO-OLD", f"the input is {_spell_age(age)} old (limit {settings.max_input_age}).",
+                where=oldest.path, found=f"last modified {oldest.modified_at:%Y-%m-%dT%H:%M:%SZ}",
+                next_step="rerun retrieval, or accept once with --max-input-age off",
+            )  # fmt: skip
+        too_few = pairs.rows < settings.min_pairs
+        self._note("min_pairs", pairs.rows, str(settings.min_pairs), ok=not too_few)
+        if too_few:
+            raise self._refusal(
+                "E-TOO-FEW-PAIRS", f"{pairs.rows:,} pairs, at least {settings.min_pairs:,} wanted.",
+                where=pairs.path, next_step="rerun retrieval, or accept once with --min-pairs 0",
+            )  # fmt: skip
+        before = None if self._published is None else self._published.rows_read
+        if self._dropped("max_pair_drop", pairs.rows, before, settings.max_pair_drop):
+            raise self._refusal(
+                "E-PAIRS-DROPPED",
+                self._drop_message(f"{pairs.rows:,} pairs", pairs.rows, before, settings.max_pair_drop),
+                where=pairs.path,
+                details=self._missing(read_users()),
+                next_step="rerun retrieval, or accept once with --max-pair-drop off",
+            )
+        if pairs.rows < settings.min_users or _is_drop(pairs.rows, self._users_before, settings.max_user_drop):
+            self.check_users(pairs.rows, read_users, at_most=True)
 
-    def require_within_limit(self) -> None:
-        """Raise RefusedError (E-UNKNOWN-USERS, E-UNKNOWN-CANDIDATES) where the limit is exceeded."""
-        if not self.exceeded():
-            return
-        total, name = self._known + self._unknown, self._role.name
-        raise RefusedError(
-            self._role.error_id,
-            f"{self._unknown:,} of {total:,} distinct {name}s are unknown to the model",
-            found=f"{100 * self._unknown / total:.1f} %, such as {', '.join(self._examples)}",
-            expected=f"at most {self._role.limit} (--max-unknown-{name}s)",
-            next_step=f"check that --{name}-column names the id that the model was trained with, and its age; "
-            f"accept once with --max-unknown-{name}s off",
-        )
+    def check_model(self, model: Path) -> None:
+        """The age of the SavedModel at `model`, since its saved_model.pb was written. E-MODEL-TOO-OLD."""
+        limit = self._settings.max_model_age
+        path = model / "saved_model.pb"
+        exported = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
+        age = (self._now - exported).total_seconds()
+        too_old = limit.exceeded(age)
+        self._note("max_model_age", age, str(limit), ok=not too_old)
+        if too_old:
+            raise self._refusal(
+                "E-MODEL-TOO-OLD", f"the model is {_spell_age(age)} old (limit {limit}).", where=path,
+                found=f"exported {exported:%Y-%m-%dT%H:%M:%SZ}",
+                next_step="train and export a new model, or accept once with --max-model-age off",
+            )  # fmt: skip
 
-    def _look_up(self) -> None:
-        if not self._pending or self._role.is_known is None:
-            return
-        ids = pl.concat(self._pending).unique(maintain_order=True)
-        self._pending, self._pending_ids = [], 0
-        if self._seen is not None:
-            ids = ids.filter(~ids.is_in(self._seen.implode()))
-        if ids.is_empty():
-            return
-        self._seen = ids if self._seen is None else pl.concat([self._seen, ids])
-        known = self._role.is_known(ids.to_arrow())
-        self._known += int(known.sum())
-        self._unknown += int((~known).sum())
-        self._examples += [repr(item) for item in ids.filter(~known).head(_EXAMPLES - len(self._examples))]
+    def check_lists(self, lists: RankedLists, users: int, pairs: int, park: Callable[[], Path | None]) -> None:
+        """What only the finished lists settle. `users` had a pair, `pairs` were scored.
+
+        `park` puts refused lists where somebody can look at them, and gives their path.
+
+        Raises RefusedError: E-SCORES-EQUAL, E-IDENTICAL-LISTS, E-TOO-FEW-USERS, E-USERS-DROPPED.
+        """
+        self._park = park
+        self._check_scores(lists, pairs)
+        self._check_identical(lists)
+        self.check_users(users, lists.frame["user"].unique)
+
+    def check_users(self, users: int, read_users: Callable[[], pl.Series], *, at_most: bool = False) -> None:
+        """How many users there are (`at_most` that many), against the least and against the published output."""
+        settings = self._settings
+        found = f"at most {users:,} users (the input has no more pairs)" if at_most else f"{users:,} users"
+        too_few = users < settings.min_users
+        self._note("min_users", users, str(settings.min_users), ok=not too_few)
+        if too_few:
+            raise self._refusal(
+                "E-TOO-FEW-USERS", f"{found}, at least {settings.min_users:,} wanted.",
+                where=settings.input, next_step="rerun retrieval, or accept once with --min-users 0",
+            )  # fmt: skip
+        if self._dropped("max_user_drop", users, self._users_before, settings.max_user_drop):
+            raise self._refusal(
+                "E-USERS-DROPPED",
+                self._drop_message(found, users, self._users_before, settings.max_user_drop),
+                where=settings.input,
+                details=self._missing(read_users()),
+                next_step="rerun retrieval, or accept once with --max-user-drop off",
+            )
+
+    def _check_scores(self, lists: RankedLists, pairs: int) -> None:
+        lowest, highest = lists.scores.minimum, lists.scores.maximum
+        equal = pairs > 1 and lowest is not None and lowest == highest
+        allowed = self._settings.allow_equal_scores
+        self._note("allow_equal_scores", float(equal), "off" if allowed else "0", ok=allowed or not equal)
+        if equal and not allowed:
+            rows = lists.frame.head(_EXAMPLES).rows(named=True)
+            raise self._refusal(
+                "E-SCORES-EQUAL", f"all {pairs:,} scores are {lowest:.9g}.", where=self._settings.input,
+                details=[f"user {row['user']!r}, candidate {row['candidate']!r}" for row in rows],
+                next_step="check that the model is trained and that --score-output names its score, or accept once "
+                "with --allow-equal-scores",
+            )  # fmt: skip
+
+    def _check_identical(self, lists: RankedLists) -> None:
+        limit = self._settings.max_identical_lists
+        found = count_impersonal(lists.frame.select("user", "candidate", "score", "rank"))
+        refused = found is not None and limit.exceeded(found.count, found.compared)
+        share = None if found is None else found.count / found.compared
+        self._note("max_identical_lists", share, str(limit), ok=not refused)
+        if found is not None and refused:
+            raise self._refusal(
+                "E-IDENTICAL-LISTS",
+                f"{found.count:,} of {found.compared:,} users have a list that ignores the user "
+                f"({100 * found.count / found.compared:.1f} %, limit {_spell(limit)}).",
+                where=self._settings.input,
+                found="the same scores for the same candidates, whoever the user is",
+                details=[f"user {user!r}: {_spell_list(lists, user)}" for user in found.examples[:_EXAMPLES]],
+                next_step="check that the user column feeds the model (bindings in the report) and that the model "
+                "was trained on it, or accept once with --max-identical-lists off",
+            )
+
+    def _refusal(self, error_id: str, what: str, *, details: Sequence[str] = (), **parts: Any) -> RefusedError:
+        """The error, with the place where the refused lists are kept once there are any."""
+        parked = None if self._park is None else self._park()
+        if parked is not None:
+            details = [*details, f"refused output: {parked}"]
+        return RefusedError(error_id, f"{what} {self._kept}", details=details, **parts)
+
+    @property
+    def _users_before(self) -> int | None:
+        return None if self._published is None else self._published.users
+
+    def _dropped(self, name: str, now: int, before: int | None, limit: Limit) -> bool:
+        dropped = _is_drop(now, before, limit)
+        self._note(name, 1 - now / before if before else None, str(limit), ok=not dropped)
+        return dropped
+
+    def _drop_message(self, found: str, now: int, before: int | None, limit: Limit) -> str:
+        before = before or 0
+        return f"{found}, last published {before:,} ({100 * (now / before - 1):+.1f} %, limit {_spell(limit)})."
+
+    def _missing(self, users: pl.Series) -> list[str]:
+        """Five users of the published output that are missing now."""
+        found: list[str | int] = []
+        try:
+            published = pq.ParquetFile(self._settings.output)
+            for batch in published.iter_batches(columns=published.schema_arrow.names[:1]):
+                before = pl.Series(pl.from_arrow(batch.column(0))).unique(maintain_order=True)
+                found += before.filter(~before.is_in(users.cast(before.dtype).implode())).to_list()
+                if len(found) >= _EXAMPLES:
+                    break
+        except (OSError, ValueError, pa.ArrowException, pl.exceptions.PolarsError):
+            return []
+        return [f"missing: user {user!r}" for user in found[:_EXAMPLES]]
+
+    def _note(self, name: str, figure: float | None, limit: str, *, ok: bool) -> None:
+        self._results[:] = [result for result in self._results if result.name != name]
+        self._results.append(GuardResult(name=name, figure=figure, limit=limit, ok=ok))
 
 
-def watch_unknown(
-    batches: Iterator[ScorablePairs],
-    roles: list[UnknownIds],
-    read_all_ids: Callable[[], Iterator[ScorablePairs]],
-) -> Iterator[ScorablePairs]:
-    """Pass `batches` on and count their ids.
+def _is_drop(now: int, before: int | None, limit: Limit) -> bool:
+    return before is not None and limit.exceeded(before - now, before)
 
-    Once, after the first rows: where a limit is exceeded by what was seen, all ids of the input are read (nothing
-    else, and nothing is scored) and that settles it, hours before the end of a large run. At the end all limits are
-    required again.
-    """
-    looked, rows = False, 0
-    for pairs in batches:
-        for role in roles:
-            role.add(pairs)
-        rows += len(pairs)
-        if not looked and rows >= _FIRST_LOOK_ROWS:
-            looked = True
-            if any(role.exceeded() for role in roles):
-                for ids in read_all_ids():
-                    for role in roles:
-                        role.add(ids)
-                for role in roles:
-                    role.require_within_limit()
-        yield pairs
-    for role in roles:
-        role.require_within_limit()
+
+def _spell(limit: Limit) -> str:
+    return limit.text.replace("%", " %")
+
+
+def _spell_age(seconds: float) -> str:
+    hours = seconds / 3600
+    return f"{hours:.1f} h" if hours < 72 else f"{hours / 24:.1f} d"  # noqa: PLR2004 - three days
+
+
+def _spell_list(lists: RankedLists, user: str | int) -> str:
+    rows = lists.frame.filter(pl.col("user") == user).head(_EXAMPLES).rows(named=True)
+    return ", ".join(f"{row['candidate']!r} {row['score']:.6g}" for row in rows)

@@ -1,34 +1,49 @@
-"""Opening the pair file. It is somebody else's: nothing about it is believed before it is looked at."""
+"""Opening pair files. They are somebody else's: nothing about them is believed before it is looked at."""
 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from batchscore.columns import plain_type
 from batchscore.errors import InputError, TryLaterError
+from batchscore.scoring.folders import list_pair_files
 
 _MAGIC = b"PAR1"
 _ENCRYPTED_MAGIC = b"PARE"
 _LEAST_BYTES = 12
+_FINGERPRINTED = 65_536
 
 
 @dataclass(frozen=True)
 class PairFile:
-    """An open Parquet file of pairs, as it was when it was opened."""
+    """A Parquet file of pairs, as it was when its footer was read."""
 
     path: Path
-    parquet: pq.ParquetFile
+    metadata: pq.FileMetaData
     schema: pa.Schema
-    rows: int
     bytes: int
     modified_at: dt.datetime
     identity: tuple[int, int, int, int]
+    fingerprint: str
+
+    @property
+    def rows(self) -> int:
+        """Rows, by the footer."""
+        return int(self.metadata.num_rows)
+
+    def open(self) -> pq.ParquetFile:
+        """The file, open for reading. InputError (E-INPUT-CHANGED) where it is another one now."""
+        self.require_unchanged()
+        return pq.ParquetFile(pa.OSFile(str(self.path)), metadata=self.metadata, page_checksum_verification=True)
 
     def require_unchanged(self) -> None:
         """Raise InputError (E-INPUT-CHANGED) where the path holds other data now than when it was opened."""
@@ -47,17 +62,76 @@ class PairFile:
             )
 
 
-def open_pairs(path: Path) -> PairFile:
-    """Open the Parquet file `path` and read its footer.
+@dataclass(frozen=True)
+class Pairs:
+    """The pair files of a run, in the order in which they are read. The first one's schema is that of the pairs."""
 
-    Raises TryLaterError (E-INPUT-MISSING) or InputError: E-INPUT-UNREADABLE, E-INPUT-NOT-A-FILE,
-    E-INPUT-NOT-PARQUET, E-INPUT-CORRUPT, E-INPUT-COLUMNS. Never blocks, whatever `path` is.
+    path: Path
+    files: tuple[PairFile, ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns."""
+        return self.files[0].schema
+
+    @property
+    def rows(self) -> int:
+        """Rows of all files, by their footers."""
+        return sum(file.rows for file in self.files)
+
+    def require_same_columns(self, columns: Sequence[str]) -> None:
+        """Raise InputError (E-INPUT-SCHEMAS) where a file has other `columns` than the first one.
+
+        Their order, their dictionaries and the layout of text may differ; names and types may not.
+        """
+        first = self.files[0]
+        for file in self.files[1:]:
+            differing = [name for name in columns if _type(file.schema, name) != _type(first.schema, name)]
+            if differing:
+                raise InputError(
+                    "E-INPUT-SCHEMAS",
+                    "the input files do not have the same columns",
+                    where=file.path,
+                    found=", ".join(f"{name} {_type(file.schema, name) or 'missing'}" for name in differing),
+                    expected=", ".join(f"{name} {_type(first.schema, name)}" for name in differing)
+                    + f", as in {first.path}",
+                    next_step="write all files with one schema",
+                )
+
+    def require_unchanged(self) -> None:
+        """Raise InputError (E-INPUT-CHANGED) where a file is another one now, or has come or gone."""
+        for file in self.files:
+            file.require_unchanged()
+        if self.path not in {file.path for file in self.files} and (now := list_pair_files(self.path)) != [
+            file.path for file in self.files
+        ]:
+            raise InputError(
+                "E-INPUT-CHANGED",
+                "the input changed while it was read",
+                where=self.path,
+                found=f"{len(now):,} files now",
+                expected=f"the {len(self.files):,} files that were opened",
+                next_step="let the job that writes it finish first, then run again",
+            )
+
+
+def open_pairs(path: Path) -> Pairs:
+    """Read the footer of the Parquet file `path`, or of each file of the folder `path` (see `list_pair_files`).
+
+    Raises TryLaterError (E-INPUT-MISSING, E-INPUT-NOT-COMPLETE) or InputError: E-INPUT-UNREADABLE,
+    E-INPUT-NOT-A-FILE, E-INPUT-FOLDER, E-INPUT-NOT-PARQUET, E-INPUT-CORRUPT, E-INPUT-COLUMNS. Never blocks,
+    whatever `path` is.
     """
+    paths = list_pair_files(path) if os.path.isdir(path) else [path]  # noqa: PTH112 - never raises
+    return Pairs(path, tuple(_open_file(file) for file in paths))
+
+
+def _open_file(path: Path) -> PairFile:
     status = _stat_regular(path)
     _require_magic(path, status.st_size)
     try:
-        parquet = pq.ParquetFile(pa.OSFile(str(path)), page_checksum_verification=True)
-        schema = parquet.schema_arrow
+        with pq.ParquetFile(pa.OSFile(str(path))) as parquet:
+            metadata, schema = parquet.metadata, parquet.schema_arrow
     except (pa.ArrowException, OSError, ValueError) as error:
         raise corrupt(path, "its footer", error) from error
     repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
@@ -71,12 +145,12 @@ def open_pairs(path: Path) -> PairFile:
         )
     return PairFile(
         path=path,
-        parquet=parquet,
+        metadata=metadata,
         schema=schema,
-        rows=parquet.metadata.num_rows,
         bytes=status.st_size,
         modified_at=dt.datetime.fromtimestamp(status.st_mtime, dt.UTC),
         identity=_identity(status),
+        fingerprint=_fingerprint(path, status.st_size),
     )
 
 
@@ -89,6 +163,13 @@ def corrupt(path: Path, place: str, error: BaseException) -> InputError:
         found=(str(error).strip().splitlines() or [type(error).__name__])[0][:300],
         next_step="write or copy the file again",
     )
+
+
+def _type(schema: pa.Schema, name: str) -> pa.DataType | None:
+    if name not in schema.names:
+        return None
+    type_ = plain_type(schema.field(name).type)
+    return pa.string() if pa.types.is_large_string(type_) or pa.types.is_string_view(type_) else type_
 
 
 def _stat_regular(path: Path) -> os.stat_result:
@@ -107,10 +188,10 @@ def _stat_regular(path: Path) -> os.stat_result:
             next_step="check its permissions and the path",
         ) from error  # fmt: skip
     if not stat.S_ISREG(status.st_mode):
-        kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
         raise InputError(
-            "E-INPUT-NOT-A-FILE", "the input is not a regular file", where=path, found=kind,
-            expected="one Parquet file", next_step="give the Parquet file itself",
+            "E-INPUT-NOT-A-FILE", "the input is not a regular file", where=path,
+            found="a pipe, socket or device", expected="Parquet files",
+            next_step="give the Parquet file itself, or a folder of such files",
         )  # fmt: skip
     return status
 
@@ -138,6 +219,16 @@ def _require_magic(path: Path, size: int) -> None:
             expected="bytes that begin and end with PAR1",
             next_step="write the pairs as Parquet, or correct --input",
         )  # fmt: skip
+
+
+def _fingerprint(path: Path, size: int) -> str:
+    """SHA-256 over the first, middle and last 64 KiB: enough to tell last night's feed, whatever its date."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for start in sorted({0, max(size // 2 - _FINGERPRINTED // 2, 0), max(size - _FINGERPRINTED, 0)}):
+            file.seek(start)
+            digest.update(file.read(_FINGERPRINTED))
+    return digest.hexdigest()
 
 
 def _identity(status: os.stat_result) -> tuple[int, int, int, int]:

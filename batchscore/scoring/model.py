@@ -25,7 +25,7 @@ from batchscore.runtime.saved_model import (
 from batchscore.runtime.session import Session, open_session
 from batchscore.runtime.versions import list_versions
 from batchscore.scoring.binding import Binding
-from batchscore.scoring.guards import IdRole, IsKnown
+from batchscore.scoring.unknown import IdRole, IsKnown
 
 _log = logging.getLogger("batchscore")
 

@@ -8,13 +8,11 @@ renamed onto the output: the rename is the commit point. Then the directory is f
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import logging
 import os
 import re
 import secrets
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,14 +22,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchscore.errors import OutputError, TryLaterError, UsageError
-from batchscore.report import Output, Report
+from batchscore.errors import UsageError
+from batchscore.report import Output, Report, read_report
+from batchscore.scoring.disk import cannot_write, is_same_file, sync_directory, tolerated
+from batchscore.scoring.lock import locked
+from batchscore.scoring.previous import PreviousOutputs
 
 STATE_FOLDER = "_batchscore"
-
-_ARROW_DETAIL = re.compile(r".*\[errno \d+\] ")
-"""How pyarrow wraps the words of the operating system."""
-_NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 _log = logging.getLogger("batchscore")
 
@@ -58,9 +55,15 @@ class Claim:
         """Rejects of the published output, or of the last failure."""
         return self.state / f"{self.output.name}{'.failed' if failed else ''}.rejects.jsonl"
 
-    def previous_path(self, age: int) -> Path:
-        """The output `age` publications ago, 1 being the one before the published."""
-        return self.state / f"{self.output.name}.previous-{age}"
+    @property
+    def refused_path(self) -> Path:
+        """The output that a guard refused since; absent after a success."""
+        return self.state / f"{self.output.name}.refused.parquet"
+
+    @property
+    def previous(self) -> PreviousOutputs:
+        """The outputs before the published one."""
+        return PreviousOutputs(self.state, self.output.name)
 
     def publish(
         self, write: Callable[[Path], None], rows: int, *, keep_previous: int, committing: Callable[[], None]
@@ -79,16 +82,31 @@ class Claim:
                 os.fsync(file.fileno())
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
                 size = file.tell()
-            self._keep_previous(keep_previous)
+            if keep_previous and self.output.exists():
+                self.previous.keep(self.output, self._published_report_path(), keep_previous)
             committing()
             self.temporary.replace(self.output)
         except (OSError, pa.ArrowException) as error:
             if isinstance(error, MemoryError):
                 raise
-            raise _cannot_write(self.output, error) from error
-        with _tolerated("the output's directory could not be flushed to the disk"):
-            _sync_directory(self.output.parent)
+            raise cannot_write(self.output, error) from error
+        with tolerated("the output's directory could not be flushed to the disk"):
+            sync_directory(self.output.parent)
         return Output(path=str(self.output), rows=rows, bytes=size, sha256=sha256)
+
+    def park(self, write: Callable[[Path], None]) -> Path:
+        """Write an output that is refused to `refused_path`, to be looked at. Raises OutputError (E-OUTPUT)."""
+        temporary = self.refused_path.with_name(f".{self.refused_path.name}.tmp")
+        try:
+            write(temporary)
+            temporary.replace(self.refused_path)
+        except (OSError, pa.ArrowException) as error:
+            if isinstance(error, MemoryError):
+                raise
+            raise cannot_write(self.refused_path, error) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+        return self.refused_path
 
     def record(self, report: Report) -> None:
         """Write the report: beside the published output, or as the failure's.
@@ -108,60 +126,50 @@ class Claim:
             with suppress(OSError):
                 path.unlink()
             return
-        with _tolerated("the state folder could not be brought up to date"):
+        with tolerated("the state folder could not be brought up to date"):
             if report.status == "published":
                 self.failed_path.unlink(missing_ok=True)
                 self.rejects_path(failed=True).unlink(missing_ok=True)
-            _sync_directory(path.parent)
+                self.refused_path.unlink(missing_ok=True)
+            sync_directory(path.parent)
 
     def previous_report(self) -> Report | None:
         """The report of the published output; None where there is none or it belongs to another file."""
+        report = read_report(self.report_path)
         try:
-            report = Report.model_validate_json(self.report_path.read_bytes())
             published = self.output.stat().st_size
-        except (OSError, ValueError):
+        except OSError:
             return None
-        return report if report.output is not None and report.output.bytes == published else None
+        known = report is not None and report.output is not None and report.output.bytes == published
+        return report if known else None
 
-    def _keep_previous(self, keep: int) -> None:
-        """Keep the published output and its report under the state folder before it is replaced."""
-        if not keep or not self.output.exists():
-            return
-        newest = self.previous_path(1)
-        # a run that was killed right before its commit point has kept the output already
-        if not _is_same_file(newest, self.output):
-            for age in range(keep, 1, -1):
-                if self.previous_path(age - 1).exists():
-                    self.previous_path(age - 1).replace(self.previous_path(age))
-                    _move(_report_of(self.previous_path(age - 1)), _report_of(self.previous_path(age)))
-            _link(self.output, newest)
-        _report_of(newest).unlink(missing_ok=True)
-        if self.previous_report() is not None:
-            _link(self.report_path, _report_of(newest))
+    def _published_report_path(self) -> Path | None:
+        return self.report_path if self.previous_report() is not None else None
 
 
 @contextmanager
-def claim(output: Path, state_dir: Path | None, reads: Path) -> Iterator[Claim]:
+def claim(output: Path, state_dir: Path | None, reads: Path | None = None) -> Iterator[Claim]:
     """Claim `output` for this run: check it, lock it, and clear what dead runs left.
 
-    `reads` is the input, which must not be the output. Raises UsageError (E-OUTPUT-IS-INPUT), OutputError
-    (E-OUTPUT) where the run could not publish there, and TryLaterError (E-LOCKED) at once where another run holds
-    the lock. At the end the lock is released and no temporary file is left.
+    `reads` is the input, if there is one: it must not be the output, nor a folder that the output is in. Raises
+    UsageError (E-OUTPUT-IS-INPUT), OutputError (E-OUTPUT) where the run could not publish there, and TryLaterError
+    (E-LOCKED) at once where another run holds the lock. At the end the lock is released and no temporary file is
+    left.
     """
     _require_publishable(output, reads)
     state = state_dir or output.parent / STATE_FOLDER
     temporary = output.parent / f".{output.name}.{secrets.token_hex(4)}.tmp"
-    with _locked(output):
+    with locked(output):
         try:
             state.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _cannot_write(state, error) from error
+            raise cannot_write(state, error) from error
         try:
             for stale in _left_behind(output, state):
                 stale.unlink()
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         except OSError as error:
-            raise _cannot_write(output, error) from error
+            raise cannot_write(output, error) from error
         try:
             yield Claim(output, state, temporary)
         finally:
@@ -169,39 +177,16 @@ def claim(output: Path, state_dir: Path | None, reads: Path) -> Iterator[Claim]:
                 temporary.unlink()
 
 
-@contextmanager
-def _locked(output: Path) -> Iterator[None]:
-    """Hold `.<output>.lock`. It is empty and stays: removing a lock file would let two runs in."""
-    path = output.parent / f".{output.name}.lock"
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            error = OSError(error.errno, "the lock file is a symbolic link")
-        raise _cannot_write(path, error) from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise TryLaterError(
-                "E-LOCKED",
-                "another run is writing this output",
-                where=output,
-                found=f"{path.name} is locked",
-                next_step="let it finish; if this happens every night, the runs overlap",
-            ) from error
-        except OSError as error:
-            raise _cannot_write(path, error) from error
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _require_publishable(output: Path, reads: Path) -> None:
-    if _is_same_file(output, reads):
+def _require_publishable(output: Path, reads: Path | None) -> None:
+    if reads is not None and is_same_file(output, reads):
         raise UsageError(
             "E-OUTPUT-IS-INPUT", "output and input are the same file", where=output,
             next_step="give --output a path of its own",
+        )  # fmt: skip
+    if reads is not None and any(is_same_file(folder, reads) for folder in output.absolute().parents):
+        raise UsageError(
+            "E-OUTPUT-IS-INPUT", "the output lies inside the input folder", where=output, found=f"--input {reads}",
+            next_step="give --output a path outside the folder that the run reads",
         )  # fmt: skip
     try:
         mode = output.lstat().st_mode
@@ -211,27 +196,9 @@ def _require_publishable(output: Path, reads: Path) -> None:
             raise OSError(errno.EINVAL, "what stands there is not a regular file")
     except FileNotFoundError:
         if not output.parent.is_dir():
-            raise _cannot_write(output, OSError(errno.ENOENT, "its directory does not exist")) from None
+            raise cannot_write(output, OSError(errno.ENOENT, "its directory does not exist")) from None
     except OSError as error:
-        raise _cannot_write(output, error) from error
-
-
-def _cannot_write(path: Path, error: BaseException) -> OutputError:
-    reason = getattr(error, "strerror", None) or (str(error).strip().splitlines() or [type(error).__name__])[0]
-    reason = _ARROW_DETAIL.sub("", reason)
-    steps = {
-        errno.EACCES: "give the job's user the right to write in this directory",
-        errno.ENOSPC: "free space on this file system, then run again",
-        errno.EDQUOT: "free space within the quota, then run again",
-        errno.EFBIG: "raise the file size limit (ulimit -f) of the job, then run again",
-        errno.EROFS: "the file system is mounted read-only; mount it for writing or give another --output",
-    }
-    return OutputError(
-        "E-OUTPUT",
-        f"the output cannot be written: {reason}",
-        where=path,
-        next_step=steps.get(getattr(error, "errno", None) or 0, "give --output a writable path of a regular file"),
-    )
+        raise cannot_write(output, error) from error
 
 
 def _left_behind(output: Path, state: Path) -> list[Path]:
@@ -239,55 +206,8 @@ def _left_behind(output: Path, state: Path) -> list[Path]:
     name = re.escape(f".{output.name}.")
     beside = re.compile(name + r"[0-9a-f]{8}\.tmp")
     in_state = re.compile(
-        name + r"(report\.json|failed\.json|(failed\.)?rejects\.jsonl|previous-\d+(\.report\.json)?)\.tmp"
+        name + r"(report\.json|failed\.json|(failed\.)?rejects\.jsonl|refused\.parquet"
+        r"|previous-\d+(\.report\.json)?)\.tmp"
     )
     return [path for folder, pattern in ((output.parent, beside), (state, in_state))
             for path in folder.iterdir() if pattern.fullmatch(path.name)]  # fmt: skip
-
-
-def _report_of(previous: Path) -> Path:
-    return previous.with_name(f"{previous.name}.report.json")
-
-
-def _is_same_file(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except OSError:
-        return False
-
-
-def _move(source: Path, target: Path) -> None:
-    """Move `source` to `target`; where there is no `source`, there is no `target` afterwards."""
-    try:
-        source.replace(target)
-    except FileNotFoundError:
-        target.unlink(missing_ok=True)
-
-
-def _link(source: Path, target: Path) -> None:
-    """Hard-link `source` as `target`, replacing it; a copy where the state folder is on another file system."""
-    temporary = target.with_name(f".{target.name}.tmp")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(source, temporary)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        shutil.copy2(source, temporary)
-    temporary.replace(target)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _tolerated(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        _log.warning("%s: %s", what, error.strerror or error)

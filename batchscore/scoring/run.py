@@ -7,20 +7,24 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 
-from batchscore.config import Limit, RunSettings
+import polars as pl
+
+from batchscore.config import RunSettings
 from batchscore.errors import OutOfMemoryError
+from batchscore.limits import Limit
 from batchscore.observer import Observer
 from batchscore.report import Clock, Report
 from batchscore.scoring import account
 from batchscore.scoring.badrows import BadRows
 from batchscore.scoring.binding import Binding, bind
-from batchscore.scoring.guards import UnknownIds, watch_unknown
-from batchscore.scoring.inputs import PairFile, open_pairs
+from batchscore.scoring.guards import Guards
+from batchscore.scoring.inputs import Pairs, open_pairs
 from batchscore.scoring.model import choose_model, id_roles, load
 from batchscore.scoring.publish import Claim, claim
 from batchscore.scoring.reader import PairBatch, read_batches
 from batchscore.scoring.scorer import ScorablePairs, Scorer
 from batchscore.scoring.topn import TopN
+from batchscore.scoring.unknown import UnknownIds, watch_unknown
 
 _log = logging.getLogger("batchscore")
 
@@ -56,7 +60,13 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
         pairs = open_pairs(settings.input)
         model = choose_model(settings)
         binding = bind(pairs.schema, model.signature, model.saved.card, settings)
+        pairs.require_same_columns(binding.columns)
     account.begun(report, pairs, model, binding)
+    guards = Guards(settings, output.previous_report(), report.guards)
+    with clock.stage("guard"):
+        account.warn_all(report, guards.warnings(pairs))
+        guards.check_input(pairs, lambda: _read_users(pairs, binding))
+        guards.check_model(model.saved.path)
     with clock.stage("load"):
         observer.stage("loading the model")
         session = load(model, settings)
@@ -81,6 +91,8 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
         with clock.stage("rank"):
             lists = top.finish()
         account.ranked(report, lists, bad, scorer, output.previous_report())
+        with clock.stage("guard"):
+            guards.check_lists(lists, report.users, bad.finite, lambda: account.park(report, lists, output))
         observer.stage("publishing")
         with clock.stage("publish"):
             report.output = output.publish(
@@ -94,7 +106,13 @@ def _observed(batches: Iterator[PairBatch], observer: Observer) -> Iterator[Pair
         observer.advance(batch.table.num_rows)
 
 
-def _read_ids(pairs: PairFile, binding: Binding) -> Iterator[ScorablePairs]:
+def _read_users(pairs: Pairs, binding: Binding) -> pl.Series:
+    """The distinct users of the input, for the message of a guard that refuses before anything is scored."""
+    columns = (batch.table.column(0) for batch in read_batches(pairs, [binding.user]))
+    return pl.concat([pl.Series(pl.from_arrow(column)).unique() for column in columns]).unique()
+
+
+def _read_ids(pairs: Pairs, binding: Binding) -> Iterator[ScorablePairs]:
     """The ids alone, for a decision on unknown ids before everything is scored."""
     ids = {binding.user_input, binding.candidate_input}
     only_ids = replace(

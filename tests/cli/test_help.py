@@ -77,7 +77,7 @@ def test_every_option_has_help():
 def test_the_group_lists_every_command_with_its_line(batchscore):
     told = batchscore("--help")
     for name, line in COMMANDS.items():
-        assert f"\n  {name:<5}  {line}\n" in told.out
+        assert f"\n  {name:<{max(map(len, COMMANDS))}}  {line}\n" in told.out
 
 
 def test_without_a_command_help_is_shown_as_a_usage_error(batchscore):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from batchscore.scoring.previous import PreviousOutputs
 from batchscore.scoring.publish import Claim
 
 pytestmark = pytest.mark.tensorflow
@@ -32,12 +33,12 @@ def signal_self(number: int) -> None:
 def test_right_before_the_commit_point_the_run_stops(workplace, monkeypatch, number):
     workplace.output.write_bytes(b"last night's")
 
-    def keep_previous(self: Claim, keep: int) -> None:
-        kept(self, keep)
+    def keep(self: PreviousOutputs, *arguments) -> None:
+        kept(self, *arguments)
         signal_self(number)
 
-    kept = Claim._keep_previous
-    monkeypatch.setattr(Claim, "_keep_previous", keep_previous)
+    kept = PreviousOutputs.keep
+    monkeypatch.setattr(PreviousOutputs, "keep", keep)
     told = workplace.run()
     assert told.exit_code == 128 + number
     assert told.err.endswith(f"ERROR E-STOPPED: stopped by signal {int(number)}; nothing was published\n")
@@ -47,16 +48,18 @@ def test_right_before_the_commit_point_the_run_stops(workplace, monkeypatch, num
 
 
 def test_a_second_signal_does_not_disturb_the_cleaning_up(workplace, monkeypatch):
-    def keep_previous(self: Claim, keep: int) -> None:
-        kept(self, keep)
+    workplace.output.write_bytes(b"last night's")
+
+    def keep(self: PreviousOutputs, *arguments) -> None:
+        kept(self, *arguments)
         signal_self(signal.SIGTERM)
 
     def record(self: Claim, report) -> None:
         signal_self(signal.SIGINT)
         recorded(self, report)
 
-    kept, recorded = Claim._keep_previous, Claim.record
-    monkeypatch.setattr(Claim, "_keep_previous", keep_previous)
+    kept, recorded = PreviousOutputs.keep, Claim.record
+    monkeypatch.setattr(PreviousOutputs, "keep", keep)
     monkeypatch.setattr(Claim, "record", record)
     told = workplace.run()
     assert told.exit_code == 128 + signal.SIGTERM

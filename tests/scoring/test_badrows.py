@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscore.config import Limit, RunSettings
+from batchscore.config import RunSettings
 from batchscore.errors import InputError, ModelError
+from batchscore.limits import Limit
 from batchscore.runtime.saved_model import Signature, TensorSpec
 from batchscore.scoring import badrows
 from batchscore.scoring.badrows import BadRows

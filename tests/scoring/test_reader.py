@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,7 +10,7 @@ from hypothesis import strategies as st
 
 from batchscore.errors import InputError
 from batchscore.scoring import reader
-from batchscore.scoring.inputs import open_pairs
+from batchscore.scoring.inputs import PairFile, open_pairs
 from batchscore.scoring.reader import read_batches
 
 
@@ -92,9 +90,10 @@ def test_a_page_that_fails_its_checksum_is_named_with_the_row(tmp_path, monkeypa
     assert str(path) in str(caught.value)
 
 
-def test_a_footer_that_promises_other_rows_is_refused(tmp_path):
+def test_a_footer_that_promises_other_rows_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "pairs.parquet"
     pq.write_table(pa.table({"a": range(5)}), path)
-    pairs = replace(open_pairs(path), rows=6)
+    pairs = open_pairs(path)
+    monkeypatch.setattr(PairFile, "rows", 6)
     with pytest.raises(InputError, match="5 rows decoded, the footer says 6"):
         list(read_batches(pairs, ["a"]))

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscore.config import Limit
 from batchscore.errors import RefusedError
+from batchscore.limits import Limit
 from batchscore.report import KnownIds
-from batchscore.scoring import guards
-from batchscore.scoring.guards import IdRole, UnknownIds, watch_unknown
+from batchscore.scoring import unknown
 from batchscore.scoring.scorer import ScorablePairs
+from batchscore.scoring.unknown import IdRole, UnknownIds, watch_unknown
 
 OFF = Limit.parse("off")
 HALF = Limit.parse("50%")
@@ -65,7 +65,7 @@ def test_distinct_ids_are_counted_once_whatever_the_batches(data, kind, first_lo
     every = {item for batch in batches for item in batch}
     vocabulary = Vocabulary(data.draw(st.sets(st.sampled_from(sorted(every)) if every else st.nothing())))
     counted = UnknownIds(role(vocabulary))
-    with mock.patch.object(guards, "_FIRST_LOOK_ROWS", first_look):
+    with mock.patch.object(unknown, "_FIRST_LOOK_ROWS", first_look):
         for batch in batches:
             counted.add(pairs_of(batch, type_=type_))
     expected = KnownIds(known=len(vocabulary.known), unknown=len(every - vocabulary.known))
@@ -122,7 +122,7 @@ def test_limits_are_on_distinct_ids(limit, known, unknown, refused):
 
 def test_at_most_five_examples_are_told_and_they_are_unknown_ones():
     counted = UnknownIds(role(["k"], Limit.parse("0")))
-    with mock.patch.object(guards, "_FIRST_LOOK_ROWS", 1):
+    with mock.patch.object(unknown, "_FIRST_LOOK_ROWS", 1):
         for start in range(0, 9, 3):
             counted.add(pairs_of(["k", *(f"x{number}" for number in range(start, start + 3))]))
     with pytest.raises(RefusedError, match=r"such as 'x0', 'x1', 'x2', 'x3', 'x4'\n"):
@@ -142,7 +142,7 @@ def watch(batches, roles, all_ids, first_look):
 
     passed = []
     refusal = None
-    with mock.patch.object(guards, "_FIRST_LOOK_ROWS", first_look):
+    with mock.patch.object(unknown, "_FIRST_LOOK_ROWS", first_look):
         try:
             passed.extend(watch_unknown(iter(batches), roles, read_all_ids))
         except RefusedError as error:

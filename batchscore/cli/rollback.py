@@ -1,0 +1,35 @@
+"""`batchscore rollback`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from batchscore.cli.console import job_console
+from batchscore.cli.options import print_out
+
+
+@click.command("rollback")
+@click.argument("output", type=click.Path(path_type=Path), metavar="OUTPUT.parquet")
+@click.option(
+    "--state-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the run keeps its state. Default: _batchscore/ beside the output.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report of the published output to stdout as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more.")
+def command(output: Path, state_dir: Path | None, as_json: bool, quiet: bool, verbose: bool) -> None:
+    """Publish the output before the published one again, with its report.
+
+    The file appears whole, at once, and not while a run is writing. The output that it replaces is kept in its
+    place: a second rollback takes the first one back.
+    """
+    with job_console(quiet=quiet, verbose=verbose) as observer:
+        from batchscore.scoring.rollback import rollback
+
+        report = rollback(output, state_dir, observer)
+    if as_json:
+        print_out("null" if report is None else report.to_json())

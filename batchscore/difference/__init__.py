@@ -1,0 +1,1 @@
+"""Two outputs of a run, compared by rank."""

@@ -1,0 +1,184 @@
+"""Reading ranked files. They may come from anywhere: nothing about them is believed before it is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batchscore.columns import RANK, RANK_TYPE, SCORE, SCORE_TYPE, plain_type
+from batchscore.errors import InputError
+from batchscore.runtime.tolerance import tolerance_of
+
+USER, CANDIDATE = "user", "candidate"
+"""What the first two columns of a ranked file are called here, whatever their own names."""
+
+_BATCH_ROWS = 1_048_576
+
+
+@dataclass(frozen=True)
+class RankedFile:
+    """An open ranked file: columns user, candidate, `score` float32, `rank` int32, then kept ones."""
+
+    path: Path
+    parquet: pq.ParquetFile
+    user: pa.Field
+    candidate: pa.Field
+    kept: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows, by the footer."""
+        return int(self.parquet.metadata.num_rows)
+
+    def read(self) -> Iterator[pl.DataFrame]:
+        """The rows in file order as frames of USER, CANDIDATE, `score`, `rank`.
+
+        Raises InputError (E-RANKED-FILE) at the first row that no ranked file has: a null, a score that is not
+        finite, users out of order, ranks that do not count 1, 2, 3, or scores that rise within a list.
+        """
+        columns = [self.user.name, self.candidate.name, SCORE, RANK]
+        first, last = 0, _frame(self.parquet.schema_arrow.empty_table().select(columns))
+        yield last
+        for table in self._batches(columns):
+            frame = _frame(table)
+            self._require_ranked(frame, last, first)
+            first += frame.height
+            last = frame.tail(1)
+            yield frame
+
+    def survey(self) -> Survey:
+        """The longest list and the tolerance of the scores, from these two columns alone."""
+        longest, largest, count, mean, squares = 0, 0.0, 0, 0.0, 0.0
+        for table in self._batches([SCORE, RANK]):
+            scores = table.column(SCORE).to_numpy().astype(np.float64)
+            longest = max(longest, int(table.column(RANK).to_numpy().max()))
+            largest = max(largest, float(np.abs(scores).max()))
+            total, shift = count + len(scores), float(scores.mean()) - mean
+            squares += float(((scores - scores.mean()) ** 2).sum()) + shift**2 * count * len(scores) / total
+            mean, count = mean + shift * len(scores) / total, total
+        return Survey(top_n=longest, tolerance=tolerance_of(np.sqrt(squares / count), largest) if count else 0.0)
+
+    def _batches(self, columns: list[str]) -> Iterator[pa.Table]:
+        try:
+            for batch in self.parquet.iter_batches(_BATCH_ROWS, columns=columns):
+                batch.validate(full=True)
+                for name in columns:
+                    if batch.column(name).null_count:
+                        raise _unlike(self.path, f"column {name} has nulls", "no null in the first four columns")
+                if batch.num_rows:
+                    yield pa.table({name: batch.column(name) for name in columns})
+        except (pa.ArrowException, OSError, ValueError) as error:
+            if isinstance(error, MemoryError):
+                raise
+            raise _damaged(self.path, error) from error
+
+    def _require_ranked(self, frame: pl.DataFrame, last: pl.DataFrame, first: int) -> None:
+        """`last` is the row before `frame`, or empty; `first` the number of the first row of `frame`."""
+        before = pl.concat([last, frame]).select(pl.all().shift(1).name.suffix("_before")).tail(frame.height)
+        same = pl.col(USER).eq_missing(pl.col(f"{USER}_before"))
+        laws = {
+            "scores are finite numbers": pl.col(SCORE).is_finite(),
+            "users stand in ascending order": (pl.col(USER) >= pl.col(f"{USER}_before")).fill_null(value=True),
+            "ranks count 1, 2, 3 within each user": pl.col(RANK)
+            == pl.when(same).then(pl.col(f"{RANK}_before") + 1).otherwise(1),
+            "scores do not rise within a list": ~same | (pl.col(SCORE) <= pl.col(f"{SCORE}_before")),
+        }
+        both = pl.concat([frame, before], how="horizontal")
+        for law, holds in laws.items():
+            broken = both.select((~holds).arg_true()).to_series()
+            if len(broken):
+                row = frame.row(broken[0], named=True)
+                raise _unlike(
+                    self.path,
+                    f"row {first + broken[0]:,}: user {row[USER]}, candidate {row[CANDIDATE]}, "
+                    f"score {row[SCORE]:.9g}, rank {row[RANK]}",
+                    law,
+                )
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The length of the longest list, and how far two scores of one pair may lie apart."""
+
+    top_n: int
+    tolerance: float
+
+
+def open_ranked(path: Path) -> RankedFile:
+    """Open the ranked file `path` and check its columns. Raises InputError (E-RANKED-FILE)."""
+    if path.exists() and not path.is_file():
+        raise _unlike(path, "a directory, pipe or device", "one Parquet file")
+    try:
+        parquet = pq.ParquetFile(pa.OSFile(str(path)), page_checksum_verification=True)
+        schema = parquet.schema_arrow
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+    columns = ", ".join(f"{field.name} {field.type}" for field in schema) or "no columns"
+    fits = (
+        schema.names[2:4] == [SCORE, RANK]
+        and schema.types[2:4] == [SCORE_TYPE, RANK_TYPE]
+        and len(set(schema.names)) == len(schema.names)
+        and all(_is_id(type_) for type_ in schema.types[:2])
+    )
+    if not fits:
+        raise _unlike(path, columns, f"user, candidate, {SCORE} {SCORE_TYPE}, {RANK} {RANK_TYPE}, and kept columns")
+    return RankedFile(path, parquet, schema.field(0), schema.field(1), tuple(schema.names[4:]))
+
+
+def require_comparable(old: RankedFile, new: RankedFile) -> None:
+    """Raise InputError (E-DIFF-COLUMNS) where users or candidates of the two files cannot mean the same."""
+    found = [f"{field.name} {field.type}" for field in (new.user, new.candidate)]
+    expected = [f"{field.name} {field.type}" for field in (old.user, old.candidate)]
+    same = all(
+        one.name == other.name and _plain(one.type) == _plain(other.type)
+        for one, other in ((old.user, new.user), (old.candidate, new.candidate))
+    )
+    if not same:
+        raise InputError(
+            "E-DIFF-COLUMNS",
+            "the two outputs have other user or candidate columns",
+            where=new.path,
+            found=", ".join(found),
+            expected=f"{', '.join(expected)}, as in {old.path}",
+            next_step="compare outputs of one job; a job whose id columns changed has nothing to be compared with",
+        )
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    plain = pa.table([column.cast(plain_type(column.type)) for column in table.columns],
+                     names=[USER, CANDIDATE, SCORE, RANK])  # fmt: skip
+    return pl.DataFrame(pl.from_arrow(plain))
+
+
+def _plain(type_: pa.DataType) -> pa.DataType:
+    plain = plain_type(type_)
+    return pa.string() if pa.types.is_large_string(plain) or pa.types.is_string_view(plain) else plain
+
+
+def _is_id(type_: pa.DataType) -> bool:
+    plain = _plain(type_)
+    return bool(pa.types.is_string(plain) or pa.types.is_integer(plain))
+
+
+def _unlike(path: Path, found: str, expected: str) -> InputError:
+    return InputError(
+        "E-RANKED-FILE", "this is not an output of batchscore", where=path, found=found, expected=expected,
+        next_step="give two files that `batchscore run` published",
+    )  # fmt: skip
+
+
+def _damaged(path: Path, error: BaseException) -> InputError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return InputError(
+        "E-RANKED-FILE",
+        "the output cannot be read",
+        where=path,
+        found=(reason.strip().splitlines() or [type(error).__name__])[0][:300],
+        next_step="check the path; the output before the published one is kept in the state folder (_batchscore/)",
+    )

@@ -1,0 +1,98 @@
+"""Limits as people write them: `100`, `0.1%`, `26h`, `off`."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+_SECONDS = {"m": 60, "h": 3600, "d": 86_400}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit on a count: at most `count` things, or at most `fraction` of them all, or none (`off`).
+
+    Written `100`, `0.1%` or `off`.
+    """
+
+    text: str
+    count: int | None = None
+    fraction: Fraction | None = None
+
+    @classmethod
+    def parse(cls, value: object) -> Limit:
+        """The limit that `value` (text or a whole number) spells; ValueError where it spells none."""
+        if isinstance(value, Limit):
+            return value
+        text = str(value).strip()
+        hint = f"{text!r} is not a limit: write a count (100), a share (0.1%) or off"
+        if isinstance(value, bool):
+            raise ValueError(hint)  # noqa: TRY004 - pydantic collects ValueError
+        if text.lower() == "off":
+            return cls("off")
+        try:
+            if text.endswith("%"):
+                percent = Decimal(text[:-1])
+                if math.isfinite(percent) and 0 <= percent <= 100:  # noqa: PLR2004 - all of them
+                    return cls(text, fraction=Fraction(percent) / 100)
+            elif int(text) >= 0:
+                return cls(text, count=int(text))
+        except (ValueError, InvalidOperation):
+            pass
+        raise ValueError(hint)
+
+    def exceeded(self, count: int, total: int) -> bool:
+        """Whether `count` of `total` is more than the limit allows."""
+        if self.count is not None:
+            return count > self.count
+        return self.fraction is not None and count > self.fraction * total
+
+    def __str__(self) -> str:
+        return self.text
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.to_string_ser_schema()
+        )
+
+
+@dataclass(frozen=True)
+class Age:
+    """How old something may be, in seconds, or any age (`off`). Written `90m`, `26h`, `30d` or `off`."""
+
+    text: str
+    seconds: int | None = None
+
+    @classmethod
+    def parse(cls, value: object) -> Age:
+        """The age that `value` spells; ValueError where it spells none."""
+        if isinstance(value, Age):
+            return value
+        text = str(value).strip()
+        if text.lower() == "off":
+            return cls("off")
+        spelled = re.fullmatch(r"([0-9]{1,6})([mhd])", text)
+        if spelled is None:
+            raise ValueError(f"{text!r} is not an age: write minutes (90m), hours (26h), days (30d) or off")
+        return cls(text, seconds=int(spelled[1]) * _SECONDS[spelled[2]])
+
+    def exceeded(self, seconds: float) -> bool:
+        """Whether `seconds` is older than allowed."""
+        return self.seconds is not None and seconds > self.seconds
+
+    def __str__(self) -> str:
+        return self.text
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.to_string_ser_schema()
+        )

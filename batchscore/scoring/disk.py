@@ -1,0 +1,87 @@
+"""Small steps on the disk, and what to say when it refuses them."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from batchscore.errors import OutputError
+
+_NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+_ARROW_DETAIL = re.compile(r".*\[errno \d+\] ")
+"""How pyarrow wraps the words of the operating system."""
+
+_log = logging.getLogger("batchscore")
+
+
+def cannot_write(path: Path, error: BaseException) -> OutputError:
+    """The error (E-OUTPUT) for a step on `path` that failed with `error`."""
+    reason = getattr(error, "strerror", None) or (str(error).strip().splitlines() or [type(error).__name__])[0]
+    reason = _ARROW_DETAIL.sub("", reason)
+    steps = {
+        errno.EACCES: "give the job's user the right to write in this directory",
+        errno.ENOSPC: "free space on this file system, then run again",
+        errno.EDQUOT: "free space within the quota, then run again",
+        errno.EFBIG: "raise the file size limit (ulimit -f) of the job, then run again",
+        errno.EROFS: "the file system is mounted read-only; mount it for writing or give another --output",
+    }
+    return OutputError(
+        "E-OUTPUT",
+        f"the output cannot be written: {reason}",
+        where=path,
+        next_step=steps.get(getattr(error, "errno", None) or 0, "give --output a writable path of a regular file"),
+    )
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Whether both paths are one file; False where one of them is not there."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def move(source: Path, target: Path) -> None:
+    """Move `source` to `target`; where there is no `source`, there is no `target` afterwards."""
+    try:
+        source.replace(target)
+    except FileNotFoundError:
+        target.unlink(missing_ok=True)
+
+
+def link(source: Path, target: Path) -> None:
+    """Hard-link `source` as `target`, replacing it; a copy where the state folder is on another file system."""
+    temporary = target.with_name(f".{target.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        shutil.copy2(source, temporary)
+    temporary.replace(target)
+
+
+def sync_directory(directory: Path) -> None:
+    """Flush the directory itself: names that were made, moved or removed in it."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def tolerated(what: str) -> Iterator[None]:
+    """Log an OSError inside the block as a warning that begins with `what`."""
+    try:
+        yield
+    except OSError as error:
+        _log.warning("%s: %s", what, error.strerror or error)

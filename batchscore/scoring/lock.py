@@ -1,0 +1,41 @@
+"""The lock of an output: one run at a time."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from batchscore.errors import TryLaterError
+from batchscore.scoring.disk import cannot_write
+
+
+@contextmanager
+def locked(output: Path) -> Iterator[None]:
+    """Hold `.<output>.lock`. It is empty and stays: removing a lock file would let two runs in."""
+    path = output.parent / f".{output.name}.lock"
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            error = OSError(error.errno, "the lock file is a symbolic link")
+        raise cannot_write(path, error) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise TryLaterError(
+                "E-LOCKED",
+                "another run is writing this output",
+                where=output,
+                found=f"{path.name} is locked",
+                next_step="let it finish; if this happens every night, the runs overlap",
+            ) from error
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,138 @@
+"""Ids that the model does not know: counted as they pass, against a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batchscore.errors import RefusedError
+from batchscore.limits import Limit
+from batchscore.report import GuardResult, KnownIds
+from batchscore.scoring.scorer import ScorablePairs
+
+_FIRST_LOOK_ROWS = 500_000
+_EXAMPLES = 5
+
+IsKnown = Callable[[pa.Array], "pl.Series"]
+"""Tells for ids (of the model input's dtype) which are in the model's vocabulary: a bool Series."""
+
+
+@dataclass(frozen=True)
+class IdRole:
+    """One of the two ids: how it is called, where it is fed, what its limit is, and who knows its vocabulary.
+
+    `is_known` is None where the model has no look-up for it; `why` says so.
+    """
+
+    name: str
+    input: str | None
+    limit: Limit
+    error_id: str
+    is_known: IsKnown | None
+    why: str | None
+
+
+class UnknownIds:
+    """Counts the distinct ids of one role inside and outside the model's vocabulary."""
+
+    def __init__(self, role: IdRole) -> None:
+        self._role = role
+        self._seen: pl.Series | None = None
+        self._pending: list[pl.Series] = []
+        self._pending_ids = 0
+        self._known = 0
+        self._unknown = 0
+        self._examples: list[str] = []
+
+    def add(self, pairs: ScorablePairs) -> None:
+        """Count the ids of a batch."""
+        if self._role.is_known is None or self._role.input is None or not len(pairs):
+            return
+        ids = pl.Series(pl.from_arrow(pc.unique(pairs.feeds[self._role.input])))
+        self._pending.append(ids)
+        self._pending_ids += len(ids)
+        if self._pending_ids > max(_FIRST_LOOK_ROWS, 0 if self._seen is None else len(self._seen)):
+            self._look_up()
+
+    def counts(self) -> KnownIds:
+        """Distinct known and unknown ids so far."""
+        if self._role.is_known is None or self._role.input is None:
+            return KnownIds(why=self._role.why)
+        self._look_up()
+        return KnownIds(known=self._known, unknown=self._unknown)
+
+    def exceeded(self) -> bool:
+        """Whether the ids so far are in breach of the limit."""
+        return self._exceeded(self.counts())
+
+    def _exceeded(self, counts: KnownIds) -> bool:
+        if counts.known is None or counts.unknown is None:
+            return False
+        return self._role.limit.exceeded(counts.unknown, counts.known + counts.unknown)
+
+    def result(self, counts: KnownIds) -> GuardResult:
+        """The share of unknown ids in `counts` against the limit."""
+        return GuardResult(name=f"max_unknown_{self._role.name}s", figure=counts.unknown_share,
+                           limit=str(self._role.limit), ok=not self._exceeded(counts))  # fmt: skip
+
+    def require_within_limit(self) -> None:
+        """Raise RefusedError (E-UNKNOWN-USERS, E-UNKNOWN-CANDIDATES) where the limit is exceeded."""
+        if not self.exceeded():
+            return
+        total, name = self._known + self._unknown, self._role.name
+        raise RefusedError(
+            self._role.error_id,
+            f"{self._unknown:,} of {total:,} distinct {name}s are unknown to the model",
+            found=f"{100 * self._unknown / total:.1f} %, such as {', '.join(self._examples)}",
+            expected=f"at most {self._role.limit} (--max-unknown-{name}s)",
+            next_step=f"check that --{name}-column names the id that the model was trained with, and its age; "
+            f"accept once with --max-unknown-{name}s off",
+        )
+
+    def _look_up(self) -> None:
+        if not self._pending or self._role.is_known is None:
+            return
+        ids = pl.concat(self._pending).unique(maintain_order=True)
+        self._pending, self._pending_ids = [], 0
+        if self._seen is not None:
+            ids = ids.filter(~ids.is_in(self._seen.implode()))
+        if ids.is_empty():
+            return
+        self._seen = ids if self._seen is None else pl.concat([self._seen, ids])
+        known = self._role.is_known(ids.to_arrow())
+        self._known += int(known.sum())
+        self._unknown += int((~known).sum())
+        self._examples += [repr(item) for item in ids.filter(~known).head(_EXAMPLES - len(self._examples))]
+
+
+def watch_unknown(
+    batches: Iterator[ScorablePairs],
+    roles: list[UnknownIds],
+    read_all_ids: Callable[[], Iterator[ScorablePairs]],
+) -> Iterator[ScorablePairs]:
+    """Pass `batches` on and count their ids.
+
+    Once, after the first rows: where a limit is exceeded by what was seen, all ids of the input are read (nothing
+    else, and nothing is scored) and that settles it, hours before the end of a large run. At the end all limits are
+    required again.
+    """
+    looked, rows = False, 0
+    for pairs in batches:
+        for role in roles:
+            role.add(pairs)
+        rows += len(pairs)
+        if not looked and rows >= _FIRST_LOOK_ROWS:
+            looked = True
+            if any(role.exceeded() for role in roles):
+                for ids in read_all_ids():
+                    for role in roles:
+                        role.add(ids)
+                for role in roles:
+                    role.require_within_limit()
+        yield pairs
+    for role in roles:
+        role.require_within_limit()

@@ -1,0 +1,274 @@
+"""Nights that would go wrong quietly: what the job says, what it leaves published, and how it goes on."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pyarrow.parquet as pq
+import pytest
+
+pytestmark = pytest.mark.tensorflow
+
+
+@pytest.fixture
+def published(job):
+    """The job after a good night."""
+    assert job.run("--quiet").exit_code == 0
+    return job
+
+
+def assert_kept(job, told, message, before):
+    """Exit 6, the whole text, and last night's file as it was."""
+    assert told.troubles == f"ERROR {message}"
+    assert (told.exit_code, told.out) == (6, "")
+    assert job.output.read_bytes() == before
+    assert job.report("failed")["error_id"] == message.split(":", maxsplit=1)[0]
+    assert job.report("report")["status"] == "published"
+
+
+def test_a_healthy_night(published):
+    published.retrieve(night=2)
+    told = published.run()
+    assert (told.exit_code, told.troubles) == (0, "")
+    assert told.err.splitlines()[-1].startswith("INFO published 40 users, 400 rows (users +0.0 %), model 1, ")
+    assert published.guards() == {
+        "max_input_age": (pytest.approx(0, abs=60), "off", True),
+        "min_pairs": (800, "0", True),
+        "max_pair_drop": (0, "20%", True),
+        "max_model_age": (pytest.approx(0, abs=3600), "off", True),
+        "allow_equal_scores": (0, "0", True),
+        "max_identical_lists": (0, "50%", True),
+        "min_users": (40, "0", True),
+        "max_user_drop": (0, "20%", True),
+        "max_bad_rows": (0, "0", True),
+        "max_unknown_users": (None, "50%", True),
+        "max_unknown_candidates": (None, "50%", True),
+    }
+    assert not published.refused.exists()
+
+
+def test_the_first_night_has_nothing_to_compare_with(job):
+    assert job.run("--quiet").exit_code == 0
+    assert job.guards()["max_user_drop"] == (None, "20%", True)
+
+
+def test_half_the_users_are_missing(published):
+    before = published.output.read_bytes()
+    published.retrieve(users=20, movies=40, night=2)
+    message = """\
+E-USERS-DROPPED: 20 users, last published 40 (-50.0 %, limit 20 %). Kept last night's file.
+  where:    <folder>/pairs.parquet
+    missing: user 'u20'
+    missing: user 'u21'
+    missing: user 'u22'
+    missing: user 'u23'
+    missing: user 'u24'
+    refused output: <folder>/_batchscore/ranked.parquet.refused.parquet
+  next:     rerun retrieval, or accept once with --max-user-drop off
+"""
+    assert_kept(published, published.run(), message, before)
+    assert published.guards("failed")["max_user_drop"] == (0.5, "20%", False)
+    parked = published.refused.read_bytes()
+    assert pq.read_table(published.refused).num_rows == 200
+    told = published.run("--quiet", "--max-user-drop", "off")
+    assert (told.exit_code, told.err) == (0, "")
+    assert published.output.read_bytes() == parked
+    assert not published.refused.exists()
+    published.retrieve(users=20, movies=40, night=3)
+    assert published.run("--quiet").exit_code == 0
+
+
+def test_half_the_pairs_are_missing_is_known_before_the_model_is_loaded(published):
+    before = published.output.read_bytes()
+    published.retrieve(users=20, night=2)
+    message = """\
+E-PAIRS-DROPPED: 400 pairs, last published 800 (-50.0 %, limit 20 %). Kept last night's file.
+  where:    <folder>/pairs.parquet
+    missing: user 'u20'
+    missing: user 'u21'
+    missing: user 'u22'
+    missing: user 'u23'
+    missing: user 'u24'
+  next:     rerun retrieval, or accept once with --max-pair-drop off
+"""
+    assert_kept(published, published.run(), message, before)
+    assert "load" not in published.report("failed")["seconds"]
+    assert not published.refused.exists()
+
+
+def test_fewer_pairs_than_users_before_is_known_before_the_model_is_loaded(published):
+    before = published.output.read_bytes()
+    published.retrieve(users=30, movies=1, night=2)
+    told = published.run("--max-pair-drop", "off")
+    message = """\
+E-USERS-DROPPED: at most 30 users (the input has no more pairs), last published 40 (-25.0 %, limit 20 %). \
+Kept last night's file.
+  where:    <folder>/pairs.parquet
+    missing: user 'u30'
+    missing: user 'u31'
+    missing: user 'u32'
+    missing: user 'u33'
+    missing: user 'u34'
+  next:     rerun retrieval, or accept once with --max-user-drop off
+"""
+    assert_kept(published, told, message, before)
+    assert "load" not in published.report("failed")["seconds"]
+
+
+@pytest.mark.parametrize(("users", "exit_code"), [(32, 0), (31, 6)])
+def test_a_drop_up_to_the_limit_is_accepted(published, users, exit_code):
+    published.retrieve(users=users, movies=30, night=2)
+    assert published.run("--quiet").exit_code == exit_code
+
+
+def test_yesterdays_feed_again_is_published_with_a_warning(published):
+    run_id = published.report()["run_id"]
+    data = published.pairs.read_bytes()
+    published.pairs.unlink()
+    published.pairs.write_bytes(data)  # a copy of today: another file, another date, the same bytes
+    os.utime(published.pairs, (1_700_000_000, 1_700_000_000))
+    told = published.run()
+    assert told.exit_code == 0
+    assert told.troubles == (
+        f"WARNING the input is that of the published run {run_id}: nothing has changed since "
+        "2023-11-14T22:13:20Z; did retrieval run?\n"
+    )
+    assert published.report()["warnings"] == [told.troubles.removeprefix("WARNING ").rstrip("\n")]
+
+
+def test_a_model_that_ignores_the_user(published):
+    before = published.output.read_bytes()
+    published.train("impersonal")
+    published.retrieve(night=2)
+    told = published.run()
+    lines = told.troubles.splitlines()
+    assert lines[:3] == [
+        (
+            "ERROR E-IDENTICAL-LISTS: 40 of 40 users have a list that ignores the user (100.0 %, limit 50 %). "
+            "Kept last night's file."
+        ),
+        "  where:    <folder>/pairs.parquet",
+        "  found:    the same scores for the same candidates, whoever the user is",
+    ]
+    assert [line.split(":")[0] for line in lines[3:8]] == [f"    user 'u0{number}'" for number in range(5)]
+    assert lines[8:] == [
+        "    refused output: <folder>/_batchscore/ranked.parquet.refused.parquet",
+        (
+            "  next:     check that the user column feeds the model (bindings in the report) and that the model "
+            "was trained on it, or accept once with --max-identical-lists off"
+        ),
+    ]
+    assert told.exit_code == 6
+    assert published.output.read_bytes() == before
+    assert published.guards("failed")["max_identical_lists"] == (1, "50%", False)
+    assert published.run("--quiet", "--max-identical-lists", "off").exit_code == 0
+
+
+def test_all_scores_are_equal(published):
+    before = published.output.read_bytes()
+    published.train("equal")
+    published.retrieve(night=2)
+    told = published.run()
+    message = """\
+E-SCORES-EQUAL: all 800 scores are 3.5. Kept last night's file.
+  where:    <folder>/pairs.parquet
+""" + "".join(
+        f"    user 'u00', candidate {candidate!r}\n"
+        for candidate in pq.read_table(published.refused)["movie_id"].to_pylist()[:5]
+    ) + """\
+    refused output: <folder>/_batchscore/ranked.parquet.refused.parquet
+  next:     check that the model is trained and that --score-output names its score, or accept once with \
+--allow-equal-scores
+"""  # fmt: skip
+    assert_kept(published, told, message, before)
+    accepted = published.run("--quiet", "--allow-equal-scores", "--max-identical-lists", "off")
+    assert accepted.exit_code == 0
+
+
+def test_one_pair_has_one_score(job):
+    job.retrieve(users=1, movies=1)
+    assert job.run("--quiet").exit_code == 0
+
+
+def test_an_input_that_is_too_old(published):
+    before = published.output.read_bytes()
+    published.retrieve(night=2)
+    date = published.age(published.pairs, hours=27)
+    message = f"""\
+E-INPUT-TOO-OLD: the input is 27.0 h old (limit 26h). Kept last night's file.
+  where:    <folder>/pairs.parquet
+  found:    last modified {date}
+  next:     rerun retrieval, or accept once with --max-input-age off
+"""
+    assert_kept(published, published.run("--max-input-age", "26h"), message, before)
+    published.age(published.pairs, hours=25)
+    assert published.run("--quiet", "--max-input-age", "26h").exit_code == 0
+
+
+def test_a_model_that_is_too_old(published):
+    before = published.output.read_bytes()
+    published.retrieve(night=2)
+    date = published.age(published.folder / "model" / "1" / "saved_model.pb", hours=24 * 31)
+    message = f"""\
+E-MODEL-TOO-OLD: the model is 31.0 d old (limit 30d). Kept last night's file.
+  where:    <folder>/model/1/saved_model.pb
+  found:    exported {date}
+  next:     train and export a new model, or accept once with --max-model-age off
+"""
+    assert_kept(published, published.run("--max-model-age", "30d"), message, before)
+    assert "load" not in published.report("failed")["seconds"]
+    assert published.run("--quiet", "--max-model-age", "32d").exit_code == 0
+
+
+def test_fewer_users_and_pairs_than_there_must_be(job):
+    told = job.run("--min-users", 41)
+    assert told.exit_code == 6
+    assert (
+        told.troubles
+        == """\
+ERROR E-TOO-FEW-USERS: 40 users, at least 41 wanted. Nothing was published.
+  where:    <folder>/pairs.parquet
+    refused output: <folder>/_batchscore/ranked.parquet.refused.parquet
+  next:     rerun retrieval, or accept once with --min-users 0
+"""
+    )
+    assert not job.output.exists()
+    told = job.run("--min-pairs", 801)
+    assert told.exit_code == 6
+    assert (
+        told.troubles
+        == """\
+ERROR E-TOO-FEW-PAIRS: 800 pairs, at least 801 wanted. Nothing was published.
+  where:    <folder>/pairs.parquet
+  next:     rerun retrieval, or accept once with --min-pairs 0
+"""
+    )
+    assert job.run("--quiet", "--min-users", 40, "--min-pairs", 800).exit_code == 0
+
+
+def test_after_a_rollback_the_next_night_is_compared_with_what_is_published(published):
+    good = published.report()["run_id"]
+    published.retrieve(users=24, movies=40, night=2)
+    assert published.run("--quiet", "--max-user-drop", "off").exit_code == 0
+    assert published.roll_back().exit_code == 0
+    published.retrieve(users=38, night=3)
+    told = published.run()
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    assert told.exit_code == 0
+    assert told.troubles == (
+        f"WARNING the published output was rolled back on {today} to run {good}: "
+        "this run compares itself with that one\n"
+    )
+    assert published.guards()["max_user_drop"] == (pytest.approx(0.05), "20%", True)
+    assert published.report()["rolled_back_at"] is None
+
+
+def test_an_output_that_lost_its_report_is_told(published):
+    (published.folder / "_batchscore" / "ranked.parquet.report.json").unlink()
+    published.retrieve(users=10, night=2)
+    told = published.run()
+    assert told.exit_code == 0
+    assert told.troubles == (
+        "WARNING the published output has no report: this run has nothing to compare itself with\n"
+    )

@@ -1,0 +1,199 @@
+"""Rolling back: the kept output is published again, and nothing that was kept is ever lost on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from batchscore.config import RunSettings
+from batchscore.errors import OutputError, TryLaterError, UsageError
+from batchscore.report import Report, read_report
+from batchscore.scoring.publish import claim
+from batchscore.scoring.rollback import rollback
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "ranked.parquet"
+
+
+def publish(output, night, *, keep=1, report=True):
+    with claim(output, None) as ours:
+        done = ours.publish(
+            lambda path: pq.write_table(pa.table({"night": [night]}), path),
+            1,
+            keep_previous=keep,
+            committing=lambda: None,
+        )
+        if report:
+            told = Report.begin(RunSettings(input="i", output="o"))
+            told.run_id, told.output, told.users = f"run {night}", done, night
+            told.end()
+            ours.record(told)
+
+
+def night(path):
+    return pq.read_table(path)["night"][0].as_py()
+
+
+def kept(output):
+    """The nights of the kept outputs and of their reports, newest first."""
+    state = output.parent / "_batchscore"
+    found = []
+    for path in sorted(state.glob("ranked.parquet.previous-*")):
+        if path.suffix != ".json":
+            report = read_report(path.with_name(f"{path.name}.report.json"))
+            found.append((path.name[-1], night(path), report and report.users))
+    return found
+
+
+def published(output):
+    """The night of the published output, and what its report tells."""
+    report = json.loads((output.parent / "_batchscore" / "ranked.parquet.report.json").read_text())
+    return night(output), report["users"], report["rolled_back_from"]
+
+
+def test_the_previous_output_is_published_with_its_report(output):
+    publish(output, 1)
+    publish(output, 2)
+    report = rollback(output)
+    assert published(output) == (1, 1, "run 2")
+    assert (report.status, report.users, report.rolled_back_from) == ("published", 1, "run 2")
+    assert report.rolled_back_at is not None
+    assert kept(output) == [("1", 2, 2)]
+
+
+def test_a_second_rollback_takes_the_first_one_back(output):
+    publish(output, 1)
+    publish(output, 2)
+    rollback(output)
+    rollback(output)
+    assert published(output) == (2, 2, "run 1")
+    assert kept(output) == [("1", 1, 1)]
+
+
+def test_older_outputs_stay_where_they_are(output):
+    for number in (1, 2, 3, 4):
+        publish(output, number, keep=3)
+    rollback(output)
+    assert published(output) == (3, 3, "run 4")
+    assert kept(output) == [("1", 4, 4), ("2", 2, 2), ("3", 1, 1)]
+
+
+def test_an_output_that_was_deleted_comes_back(output):
+    publish(output, 1)
+    publish(output, 2)
+    output.unlink()
+    rollback(output)
+    assert published(output) == (1, 1, None)
+    assert kept(output) == []
+
+
+def test_the_next_run_keeps_what_was_rolled_back_to(output):
+    publish(output, 1)
+    publish(output, 2)
+    rollback(output)
+    publish(output, 3)
+    assert published(output) == (3, 3, None)
+    assert kept(output) == [("1", 1, 1)]
+
+
+def test_nothing_kept_is_a_usage_error(output):
+    publish(output, 1)
+    before = output.stat()
+    with pytest.raises(UsageError) as refused:
+        rollback(output)
+    assert (refused.value.error_id, refused.value.exit_code) == ("E-NO-PREVIOUS", 2)
+    assert "found:    no kept output\n  expected: ranked.parquet.previous-1\n" in str(refused.value)
+    assert output.stat() == before
+
+
+def test_a_kept_output_with_the_same_bytes_is_nothing_to_go_back_to(output):
+    publish(output, 1)
+    publish(output, 1)
+    with pytest.raises(UsageError, match="the same bytes as the published one"):
+        rollback(output)
+
+
+@pytest.mark.parametrize("how", ["flipped", "short"])
+def test_a_damaged_output_is_not_published(output, how):
+    publish(output, 1)
+    publish(output, 2)
+    path = output.parent / "_batchscore" / "ranked.parquet.previous-1"
+    data = bytearray(path.read_bytes())
+    if how == "flipped":
+        data[20] ^= 1
+    path.write_bytes(data if how == "flipped" else data[:-9])
+    with pytest.raises(OutputError) as refused:
+        rollback(output)
+    assert (refused.value.error_id, refused.value.exit_code) == ("E-PREVIOUS-DAMAGED", 5)
+    assert str(path) in str(refused.value)
+    assert published(output) == (2, 2, None)
+    assert not list(output.parent.rglob("*.tmp"))
+
+
+def test_an_output_without_a_report_leaves_no_wrong_one(output, caplog):
+    publish(output, 1)
+    publish(output, 2)
+    (output.parent / "_batchscore" / "ranked.parquet.previous-1.report.json").unlink()
+    assert rollback(output) is None
+    assert night(output) == 1
+    assert not (output.parent / "_batchscore" / "ranked.parquet.report.json").exists()
+    assert "has no report" in caplog.text
+    assert kept(output) == [("1", 2, 2)]
+
+
+def test_a_run_on_the_output_is_waited_for(output):
+    publish(output, 1)
+    with claim(output, None), pytest.raises(TryLaterError, match="E-LOCKED"):
+        rollback(output)
+
+
+@pytest.mark.parametrize("hard_links", [True, False])
+@pytest.mark.parametrize("step", range(1, 12))
+def test_killed_at_any_rename_no_night_is_lost_and_a_rerun_ends_well(output, monkeypatch, step, hard_links):
+    for number in (1, 2, 3):
+        publish(output, number, keep=2)
+    if not hard_links:
+        monkeypatch.setattr(os, "link", _no_link)
+    done = _die_at(monkeypatch, step, lambda: rollback(output))
+    nights = {night(output), *(number for _, number, _ in kept(output))}
+    assert nights == {1, 2, 3}
+    assert night(output) in (2, 3)
+    if night(output) == 3 and not done:
+        rollback(output)
+    assert night(output) == 2
+    publish(output, 4, keep=3)
+    assert night(output) == 4
+    assert {3, 2} <= {number for _, number, _ in kept(output)}
+
+
+class _Killed(BaseException):
+    pass
+
+
+def _die_at(monkeypatch, step, action) -> bool:
+    """Run `action` and end it before its step-th rename; whether it came to its end."""
+    counted = iter(range(1, 1000))
+    real = os.replace
+
+    def replace(source, target, **how):
+        if next(counted) >= step:
+            raise _Killed
+        real(source, target, **how)
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "replace", replace)
+        try:
+            action()
+        except _Killed:
+            return False
+    return True
+
+
+def _no_link(*_):
+    raise OSError(18, "Invalid cross-device link")
