@@ -152,6 +152,7 @@ class RunSettings(Settings):
     threads: PositiveInt = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
     keep_previous: NonNegativeInt = 1
     state_dir: Path | None = None
+    trust_model: bool = False
 
 
 class TrainSettings(Settings):

@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-__all__ = ["DTYPES", "DecodeError", "SavedModelProto"]
+__all__ = ["DTYPES", "AttrProto", "DecodeError", "GraphProto", "SavedModelProto", "TensorProto"]
 
 _PACKAGE = "batchscore.saved_model"
 _FIELD = descriptor_pb2.FieldDescriptorProto
@@ -40,16 +40,51 @@ _MESSAGES: dict[str, list[tuple[str, int, str, bool]]] = {
         ("method_name", 3, "string", False),
     ],
     "NamedSignature": [("key", 1, "string", False), ("value", 2, "SignatureDef", False)],
-    "Node": [("name", 1, "string", False), ("op", 2, "string", False), ("input", 3, "string", True)],
-    "OpDef": [("name", 1, "string", False)],
-    "Function": [("signature", 1, "OpDef", False), ("node", 3, "Node", True)],
+    "NameAttrList": [("name", 1, "string", False)],
+    "AttrList": [("s", 2, "bytes", True), ("func", 9, "NameAttrList", True)],
+    # a tensor stays bytes until TensorProto reads it: a vocabulary is large and seldom looked at
+    "Attr": [
+        ("list", 1, "AttrList", False),
+        ("s", 2, "bytes", False),
+        ("type", 6, "int32", False),
+        ("tensor", 8, "bytes", False),
+        ("func", 10, "NameAttrList", False),
+    ],
+    "NamedAttr": [("key", 1, "string", False), ("value", 2, "Attr", False)],
+    "Node": [
+        ("name", 1, "string", False),
+        ("op", 2, "string", False),
+        ("input", 3, "string", True),
+        ("attr", 5, "NamedAttr", True),
+    ],
+    "Tensor": [
+        ("dtype", 1, "int32", False),
+        ("tensor_shape", 2, "TensorShape", False),
+        ("tensor_content", 4, "bytes", False),
+        ("int_val", 7, "int32", True),
+        ("string_val", 8, "bytes", True),
+        ("int64_val", 10, "int64", True),
+    ],
+    "ArgDef": [("name", 1, "string", False)],
+    "OpDef": [("name", 1, "string", False), ("input_arg", 2, "ArgDef", True), ("output_arg", 3, "ArgDef", True)],
+    "NamedString": [("key", 1, "string", False), ("value", 2, "string", False)],
+    "Function": [("signature", 1, "OpDef", False), ("node", 3, "Node", True), ("ret", 4, "NamedString", True)],
     "Library": [("function", 1, "Function", True)],
     "Graph": [("node", 1, "Node", True), ("library", 2, "Library", False)],
+    "SaverDef": [("save_tensor_name", 2, "string", False), ("restore_op_name", 3, "string", False)],
+    "NodeList": [("value", 1, "string", True)],
+    "Collection": [("node_list", 1, "NodeList", False)],
+    "NamedCollection": [("key", 1, "string", False), ("value", 2, "Collection", False)],
+    "AssetFile": [("tensor_info", 1, "TensorInfo", False), ("filename", 2, "string", False)],
     "MetaInfo": [("tags", 4, "string", True), ("tensorflow_version", 5, "string", False)],
     "MetaGraph": [
         ("meta_info_def", 1, "MetaInfo", False),
         ("graph_def", 2, "Graph", False),
+        ("saver_def", 3, "SaverDef", False),
+        ("collection_def", 4, "NamedCollection", True),
         ("signature_def", 5, "NamedSignature", True),
+        ("asset_file_def", 6, "AssetFile", True),
+        ("object_graph_def", 7, "bytes", False),
     ],
     "SavedModel": [("schema_version", 1, "int64", False), ("meta_graphs", 2, "MetaGraph", True)],
 }
@@ -61,7 +96,7 @@ DTYPES = {
 """Names of TensorFlow's DataType numbers, as far as an input or a score may have them."""
 
 
-def _build() -> Any:
+def _build() -> descriptor_pool.DescriptorPool:
     file = descriptor_pb2.FileDescriptorProto(
         name="batchscore/saved_model.proto", package=_PACKAGE, syntax="proto3"
     )
@@ -77,8 +112,19 @@ def _build() -> Any:
                 field.type, field.type_name = _FIELD.TYPE_MESSAGE, f".{_PACKAGE}.{type_}"
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.SavedModel"))
+    return pool
 
 
-SavedModelProto: Any = _build()
+def _message_class(name: str) -> Any:
+    return message_factory.GetMessageClass(_pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
+
+
+_pool = _build()
+SavedModelProto: Any = _message_class("SavedModel")
 """Message class of the whole file: `SavedModelProto.FromString(bytes)`; DecodeError where it is none."""
+GraphProto: Any = _message_class("Graph")
+"""Message class of a GraphDef."""
+AttrProto: Any = _message_class("Attr")
+"""Message class of an attribute's value."""
+TensorProto: Any = _message_class("Tensor")
+"""Message class of a tensor in an attribute of a node, as far as it may hold a vocabulary."""

@@ -48,7 +48,9 @@ def choose_model(settings: RunSettings) -> RunModel:
     if path is None:
         path = settings.input.parent / "model"
         warnings.append(f"no --model given: using {path} beside the input")
-    saved = read_saved_model(path, settings.model_version)
+    saved = read_saved_model(path, settings.model_version, trust_model=settings.trust_model)
+    if saved.hazards:
+        warnings.append(f"trusted with --trust-model: {', '.join(sorted({item.op for item in saved.hazards}))}")
     signature, signature_chosen = choose_signature(saved, settings.signature)
     score, score_chosen = choose_score_output(signature, settings.score_output, saved.card)
     used = ModelUsed(
@@ -167,7 +169,7 @@ def _passing_version(model: RunModel, settings: RunSettings) -> int | None:
 
 
 def _passes(base: Path, version: int, settings: RunSettings) -> bool:
-    saved = read_saved_model(base, version)
+    saved = read_saved_model(base, version, trust_model=settings.trust_model)
     if saved.card is None:
         return False
     signature, _ = choose_signature(saved)
