@@ -1,4 +1,4 @@
-"""Print the two commands of the README: the shell lines of its first two ```sh blocks."""
+"""Print the two commands of the README: the shell lines of its first two ```sh blocks."""  # noqa: INP001 - a script
 
 from __future__ import annotations
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from batchscore.report import Report
+    from batchscore.training.report import TrainingReport
 
-__all__ = ["__version__", "run"]
+__all__ = ["__version__", "run", "train"]
 __version__ = version("batchscore")
 
 
@@ -29,3 +30,17 @@ def run(**settings: Any) -> Report:
 
     config, date = settings.pop("config", None), settings.pop("date", None)
     return run_job(resolve(RunSettings, "run", settings, config=config, date=date).settings)
+
+
+def train(**settings: Any) -> TrainingReport:
+    """Train a ranking model on `input` and publish it as the next version below `output`.
+
+    Takes the settings of `batchscore.config.TrainSettings`, and `config` and `date`. Sets TF_USE_LEGACY_KERAS for
+    this process, or raises UsageError (E-KERAS-3) where Keras 3 is loaded already. Returns the report; raises
+    BatchscoreError.
+    """
+    from batchscore.config import TrainSettings, resolve
+    from batchscore.training.train import train as train_job
+
+    config, date = settings.pop("config", None), settings.pop("date", None)
+    return train_job(resolve(TrainSettings, "train", settings, config=config, date=date).settings)

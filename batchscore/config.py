@@ -8,11 +8,15 @@ against the working directory. `{date}` in a path becomes the value of `--date`.
 from __future__ import annotations
 
 import datetime as dt
+import keyword
 import math
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -26,9 +30,12 @@ from pydantic import (
     NonNegativeInt,
     PositiveInt,
     ValidationError,
+    ValidationInfo,
+    field_validator,
 )
 from pydantic_core import CoreSchema, core_schema
 
+from batchscore.columns import RANK, SCORE
 from batchscore.errors import UsageError
 
 MODEL_ENVIRONMENT = "BATCHSCORE_MODEL"
@@ -44,7 +51,7 @@ class Limit:
 
     text: str
     count: int | None = None
-    fraction: float | None = None
+    fraction: Fraction | None = None
 
     @classmethod
     def parse(cls, value: object) -> Limit:
@@ -59,12 +66,12 @@ class Limit:
             return cls("off")
         try:
             if text.endswith("%"):
-                fraction = float(text[:-1]) / 100
-                if math.isfinite(fraction) and 0 <= fraction <= 1:
-                    return cls(text, fraction=fraction)
+                percent = Decimal(text[:-1])
+                if math.isfinite(percent) and 0 <= percent <= 100:  # noqa: PLR2004 - all of them
+                    return cls(text, fraction=Fraction(percent) / 100)
             elif int(text) >= 0:
                 return cls(text, count=int(text))
-        except ValueError:
+        except (ValueError, InvalidOperation):
             pass
         raise ValueError(hint)
 
@@ -119,6 +126,25 @@ def _tabular(path: Path) -> Path:
     return path
 
 
+def _input_name(name: str) -> str:
+    """A column that becomes an input of the exported signature: TensorFlow renames or refuses other names."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or keyword.iskeyword(name) or name == "self":
+        raise ValueError(
+            f"{name!r} cannot name an input of a SavedModel: letters, digits and _ only, a letter first; "
+            "rename the column"
+        )
+    if name in (SCORE, RANK):
+        raise ValueError(f"{name!r} would clash with the output column of that name; rename the column")
+    return name
+
+
+def _comma_list(value: object) -> object:
+    """`"256,64"` from the command line as `["256", "64"]`; a TOML array as it stands."""
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
+InputColumn = Annotated[str, AfterValidator(_input_name)]
+Widths = Annotated[tuple[PositiveInt, ...], BeforeValidator(_comma_list)]
 ColumnMap = Annotated[dict[str, str], BeforeValidator(_assignments)]
 Constants = Annotated[dict[str, str], BeforeValidator(_toml_scalars), BeforeValidator(_assignments)]
 KeptColumns = Annotated[dict[str, str], BeforeValidator(_keep)]
@@ -128,6 +154,14 @@ class Settings(BaseModel):
     """What all settings share: frozen, and no unknown key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _number_or_text(cls, value: object, info: ValidationInfo) -> object:
+        field = cls.model_fields[str(info.field_name)]
+        if isinstance(value, bool) and field.annotation is not bool:
+            raise ValueError(f"{str(value).lower()} is neither a number nor text")
+        return value
 
 
 class RunSettings(Settings):
@@ -147,8 +181,8 @@ class RunSettings(Settings):
     set: Constants = Field(default_factory=dict)
     fill: Constants = Field(default_factory=dict)
     max_bad_rows: Limit = Limit("0", count=0)
-    max_unknown_users: Limit = Limit("50%", fraction=0.5)
-    max_unknown_candidates: Limit = Limit("50%", fraction=0.5)
+    max_unknown_users: Limit = Limit("50%", fraction=Fraction(1, 2))
+    max_unknown_candidates: Limit = Limit("50%", fraction=Fraction(1, 2))
     threads: PositiveInt = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
     keep_previous: NonNegativeInt = 1
     state_dir: Path | None = None
@@ -156,21 +190,33 @@ class RunSettings(Settings):
 
 
 class TrainSettings(Settings):
-    """Settings of `batchscore train`. The defaults are the TFRS ranking tutorial's."""
+    """Settings of `batchscore train`. The defaults are the TFRS ranking tutorial's.
+
+    `layers` are the widths of the hidden layers above the two embeddings (none: a linear model). `held_out` is the
+    share of the rows that the model is tested on; `seed` decides the split and every random number of training.
+    """
 
     input: Annotated[Path, AfterValidator(_tabular)]
     output: Path
-    user_column: str = "user_id"
-    candidate_column: str = "movie_id"
+    user_column: InputColumn = "user_id"
+    candidate_column: InputColumn = "movie_id"
     rating_column: str = "user_rating"
     embedding_dimension: PositiveInt = 32
-    layers: tuple[PositiveInt, ...] = (256, 64)
+    layers: Widths = (256, 64)
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
     batch_rows: PositiveInt = 8192
     shuffle_rows: PositiveInt = 100_000
     epochs: PositiveInt = 3
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    seed: NonNegativeInt = 42
+    seed: Annotated[NonNegativeInt, Field(lt=2**31)] = 42
+
+    @field_validator("candidate_column", "rating_column")
+    @classmethod
+    def _distinct(cls, name: str, info: ValidationInfo) -> str:
+        for other in ("user_column", "candidate_column"):
+            if info.data.get(other) == name:
+                raise ValueError(f"{name!r} is the {other} already: user, candidate and rating are three columns")
+        return name
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -248,7 +294,21 @@ def _read_table(config: Path, table: str) -> dict[str, Any]:
             expected=f"[{table}], and nothing but {', '.join(f'[{name}]' for name in TABLES)}",
             next_step="correct the table's name",
         )
-    return {key.replace("-", "_"): value for key, value in document[table].items()}
+    if not isinstance(document[table], dict):
+        raise UsageError(
+            "E-CONFIG", f"[{table}] is not a table", where=config, found=f"{table} = {document[table]!r}",
+            expected=f"[{table}] and its keys below", next_step="correct the file",
+        )  # fmt: skip
+    values: dict[str, Any] = {}
+    for name, value in document[table].items():
+        key = name.replace("-", "_")
+        if key in values:
+            raise UsageError(
+                "E-CONFIG", f"{key} is given twice, with a dash and with an underscore", where=config,
+                next_step="keep one of them",
+            )  # fmt: skip
+        values[key] = value
+    return values
 
 
 def _is_path(kind: type[Settings], key: str) -> bool:

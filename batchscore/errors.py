@@ -28,6 +28,7 @@ ERROR_IDS: dict[str, str] = {
     "E-OUTPUT-IS-INPUT": "the output would overwrite what the run reads",
     "E-KERAS-3": "Keras 3 is already loaded in this process, and TensorFlow Recommenders needs Keras 2",
     "E-EXTRA-MISSING": "an optional package that this command needs is not installed",
+    "E-GOLDEN": "a golden case is not valid",
     # 3: input data
     "E-INPUT-MISSING": "the input file does not exist",
     "E-INPUT-UNREADABLE": "the input cannot be opened",
@@ -106,6 +107,9 @@ class BatchscoreError(Exception):
         lines += [f"    {detail}" for detail in details]
         lines.append(f"  {'next:':<10}{next_step}")
         super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BaseException.__new__, (type(self), *self.args), self.__dict__
 
 
 class UsageError(BatchscoreError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import resource
 import secrets
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from batchscore.errors import EXIT_BUG, EXIT_OK
+from batchscore.errors import EXIT_BUG, EXIT_OK, EXIT_SIGNAL_BASE
 
 _T = TypeVar("_T")
 
@@ -157,8 +158,11 @@ class Report(_Part):
             self.status, self.exit_code = "published", EXIT_OK
             return
         self.status = "failed"
-        self.exit_code = getattr(error, "exit_code", EXIT_BUG)
-        self.error_id = getattr(error, "error_id", "E-BUG")
+        if isinstance(error, KeyboardInterrupt):  # Ctrl-C in a program that uses the library
+            self.exit_code, self.error_id = EXIT_SIGNAL_BASE + signal.SIGINT, "E-STOPPED"
+        else:
+            self.exit_code = getattr(error, "exit_code", EXIT_BUG)
+            self.error_id = getattr(error, "error_id", "E-BUG")
         self.error = str(error) or type(error).__name__
 
     def to_json(self) -> str:

@@ -132,12 +132,13 @@ def _bar() -> Progress:
 
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
-            return Text("" if task.speed is None or task.total is None else f"{task.speed:,.0f} rows/s")
+            if task.speed is None or task.total is None:
+                return Text("")
+            return Text(f"{task.percentage:3.0f} %, {task.speed:,.0f} rows/s")
 
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
         Rate(),
         TimeRemainingColumn(),
         console=Console(stderr=True),

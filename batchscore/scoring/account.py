@@ -75,7 +75,8 @@ def ranked(report: Report, lists: RankedLists, bad: BadRows, scorer: Scorer, pre
     report.ties_at_cut = lists.ties_at_cut
     report.scores = lists.scores
     if bad.count:
-        warn(report, f"{bad.count:,} bad rows were left out (within --max-bad-rows)")
+        rows = "1 bad row was" if bad.count == 1 else f"{bad.count:,} bad rows were"
+        warn(report, f"{rows} left out (within --max-bad-rows)")
     if scorer.positions_left_out:
         _log.info("%d positions of a call give other bits and stay empty", scorer.positions_left_out)
     if previous is not None:

@@ -114,20 +114,20 @@ class BadRows:
         first = next(iter(self.first.values()))
         raise InputError(
             "E-BAD-ROWS",
-            f"{self.count:,} bad rows",
+            "1 bad row" if self.count == 1 else f"{self.count:,} bad rows",
             where=f"{first.file}, row {first.row:,}, column {first.column}: {first.reason}",
             found="; ".join(f"{reason}: {count:,}" for reason, count in sorted(self.by_reason.items())),
             expected=f"at most {self.budget} of {self.total_rows:,} rows (--max-bad-rows)",
-            details=[f"column {item.column}, first at row {item.row:,}: {item.reason}, value {item.value}"
-                     for item in self.first.values()],
+            details=[f"column {item.column}, first at row {item.row:,}: {item.reason}"
+                     + ("" if item.value is None else f", value {item.value}") for item in self.first.values()],
             next_step="mend the rows in the rejects file where they come from, or raise --max-bad-rows",
         )  # fmt: skip
 
     def write_rejects(self, path: Path) -> None:
-        """Write the rejects as JSON Lines (file, row, column, reason, value); a last line tells of a cap."""
+        """Write the rejects as JSON Lines (file, row, column, reason, value) by row; a last line tells of a cap."""
         temporary = path.with_name(f".{path.name}.tmp")
         with temporary.open("w", encoding="utf-8") as file:
-            for reject in self.rejects:
+            for reject in sorted(self.rejects, key=lambda reject: (reject.file, reject.row)):
                 file.write(json.dumps(reject.__dict__, ensure_ascii=False) + "\n")
             if self.count > len(self.rejects):
                 file.write(json.dumps({"written": len(self.rejects), "total": self.count}) + "\n")

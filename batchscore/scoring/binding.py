@@ -182,7 +182,9 @@ class _Binder:
         ]
         if len(fitting) == 1:
             return f"--map {shlex.quote(f'{spec.name}={fitting[0]}')}"
-        return f"--map {spec.name}=COLUMN" if spec.dtype == "string" or fitting else f"--set {spec.name}=0"
+        if spec.dtype == "string" or fitting:
+            return f"--map {spec.name}=COLUMN"
+        return f"--set {spec.name}={'false' if spec.dtype == 'bool' else 0}"
 
 
 def _roles(signature: Signature, card: ModelCard | None, settings: RunSettings) -> tuple[str | None, str | None]:

@@ -23,6 +23,9 @@ INTEGERS = {
 FLOATS = {"float16": pa.float16(), "bfloat16": pa.float32(), "float32": pa.float32(), "float64": pa.float64()}
 """Arrow type that a session takes for each float dtype; it narrows to bfloat16 itself."""
 
+_BFLOAT16_OVERFLOW = (2 - 2.0**-8) * 2.0**127
+"""The least float32 that rounds to infinity as bfloat16."""
+
 _CANONICAL_INTEGER = r"^(0|-?[1-9][0-9]{0,19})$"
 _SAFE_DIGITS = 18
 _SECONDS_A_DAY = 86_400
@@ -101,7 +104,8 @@ def _to_float(type_: pa.DataType, dtype: str) -> Cast | None:
         return Cast(
             f"{type_} to {dtype}, nearest",
             f"overflows {dtype}",
-            lambda array: _round(array.cast(pa.float64()), dtype),
+            # Arrow reads text to the nearest float; its own cast of decimals is off by an ulp
+            lambda array: _round(array.cast(pa.string()).cast(pa.float64()), dtype),
         )
     if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
         return Cast(
@@ -131,6 +135,7 @@ def _narrow(array: pa.Array, target: pa.DataType) -> Casted:
 
 
 def _parse(array: pa.Array, target: pa.DataType) -> Casted:
+    array = array.cast(pa.large_string())
     canonical = pc.match_substring_regex(array, _CANONICAL_INTEGER)
     short = pc.and_(canonical, pc.less_equal(pc.utf8_length(array), _SAFE_DIGITS))
     values = pc.if_else(short, array, pa.scalar(None, array.type)).cast(pa.int64())
@@ -153,15 +158,14 @@ def _parse(array: pa.Array, target: pa.DataType) -> Casted:
 def _exact(array: pa.Array, dtype: str) -> Casted:
     values = _filled(array)
     width = np.float64 if dtype == "float64" else np.float16 if dtype == "float16" else np.float32
-    with np.errstate(over="ignore", invalid="ignore"):
+    integer, limit = (np.uint64, 2.0**64) if values.dtype.kind == "u" else (np.int64, 2.0**63)
+    with np.errstate(over="ignore"):
         floats = values.astype(width)
-        wide = floats.astype(np.float64)
-        if dtype == "bfloat16":
-            exact = (wide == values) & (floats.view(np.uint32) & 0xFFFF == 0)
-        else:
-            limit = 2.0**64 if values.dtype.kind == "u" else 2.0**63
-            inside = (wide < limit) & (wide >= -limit)
-            exact = inside & (np.where(inside, wide, 0).astype(values.dtype) == values)
+    wide = floats.astype(np.float64)
+    inside = (wide < limit) & (wide >= -limit)
+    exact = inside & (np.where(inside, wide, 0).astype(integer) == values)
+    if dtype == "bfloat16":
+        exact &= floats.view(np.uint32) & 0xFFFF == 0
     return _wrap(floats, array, FLOATS[dtype]), _unless_all(exact, array)
 
 
@@ -169,8 +173,8 @@ def _round(array: pa.Array, dtype: str) -> Casted:
     values = _filled(array)
     with np.errstate(over="ignore"):
         floats = values.astype(FLOATS[dtype].to_pandas_dtype())
-    finite = np.isfinite(floats) | ~np.isfinite(values)
-    return _wrap(floats, array, FLOATS[dtype]), _unless_all(finite, array)
+    overflown = np.abs(floats) >= _BFLOAT16_OVERFLOW if dtype == "bfloat16" else np.isinf(floats)
+    return _wrap(floats, array, FLOATS[dtype]), _unless_all(~overflown | ~np.isfinite(values), array)
 
 
 def _epoch_seconds(array: pa.Array) -> pa.Array:

@@ -66,8 +66,8 @@ def choose_model(settings: RunSettings) -> RunModel:
     if score.dtype not in ("float32", "float16", "bfloat16"):
         warnings.append(f"scores are {score.dtype} and are rounded to float32")
     _log.info(
-        "model %s, %s (%s), fingerprint %s; signature %s (%s); score %s (%s)",
-        saved.path, saved.label, saved.chosen, saved.fingerprint[:16],
+        "%s at %s (%s), fingerprint %s; signature %s (%s); score %s (%s)",
+        saved.label, saved.path, saved.chosen, saved.fingerprint[:16],
         signature.name, signature_chosen, score.name, score_chosen,
     )  # fmt: skip
     return RunModel(saved, signature, score, used, tuple(warnings))

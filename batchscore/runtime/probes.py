@@ -1,0 +1,114 @@
+"""Probe rows: does a model still give the scores that it gave when it was exported."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from batchscore.errors import ModelError
+from batchscore.runtime.card import ModelCard
+from batchscore.runtime.saved_model import Signature
+from batchscore.runtime.session import Session
+from batchscore.runtime.tolerance import score_tolerance
+
+_ARROW_TYPES = {
+    "string": pa.string(),
+    "bool": pa.bool_(),
+    "float16": pa.float16(),
+    "bfloat16": pa.float32(),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    **{
+        name: getattr(pa, name)()
+        for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+    },
+}
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """The greatest difference between the scores now and then, and the row that shows it (0-based).
+
+    `worst` is infinite where a score that should be finite is not.
+    """
+
+    rows: int
+    worst: float
+    worst_row: int
+    found: float
+    expected: float
+    tolerance: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether every score is the same within the tolerance."""
+        return self.worst <= self.tolerance
+
+
+def replay_probes(session: Session, signature: Signature, score_output: str, card: ModelCard) -> ProbeResult:
+    """Score the probe rows of `card` and compare them with the scores that it remembers.
+
+    `score_output` names the score among the outputs of `signature`. The tolerance is `score_tolerance` of the
+    remembered scores. Raises ModelError: E-MODEL-CARD where the probe rows do not fit the signature, E-MODEL-OUTPUT
+    where the model does not give one score a row, E-MODEL-RUN where it fails.
+    """
+    expected = np.asarray(card.probes.scores, np.float64)
+    feeds = _feeds(signature, card)
+    scores = np.asarray(session.run(signature, feeds, [score_output])[score_output], np.float64)
+    if scores.size != expected.size:
+        raise ModelError(
+            "E-MODEL-OUTPUT",
+            "the model does not give one score a row",
+            found=f"output {score_output!r} of shape {list(scores.shape)} for {expected.size} probe rows",
+            expected=f"shape [{expected.size}] or [{expected.size}, 1]",
+            next_step="choose another output with --score-output",
+        )
+    scores = scores.reshape(-1)
+    difference = np.abs(scores - expected)
+    difference[~np.isfinite(difference)] = math.inf
+    row = int(difference.argmax())
+    return ProbeResult(
+        rows=expected.size,
+        worst=float(difference[row]),
+        worst_row=row,
+        found=float(scores[row]),
+        expected=float(expected[row]),
+        tolerance=score_tolerance(expected),
+    )
+
+
+def _feeds(signature: Signature, card: ModelCard) -> dict[str, pa.Array]:
+    rows, inputs = len(card.probes.scores), card.probes.inputs
+    problems = [] if rows else ["there are no probe rows"]
+    feeds: dict[str, pa.Array] = {}
+    for name, spec in signature.inputs.items():
+        values = inputs.get(name)
+        if values is None or len(values) != rows:
+            problems.append(f"input {name}: {'no' if values is None else len(values)} values for {rows} scores")
+        elif spec.dtype not in _ARROW_TYPES:
+            problems.append(f"input {name}: {spec.dtype} has no probe values")
+        elif None in values:
+            problems.append(f"input {name}: a value is null")
+        else:
+            try:
+                feeds[name] = _array(values, spec.dtype)
+            except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+                problems.append(f"input {name}: not {spec.dtype} ({error})")
+    problems += [f"{name} is no input of the signature" for name in inputs if name not in signature.inputs]
+    if problems:
+        raise ModelError(
+            "E-MODEL-CARD",
+            f"the probe rows of the model card do not fit signature {signature.name!r}",
+            details=problems,
+            next_step="export the model again",
+        )
+    return feeds
+
+
+def _array(values: list[object], dtype: str) -> pa.Array:
+    if dtype == "float16":
+        return pa.array(np.asarray(values, np.float16))
+    return pa.array(values, _ARROW_TYPES[dtype])

@@ -1,0 +1,184 @@
+"""A trained model as a SavedModel that serves and nothing else, with its card for the ranking job."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import tensorflow as tf
+
+from batchscore.columns import SCORE
+from batchscore.errors import ModelError, OutputError
+from batchscore.runtime.card import CARD_PATH, FileEntry, KnownSignature, ModelCard, Probes, write_card
+from batchscore.runtime.probes import ProbeResult, replay_probes
+from batchscore.runtime.saved_model import SERVING_DEFAULT, SavedModel, read_saved_model
+from batchscore.runtime.session import open_session
+from batchscore.training.dataset import to_tensors
+from batchscore.training.interactions import Interactions
+from batchscore.training.ranking_model import RankingModel
+
+KNOWN = "known"
+PROBE_ROWS = 64
+_UUID_FILE = "fingerprint.pb"  # nothing reads it, and its random UUID makes equal models unequal
+
+Features = dict[str, tf.Tensor]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An export that the ranking job's runtime has read back and found to give the trained model's scores."""
+
+    saved: SavedModel
+    probes: ProbeResult
+
+    def describe(self) -> dict[str, Any]:
+        """The fields of the report."""
+        return {
+            "probe_rows": self.probes.rows,
+            "probe_difference": self.probes.worst,
+            "probe_tolerance": self.probes.tolerance,
+            "model_fingerprint": self.saved.fingerprint,
+        }
+
+
+def draw_probes(interactions: Interactions, seed: int) -> Interactions:
+    """Rows to remember the scores of: up to 64, drawn with `seed`, in the order of the file.
+
+    The last but one has a user and the last a candidate that no row has.
+    """
+    count = min(len(interactions), PROBE_ROWS - 2)
+    drawn = np.sort(np.random.default_rng(seed).choice(len(interactions), count, replace=False))
+    probes = interactions.take(np.concatenate([drawn, drawn[:1], drawn[:1]]))
+    users, candidates = probes.user_ids.to_pylist(), probes.candidate_ids.to_pylist()
+    users[-2], candidates[-1] = _absent_id(interactions.user_ids), _absent_id(interactions.candidate_ids)
+    return dataclasses.replace(
+        probes,
+        user_ids=pa.array(users, interactions.user_ids.type),
+        candidate_ids=pa.array(candidates, interactions.candidate_ids.type),
+    )
+
+
+def export_model(
+    model: RankingModel, probes: Interactions, path: Path, made_with: dict[str, str], training: dict[str, Any]
+) -> None:
+    """Write `model` into the empty directory `path` as a SavedModel with its card.
+
+    Signature `serving_default` takes the features by column name, each `[batch]`, and gives `score`, float32
+    `[batch]`; signature `known` takes the same and gives `user_known` and `candidate_known`, bool `[batch]`. The
+    scores of the probe rows in the card come from `model` itself; `made_with` and `training` go there as they are.
+
+    Equal models give equal bytes. Raises OutputError (E-OUTPUT) where the files cannot be written.
+    """
+    tensors = to_tensors(probes.features)
+    specs = {name: tf.TensorSpec([None], tensor.dtype, name) for name, tensor in tensors.items()}
+
+    def score(features: Features) -> Features:
+        return {SCORE: tf.cast(model(features), tf.float32)}
+
+    scores = score(tensors)[SCORE].numpy().tolist()
+    try:
+        _save(model, {SERVING_DEFAULT: score, KNOWN: model.known}, specs, path)
+        card = ModelCard(
+            signature=SERVING_DEFAULT,
+            score_output=SCORE,
+            user_input=probes.user_column,
+            candidate_input=probes.candidate_column,
+            probes=Probes(
+                inputs={name: ids.to_pylist() for name, ids in probes.features.items()},
+                scores=scores,
+            ),
+            known=KnownSignature(signature=KNOWN, user_output="user_known", candidate_output="candidate_known"),
+            files=_list_files(path),
+            made_with=made_with,
+            training=training,
+        )
+        write_card(path, card)
+    except (OSError, tf.errors.OpError) as error:
+        raise OutputError(
+            "E-OUTPUT",
+            "the SavedModel cannot be written",
+            where=path,
+            found=str(error).rpartition("}} ")[2].splitlines()[0],  # TensorFlow puts its function node first
+            next_step="check the permissions of --output and the free space",
+        ) from error
+
+
+def check_export(path: Path) -> Exported:
+    """Load the SavedModel at `path` as the ranking job will, and replay its probe rows.
+
+    Raises ModelError: E-MODEL-PROBES where a score differs beyond the tolerance, and those of reading and loading.
+    """
+    saved = read_saved_model(path)
+    card = saved.card
+    if card is None:
+        raise ModelError("E-MODEL-CARD", "the export has no card", where=path, next_step="report this as a bug")
+    session = open_session(saved.path, threads=1)
+    try:
+        result = replay_probes(session, saved.signatures[card.signature], card.score_output, card)
+    finally:
+        session.close()
+    if not result.ok:
+        raise ModelError(
+            "E-MODEL-PROBES",
+            "the exported model does not give the trained model's scores; it was not published",
+            where=f"probe row {result.worst_row} of {result.rows}",
+            found=f"{result.found:.7g} by {session.runtime}",
+            expected=f"{result.expected:.7g} within {result.tolerance:.3g} ({result.worst:.3g} apart)",
+            next_step="report this as a bug, with the training settings",
+        )
+    return Exported(saved, result)
+
+
+def _save(
+    model: RankingModel,
+    signatures: dict[str, Callable[[Features], Features]],
+    specs: dict[str, tf.TensorSpec],
+    path: Path,
+) -> None:
+    """Save the functions with the variables and tables that they use: no Keras object, no optimizer state."""
+    names = list(specs)
+
+    def trace(function: Callable[[Features], Features]) -> Any:
+        return tf.function(
+            lambda *columns: function(dict(zip(names, columns, strict=True))),
+            input_signature=list(specs.values()),
+            autograph=False,
+        ).get_concrete_function()
+
+    functions = {name: trace(function) for name, function in signatures.items()}
+    captured = {id(tensor) for function in functions.values() for tensor in function.captured_inputs}
+    module = tf.Module()
+    module.resources = [
+        item for item in tf.train.TrackableView(model).descendants() if _handle_id(item) in captured
+    ]
+    tf.saved_model.save(module, str(path), signatures=functions)
+    (path / _UUID_FILE).unlink(missing_ok=True)
+
+
+def _handle_id(item: Any) -> int | None:
+    """Identity of the handle by which a function captures a variable or a table; None for anything else."""
+    if isinstance(item, tf.Variable):
+        return id(item.handle)
+    if isinstance(item, tf.saved_model.experimental.TrackableResource):
+        return id(item.resource_handle)
+    return None
+
+
+def _absent_id(ids: pa.Array) -> str | int:
+    """An id that stands in no row."""
+    present = set(ids.unique().to_pylist())
+    if pa.types.is_integer(ids.type):
+        return next(number for number in range(len(present) + 1) if number not in present)
+    return next(text for text in (f"unknown-{n}" for n in range(len(present) + 1)) if text not in present)
+
+
+def _list_files(path: Path) -> list[FileEntry]:
+    files = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
+    return [
+        FileEntry(path=file.as_posix(), bytes=(path / file).stat().st_size) for file in files if file != CARD_PATH
+    ]

@@ -1,0 +1,46 @@
+"""TensorFlow with Keras 2, which TensorFlow Recommenders needs."""
+
+from __future__ import annotations
+
+import os
+
+from batchscore.errors import UsageError
+from batchscore.runtime.quiet import stderr_silenced
+
+LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
+
+
+def require_keras_2() -> None:
+    """Load TensorFlow so that `tf.keras` is Keras 2 (the package tf_keras) for the rest of this process.
+
+    TensorFlow decides between Keras 2 and 3 when `tf.keras` is first touched, and reads the environment variable
+    TF_USE_LEGACY_KERAS for it; it stays set, because `tf.losses` and its like decide each for themselves. Call this
+    before importing a module that defines Keras classes. Raises UsageError (E-KERAS-3) where Keras 3 came first.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    before = os.environ.get(LEGACY_KERAS)
+    os.environ[LEGACY_KERAS] = "1"
+
+    with stderr_silenced():
+        import tensorflow as tf  # noqa: PLC0415 - not before the environment is set
+
+    if tf.keras.Model.__module__.partition(".")[0] != "tf_keras":
+        if before is None:
+            del os.environ[LEGACY_KERAS]
+        else:
+            os.environ[LEGACY_KERAS] = before
+        raise UsageError(
+            "E-KERAS-3",
+            "this process uses Keras 3 already, and TensorFlow Recommenders needs Keras 2",
+            found=f"tf.keras is {tf.keras.Model.__module__.partition('.')[0]}"
+            f" {getattr(tf.keras, '__version__', '')}".rstrip(),
+            expected=f"tf.keras is tf_keras, which it becomes with {LEGACY_KERAS}=1 in the environment",
+            next_step=f"run `batchscore train` as its own command, or start this program with {LEGACY_KERAS}=1",
+        )
+
+
+def seed_random_generators(seed: int) -> None:
+    """Seed the global generators of Python, NumPy and TensorFlow, from which Keras draws its initial weights."""
+    import tensorflow as tf  # noqa: PLC0415 - after require_keras_2
+
+    tf.keras.utils.set_random_seed(seed)

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.process
+
+
+def batchscore(*arguments, cwd, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", "from batchscore.cli import main; main()", *map(str, arguments)],
+        capture_output=True, text=True, timeout=240, check=False, cwd=cwd,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """1,500 ratings that the user decides, as ratings.csv; train.toml trains on them in a second."""
+    random = np.random.default_rng(5)
+    user, movie = random.integers(20, size=1500), random.integers(20, size=1500)
+    lines = [f"{u},{m},{1 + u % 5}" for u, m in zip(user, movie, strict=True)]
+    (tmp_path / "ratings.csv").write_text("\n".join(["user_id,movie_id,user_rating", *lines]) + "\n")
+    (tmp_path / "train.toml").write_text(
+        '[train]\ninput = "ratings.csv"\noutput = "model"\nbatch_rows = 32\nlayers = [8]\nepochs = 2\n'
+    )
+    return tmp_path
+
+
+def tree(model):
+    files = sorted(file for file in Path(model).rglob("*") if file.is_file())
+    return {file.relative_to(model).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def test_it_trains_tells_and_publishes_the_same_bytes_again(folder, tmp_path):
+    first = batchscore("train", "--config", "train.toml", "--json", cwd=folder, PYTHONHASHSEED="1")
+    assert first.returncode == 0, first.stderr
+    report = json.loads(first.stdout)
+    assert report["model_path"] == str(folder / "model" / "1")
+    lines = first.stderr.splitlines()
+    assert len(lines) == 3
+    assert "epoch 1/2  train RMSE " in lines[0]
+    assert "epoch 2/2  train RMSE " in lines[1]
+    assert "INFO published model 1: held-out RMSE " in lines[2]
+    second = batchscore(
+        "train",
+        "--config",
+        folder / "train.toml",
+        "--quiet",
+        cwd=tmp_path.parent,
+        PYTHONHASHSEED="2",
+        TZ="Asia/Tokyo",
+    )
+    assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
+    assert tree(folder / "model" / "2") == tree(folder / "model" / "1")
+    assert "saved_model.pb" in tree(folder / "model" / "1")
+
+
+def test_print_config_shows_every_setting_and_where_it_came_from(folder):
+    done = batchscore("train", "--config", "train.toml", "--seed", "7", "--print-config", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    shown = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert "7  (flag)" in shown["seed"]
+    assert "(train.toml)" in shown["batch_rows"]
+    assert "(default)" in shown["held_out"]
+    assert not (folder / "model").exists()
+
+
+def test_every_setting_is_a_flag_with_help(folder):
+    from batchscore.config import TrainSettings
+
+    done = batchscore("train", "--help", cwd=folder)
+    assert done.returncode == 0
+    for name, field in TrainSettings.model_fields.items():
+        assert f"--{name.replace('_', '-')} " in done.stdout
+        if not field.is_required():
+            default = field.default if not isinstance(field.default, tuple) else ",".join(map(str, field.default))
+            assert f"[default: {default}]" in " ".join(done.stdout.split()), name
+
+
+def test_wrong_data_exits_3_with_everything_that_is_wrong(folder):
+    (folder / "ratings.csv").write_text("user_id,item,user_rating\na,x,1\na,y,\n")
+    done = batchscore("train", "--config", "train.toml", cwd=folder)
+    assert (done.returncode, done.stdout) == (3, "")
+    message = done.stderr.partition("ERROR ")[2]
+    assert message == (
+        "E-INTERACTIONS: the interactions cannot be used for training\n"
+        f"  where:    {folder / 'ratings.csv'}\n"
+        "  found:    columns user_id, item, user_rating\n"
+        "  expected: user and candidate ids as text or whole numbers, ratings as finite numbers, no nulls\n"
+        "    user_id: 'a' in every row; a ranking needs at least two\n"
+        "    movie_id: there is no such column\n"
+        "    user_rating: null in 1 of 2 rows, the first is row 1 (from 0)\n"
+        "  next:     correct the file, or name its columns: --user-column, --candidate-column, --rating-column\n"
+    )
+
+
+def test_a_model_no_better_than_the_mean_exits_6(folder):
+    done = batchscore("train", "--config", "train.toml", "--learning-rate", "1e-9", "--quiet", cwd=folder)
+    assert (done.returncode, done.stdout) == (6, "")
+    assert (
+        "ERROR E-MODEL-QUALITY: the model is no better than predicting the mean rating; it was not published"
+        in (done.stderr)
+    )
+    assert not (folder / "model" / "1").exists()

@@ -1,0 +1,80 @@
+"""Errors: ids, exit codes, and the anatomy of a message."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from batchscore import errors
+from batchscore.errors import ERROR_IDS, BatchscoreError, RefusedError, StoppedError
+
+EXIT_CODES = {
+    "UsageError": 2,
+    "InputError": 3,
+    "ModelError": 4,
+    "OutputError": 5,
+    "RefusedError": 6,
+    "OutOfMemoryError": 7,
+    "TryLaterError": 75,
+}
+
+
+def test_every_class_has_the_exit_code_of_the_table():
+    found = {name: kind.exit_code for name, kind in vars(errors).items() if name in EXIT_CODES}
+    assert found == EXIT_CODES
+    subclasses = {kind.__name__ for kind in BatchscoreError.__subclasses__() if kind.__module__ == errors.__name__}
+    assert subclasses == set(EXIT_CODES)
+
+
+def test_a_message_says_what_where_found_expected_and_the_next_step():
+    error = RefusedError(
+        "E-UNKNOWN-USERS", "60 of 100 distinct users are unknown", where="a.parquet", found=60, expected="50 %",
+        details=["such as 'u1'"], next_step="check --user-column",
+    )  # fmt: skip
+    assert str(error) == (
+        "E-UNKNOWN-USERS: 60 of 100 distinct users are unknown\n"
+        "  where:    a.parquet\n"
+        "  found:    60\n"
+        "  expected: 50 %\n"
+        "    such as 'u1'\n"
+        "  next:     check --user-column"
+    )
+    assert (error.error_id, error.exit_code, error.report) == ("E-UNKNOWN-USERS", 6, None)
+
+
+def test_what_is_not_told_has_no_line():
+    assert str(RefusedError("E-BUG", "w", next_step="n", found=0)) == "E-BUG: w\n  found:    0\n  next:     n"
+
+
+def test_an_id_that_is_not_listed_cannot_be_raised():
+    with pytest.raises(KeyError, match="E-NO-SUCH"):
+        RefusedError("E-NO-SUCH", "what", next_step="n")
+
+
+def test_every_id_has_one_line_of_explanation():
+    for error_id, line in ERROR_IDS.items():
+        assert error_id.startswith("E-")
+        assert error_id == error_id.upper()
+        assert line
+        assert "\n" not in line
+
+
+def test_an_error_survives_the_way_to_another_process():
+    error = RefusedError("E-UNKNOWN-USERS", "what", found="f", details=["d"], next_step="n")
+    error.report = {"rows": 1}
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    assert type(copy) is RefusedError
+    assert (str(copy), copy.error_id, copy.what, copy.report) == (
+        str(error),
+        "E-UNKNOWN-USERS",
+        "what",
+        {"rows": 1},
+    )
+
+
+def test_a_stop_is_no_ordinary_error_and_exits_as_shells_expect():
+    stop = StoppedError(15)
+    assert not isinstance(stop, Exception)
+    assert (stop.exit_code, stop.error_id, stop.report) == (143, "E-STOPPED", None)
+    assert "signal 15" in str(stop)

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import stat
+
+import pytest
+
+from batchscore.errors import OutputError, TryLaterError
+from batchscore.training import model_base
+from batchscore.training.model_base import HIGHEST_VERSION, INCOMING, LOCK, hold_model_base
+
+
+def publish(path, content="model"):
+    with hold_model_base(path) as base:
+        (base.incoming / "saved_model.pb").write_text(content)
+        (base.incoming / "variables").mkdir()
+        (base.incoming / "variables" / "data").write_text(content)
+        return base.publish()
+
+
+def test_versions_count_up_from_one_in_a_new_directory(tmp_path):
+    path = tmp_path / "model"
+    assert [publish(path).name for _ in range(3)] == ["1", "2", "3"]
+    assert sorted(entry.name for entry in path.iterdir()) == [LOCK, HIGHEST_VERSION, "1", "2", "3"]
+
+
+def test_the_version_is_one_above_the_highest_that_ever_was(tmp_path):
+    path = tmp_path / "model"
+    publish(path)
+    (path / "41").mkdir()
+    (path / "41" / "saved_model.pb").touch()
+    (path / "notes").mkdir()
+    assert publish(path).name == "42"
+    for name in ("41", "42"):
+        (path / name / "saved_model.pb").unlink()
+    for folder in (path / "42" / "variables", path / "42", path / "41"):
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+    assert publish(path).name == "43"
+
+
+def test_whoever_may_read_the_directory_may_read_the_version(tmp_path):
+    umask = os.umask(0o022)
+    try:
+        published = publish(tmp_path / "model")
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(published.stat().st_mode) == 0o755
+
+
+def test_what_is_not_published_leaves_nothing(tmp_path):
+    path = tmp_path / "model"
+    publish(path)
+    with hold_model_base(path) as base:
+        (base.incoming / "saved_model.pb").write_text("half")
+    assert sorted(entry.name for entry in path.iterdir()) == [LOCK, HIGHEST_VERSION, "1"]
+
+
+def _die_while_holding(path):
+    with hold_model_base(path) as base:
+        (base.incoming / "saved_model.pb").write_text("half")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_what_a_killed_trainer_left_is_removed(tmp_path):
+    path = tmp_path / "model"
+    process = multiprocessing.get_context("spawn").Process(target=_die_while_holding, args=(path,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    assert (path / INCOMING / "saved_model.pb").read_text() == "half"
+    assert publish(path, "whole").name == "1"
+    assert (path / "1" / "saved_model.pb").read_text() == "whole"
+    assert not (path / INCOMING).exists()
+
+
+def test_two_at_once_one_wins_and_the_other_touches_nothing(tmp_path):
+    path = tmp_path / "model"
+    with hold_model_base(path) as base:
+        (base.incoming / "saved_model.pb").write_text("winner")
+        with pytest.raises(TryLaterError) as caught, hold_model_base(path):
+            pass
+        assert caught.value.error_id == "E-LOCKED"
+        assert caught.value.exit_code == 75
+        base.publish()
+    assert (path / "1" / "saved_model.pb").read_text() == "winner"
+    assert publish(path).name == "2"
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
+    path = tmp_path / "model"
+    path.mkdir()
+    (path / LOCK).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError) as caught, hold_model_base(path):
+        pass
+    assert caught.value.exit_code == 5
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("kind", ["file", "below nothing", "savedmodel", "bad record"])
+def test_directories_that_cannot_be_used(tmp_path, kind):
+    path = tmp_path / "model"
+    if kind == "file":
+        path.touch()
+    elif kind == "below nothing":
+        path = tmp_path / "typo" / "model"
+    elif kind == "savedmodel":
+        path.mkdir()
+        (path / "saved_model.pb").touch()
+    else:
+        path.mkdir()
+        (path / HIGHEST_VERSION).write_text("many\n")
+    with pytest.raises(OutputError) as caught, hold_model_base(path):
+        pass
+    assert caught.value.error_id == "E-OUTPUT"
+    assert str(path) in str(caught.value)
+    assert not (tmp_path / "typo").exists()
+
+
+def test_everything_is_on_disk_before_the_rename_and_the_rename_after_it(tmp_path, monkeypatch):
+    path, done = tmp_path / "model", []
+    real_sync, real_rename = model_base._sync, type(path).rename
+
+    def sync(target):
+        done.append(("sync", target.relative_to(path).as_posix()))
+        real_sync(target)
+
+    def rename(source, target):
+        done.append(("rename", target.name))
+        return real_rename(source, target)
+
+    publish(path)
+    monkeypatch.setattr(model_base, "_sync", sync)
+    monkeypatch.setattr(type(path), "rename", rename)
+    publish(path)
+    commit = done.index(("rename", "2"))
+    files = {("sync", f"{INCOMING}{name}") for name in ("", "/saved_model.pb", "/variables", "/variables/data")}
+    assert files <= set(done[:commit])
+    assert done[commit + 1 :] == [("sync", ".")]
+
+
+def test_a_fault_at_any_fsync_leaves_the_old_version_and_publishes_the_new_one_whole_or_not_at_all(
+    tmp_path, monkeypatch
+):
+    real_fsync, faults = os.fsync, 0
+    while True:
+        path = tmp_path / str(faults)
+        publish(path, "old")
+        calls = iter(range(1000))
+
+        def fsync(handle, calls=calls, faults=faults):
+            if next(calls) == faults:
+                raise OSError(5, "Input/output error")
+            real_fsync(handle)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", fsync)
+            try:
+                publish(path, "new")
+                published = True
+            except OutputError:
+                published = False
+        assert (path / "1" / "variables" / "data").read_text() == "old"
+        assert (path / "2").exists() == published
+        if published:
+            assert (path / "2" / "variables" / "data").read_text() == "new"
+        assert not (path / INCOMING).exists()
+        assert int(publish(path, "next").name) >= 2
+        if next(calls) <= faults:
+            break
+        faults += 1
+    assert faults >= 7

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import json
+import logging
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from batchscore.config import TrainSettings
+from batchscore.errors import InputError, ModelError, RefusedError, TryLaterError
+from batchscore.observer import Observer
+from batchscore.runtime.versions import list_versions
+from batchscore.training.model_base import hold_model_base
+from batchscore.training.train import train
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
+
+MOVIELENS = Path(
+    os.environ.get("BATCHSCORE_MOVIELENS", Path(__file__).parents[3] / "shared" / "data" / "ml-latest-small.zip")
+)
+
+
+def weights(model):
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(f"{model}/variables/variables")
+    names = [name for name in reader.get_variable_to_shape_map() if not name.startswith("_")]
+    return {name: reader.get_tensor(name).tobytes() for name in names}
+
+
+def test_sample_sized_data_is_learnt_well_with_small_batches(trained):
+    assert trained.epochs[-1].rmse.held_out <= 0.85 * trained.mean_rmse.held_out
+    assert [epoch.epoch for epoch in trained.epochs] == [1, 2, 3]
+    assert (trained.training_rows, trained.held_out_rows) == (9_600, 2_400)
+    assert (trained.users, trained.candidates) == (200, 300)
+
+
+def test_the_report_tells_what_was_published(trained, sample_input):
+    report = json.loads(trained.to_json())
+    assert (report["status"], report["exit_code"], report["error_id"]) == ("published", 0, None)
+    assert report["model_version"] == 1
+    assert report["model_path"].endswith("/model/1")
+    assert report["settings"]["input"] == str(sample_input)
+    assert report["settings"]["batch_rows"] == 256
+    assert report["probe_rows"] == 64
+    assert report["probe_difference"] <= report["probe_tolerance"]
+    assert list(report["seconds"]) == [
+        "read interactions", "load TensorFlow", "prepare", "train", "export", "publish",
+    ]  # fmt: skip
+    assert report["epochs"][2]["rmse"]["held_out"] == trained.epochs[2].rmse.held_out
+    assert trained.summary().startswith("published model 1: held-out RMSE 0.")
+
+
+class Watch(Observer):
+    def __init__(self, base):
+        self.base, self.stages, self.rows, self.versions_at_commit = base, [], 0, None
+
+    def stage(self, name, total_rows=None):
+        self.stages.append((name, total_rows))
+
+    def advance(self, rows):
+        self.rows += rows
+
+    def committing(self):
+        self.versions_at_commit = list_versions(self.base)
+
+
+def test_the_same_seed_gives_the_same_model_whatever_was_drawn_before(trained, tmp_path):
+    import tensorflow as tf
+
+    tf.random.set_seed(99)
+    tf.random.normal([3])
+    settings = TrainSettings(**trained.settings | {"output": tmp_path / "model"})
+    watch = Watch(settings.output)
+    again = train(settings, watch)
+    assert again.epochs == trained.epochs
+    assert weights(again.model_path) == weights(trained.model_path)
+    assert ("train", 3 * 9_600) in watch.stages
+    assert watch.rows == 3 * 9_600
+    assert watch.versions_at_commit == []
+    assert list_versions(settings.output) == [1]
+
+
+def test_a_model_no_better_than_the_mean_is_not_published(trained, tmp_path):
+    settings = TrainSettings(
+        **trained.settings | {"output": tmp_path / "model", "batch_rows": 8192, "learning_rate": 1e-6}
+    )
+    with pytest.raises(RefusedError) as caught:
+        train(settings)
+    assert (caught.value.error_id, caught.value.exit_code) == ("E-MODEL-QUALITY", 6)
+    assert "try --batch-rows 128" in str(caught.value)
+    assert list_versions(settings.output) == []
+    report = caught.value.report
+    assert (report.status, report.exit_code, report.error_id) == ("failed", 6, "E-MODEL-QUALITY")
+    assert report.epochs[-1].rmse.held_out >= report.mean_rmse.held_out
+    assert report.model_path is None
+    assert list(report.seconds)[-1] == "train"
+
+
+def test_a_training_that_diverges_leaves_the_last_version(trained, tmp_path):
+    output = tmp_path / "model"
+    output.mkdir()
+    (output / "7").mkdir()
+    settings = TrainSettings(**trained.settings | {"output": output, "learning_rate": 1e30})
+    with pytest.raises(ModelError) as caught:
+        train(settings)
+    assert caught.value.error_id == caught.value.report.error_id == "E-TRAINING-DIVERGED"
+    assert list_versions(output) == [7]
+
+
+def test_an_export_that_scores_otherwise_is_not_published(trained, tmp_path, monkeypatch):
+    from batchscore.training import export
+
+    write_card = export.write_card
+
+    def write_wrong_card(path, card):
+        scores = [score + 0.01 for score in card.probes.scores]
+        write_card(path, card.model_copy(update={"probes": card.probes.model_copy(update={"scores": scores})}))
+
+    monkeypatch.setattr(export, "write_card", write_wrong_card)
+    settings = TrainSettings(**trained.settings | {"output": tmp_path / "model", "epochs": 1})
+    with pytest.raises(ModelError) as caught:
+        train(settings)
+    assert caught.value.error_id == "E-MODEL-PROBES"
+    assert list_versions(settings.output) == []
+
+
+def test_wrong_input_is_refused_before_the_model_s_directory_is_made(tmp_path):
+    with pytest.raises(InputError) as caught:
+        train(TrainSettings(input=tmp_path / "none.csv", output=tmp_path / "model"))
+    assert caught.value.report.error_id == "E-INPUT-MISSING"
+    assert list(caught.value.report.seconds) == ["read interactions"]
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_second_trainer_is_sent_away_before_it_trains(sample_input, tmp_path):
+    watch = Watch(tmp_path)
+    with hold_model_base(tmp_path / "model"), pytest.raises(TryLaterError) as caught:
+        train(TrainSettings(input=sample_input, output=tmp_path / "model"), watch)
+    assert caught.value.report.exit_code == 75
+    assert [name for name, _ in watch.stages] == ["read interactions"]
+
+
+def test_whole_number_ids_become_the_model_s_input_type(tmp_path):
+    from batchscore.runtime.saved_model import read_saved_model
+
+    random = np.random.default_rng(1)
+    user, item = random.integers(30, size=3000), random.integers(30, size=3000)
+    path = tmp_path / "interactions.parquet"
+    pq.write_table(
+        pa.table({"uid": user, "iid": pa.array(item, pa.int32()), "stars": (user % 5) + (item % 3)}), path
+    )
+    report = train(
+        TrainSettings(
+            input=path,
+            output=tmp_path / "model",
+            batch_rows=64,
+            layers=(16,),
+            embedding_dimension=4,
+            user_column="uid",
+            candidate_column="iid",
+            rating_column="stars",
+        )
+    )
+    inputs = read_saved_model(Path(report.model_path)).signatures["serving_default"].inputs
+    assert {name: spec.dtype for name, spec in inputs.items()} == {"uid": "int64", "iid": "int64"}
+
+
+@pytest.mark.skipif(not MOVIELENS.exists(), reason=f"{MOVIELENS} is not there; set BATCHSCORE_MOVIELENS")
+def test_the_tutorial_s_recipe_on_real_ratings(tmp_path, caplog):
+    with zipfile.ZipFile(MOVIELENS) as archive:
+        (tmp_path / "ratings.csv").write_bytes(archive.read("ml-latest-small/ratings.csv"))
+    settings = TrainSettings(
+        input=tmp_path / "ratings.csv", output=tmp_path / "model",
+        user_column="userId", candidate_column="movieId", rating_column="rating",
+    )  # fmt: skip
+    with caplog.at_level(logging.INFO, "batchscore"):
+        report = train(settings)
+    assert (report.users, report.training_rows, report.held_out_rows) == (610, 80_669, 20_167)
+    assert report.mean_rmse.held_out == pytest.approx(1.0368, abs=5e-4)
+    assert report.epochs[-1].rmse.held_out < 1.01
+    assert caplog.messages[-1] == report.summary()

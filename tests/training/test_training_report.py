@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from batchscore.config import TrainSettings
+from batchscore.errors import RefusedError, StoppedError
+from batchscore.observer import Observer
+from batchscore.training.metrics import Epoch, Rmse
+from batchscore.training.report import Journal
+
+SETTINGS = TrainSettings(input=Path("/data/in.csv"), output=Path("/models/m"), layers=(8,))
+
+
+def test_an_error_takes_the_report_along_as_far_as_it_got():
+    def fail():
+        with Journal(SETTINGS, Observer()) as journal:
+            with journal.stage("read"):
+                journal.note(training_rows=3)
+            with journal.stage("train"):
+                raise RefusedError("E-MODEL-QUALITY", "no", next_step="none")
+
+    with pytest.raises(RefusedError) as caught:
+        fail()
+    report = json.loads(caught.value.report.to_json())
+    assert (report["status"], report["exit_code"], report["error_id"]) == ("failed", 6, "E-MODEL-QUALITY")
+    assert (report["training_rows"], report["held_out_rows"]) == (3, None)
+    assert list(report["seconds"]) == ["read", "train"]
+
+
+def test_a_stop_is_reported_too():
+    with pytest.raises(StoppedError) as caught, Journal(SETTINGS, Observer()):
+        raise StoppedError(15)
+    assert (caught.value.report.exit_code, caught.value.report.error_id) == (143, "E-STOPPED")
+
+
+def test_the_card_gets_facts_but_neither_paths_nor_times():
+    journal = Journal(SETTINGS, Observer())
+    journal.note(users=2, mean_rmse=Rmse(1.0, 2.0), epochs=[Epoch(1, Rmse(3.0, 4.0))])
+    facts = json.loads(json.dumps(journal.for_card()))
+    assert facts["settings"]["layers"] == [8]
+    assert {"input", "output"}.isdisjoint(facts["settings"])
+    assert facts["mean_rmse"] == {"training": 1.0, "held_out": 2.0}
+    assert facts["epochs"] == [{"epoch": 1, "rmse": {"training": 3.0, "held_out": 4.0}}]
+    assert "seconds" not in facts
+
+
+def test_only_a_published_model_has_a_summary():
+    with pytest.raises(ValueError, match="no model was published"):
+        Journal(SETTINGS, Observer()).report().summary()
