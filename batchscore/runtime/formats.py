@@ -57,7 +57,9 @@ _CHUNKED = Format(
     "a SavedModel in chunks",
     "export it again without tf.saved_model.SaveOptions(experimental_image_format=True)",
 )
-_SOME_FILE = Format("a file of no model format", f"export a SavedModel with tf.saved_model.save (Keras: model.{_EXPORT})")
+_SOME_FILE = Format(
+    "a file of no model format", f"export a SavedModel with tf.saved_model.save (Keras: model.{_EXPORT})"
+)
 
 
 def recognise_file(path: Path) -> Format:
