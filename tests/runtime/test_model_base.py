@@ -8,8 +8,8 @@ import stat
 import pytest
 
 from batchscore.errors import OutputError, TryLaterError
-from batchscore.training import model_base
-from batchscore.training.model_base import HIGHEST_VERSION, INCOMING, LOCK, hold_model_base
+from batchscore.runtime import model_base
+from batchscore.runtime.model_base import HIGHEST_VERSION, INCOMING, LOCK, hold_model_base
 
 
 def publish(path, content="model"):
