@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from batchscore.runtime.proto import AttrProto
+from batchscore.runtime.proto import AttrProto, TensorProto
 
 MAIN = ""
 """Name of the main graph among the bodies."""
@@ -25,11 +25,12 @@ _NO_ATTRIBUTE = AttrProto()
 
 @dataclass(frozen=True)
 class Source:
-    """A node that gives a value; `node` is None for an argument of a function that nothing calls."""
+    """Output `output` of a node gives a value; `node` is None for an argument of a function that nothing calls."""
 
     body: str
     name: str
     node: Any
+    output: int = 0
 
 
 @dataclass
@@ -124,7 +125,7 @@ class Graph:
             waiting += givers
             if not givers:
                 name = node_name(item)
-                found.append(Source(where.name, name, where.nodes.get(name)))
+                found.append(Source(where.name, name, where.nodes.get(name), output_index(item)))
         return found
 
     def _givers(self, body: Body, tensor: str, same: frozenset[str]) -> list[tuple[Body, str]]:
@@ -212,6 +213,11 @@ def output_index(tensor: str) -> int:
     """Which output `tensor` is of its node: 1 in `name:1` and in `name:output:1`."""
     last = tensor.rpartition(":")[2]
     return int(last) if ":" in tensor and last.isdigit() else 0
+
+
+def constant(node: Any) -> Any:
+    """The tensor (`TensorProto`) of a Const node."""
+    return TensorProto.FromString(attribute(node, "value").tensor)
 
 
 def variable_key(node: Any) -> bytes:

@@ -2,7 +2,7 @@
 
 Importing TensorFlow's own message classes would load all of TensorFlow. Field names and numbers are those of
 tensorflow/core/protobuf/{saved_model,meta_graph}.proto and tensorflow/core/framework/{graph,node_def,function,
-op_def,tensor_shape,types}.proto; fields that are not declared here are skipped by the parser.
+op_def,tensor_shape,types}.proto, and tensor_bundle.proto; fields that are not declared here are skipped.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-__all__ = ["DTYPES", "AttrProto", "DecodeError", "GraphProto", "SavedModelProto", "TensorProto"]
+__all__ = ["DTYPES", "AttrProto", "BundleEntryProto", "DecodeError", "GraphProto", "SavedModelProto", "TensorProto"]
 
 _PACKAGE = "batchscore.saved_model"
 _FIELD = descriptor_pb2.FieldDescriptorProto
@@ -46,6 +46,7 @@ _MESSAGES: dict[str, list[tuple[str, int, str, bool]]] = {
     "Attr": [
         ("list", 1, "AttrList", False),
         ("s", 2, "bytes", False),
+        ("i", 3, "int64", False),
         ("type", 6, "int32", False),
         ("tensor", 8, "bytes", False),
         ("func", 10, "NameAttrList", False),
@@ -65,6 +66,7 @@ _MESSAGES: dict[str, list[tuple[str, int, str, bool]]] = {
         ("string_val", 8, "bytes", True),
         ("int64_val", 10, "int64", True),
     ],
+    "BundleEntry": [("dtype", 1, "int32", False), ("shape", 2, "TensorShape", False), ("size", 5, "int64", False)],
     "ArgDef": [("name", 1, "string", False)],
     "OpDef": [("name", 1, "string", False), ("input_arg", 2, "ArgDef", True), ("output_arg", 3, "ArgDef", True)],
     "NamedString": [("key", 1, "string", False), ("value", 2, "string", False)],
@@ -126,5 +128,7 @@ GraphProto: Any = _message_class("Graph")
 """Message class of a GraphDef."""
 AttrProto: Any = _message_class("Attr")
 """Message class of an attribute's value."""
+BundleEntryProto: Any = _message_class("BundleEntry")
+"""Message class of what a checkpoint's index says about a tensor."""
 TensorProto: Any = _message_class("Tensor")
 """Message class of a tensor in an attribute of a node, as far as it may hold a vocabulary."""

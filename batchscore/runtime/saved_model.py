@@ -175,6 +175,21 @@ def choose_score_output(
     return fitting[0], "the only output of shape [n] or [n, 1]"
 
 
+def require_columns(signature: Signature, path: Path) -> None:
+    """Raise ModelError (E-MODEL-SIGNATURE) where an input takes more than one value a row."""
+    lists = [spec for spec in signature.inputs.values() if not is_column(spec)]
+    if lists:
+        raise ModelError(
+            "E-MODEL-SIGNATURE",
+            f"signature {signature.name!r} does not score pairs: it takes lists",
+            where=path,
+            found=", ".join(map(str, lists)),
+            expected="inputs of shape [n] or [n, 1], one value for each pair",
+            next_step="export a signature that scores one user and one candidate a row; a listwise model scores a "
+            "whole list of fixed length at once, which this version cannot feed",
+        )
+
+
 def is_column(tensor: TensorSpec) -> bool:
     """Whether the tensor has one value a row: shape [n], [n, 1], or unknown."""
     shape = tensor.shape

@@ -1,4 +1,4 @@
-"""Which shards a SavedModel's variables need, read from `variables/variables.index` without TensorFlow.
+"""A SavedModel's variables and the shards that hold them, read from `variables/variables.index` without TensorFlow.
 
 The index is a sorted string table in LevelDB's format (tensorflow/core/lib/io/table, uncompressed in bundles): a
 48-byte footer points at an index block, that at data blocks of prefix-compressed keys. The empty key holds a
@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+from batchscore.runtime.proto import DTYPES, BundleEntryProto, DecodeError
 
 _FOOTER_BYTES = 48
 _MAGIC = 0xDB4775248B80FB57
@@ -18,6 +21,8 @@ _MAX_SHARDS = 100_000
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _SHARD_ID, _OFFSET, _SIZE = 3, 4, 5
 _VARINT_BITS = 64
+_VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 
 class CorruptIndexError(ValueError):
@@ -42,6 +47,31 @@ def read_shards(index: Path) -> dict[str, int]:
     except (IndexError, KeyError, struct.error) as error:
         raise CorruptIndexError("damaged") from error
     return {f"variables.data-{shard:05d}-of-{shards:05d}": size for shard, size in sizes.items()}
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A tensor in the checkpoint: its key without the suffix that all have, dtype, shape and size in bytes."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    bytes: int
+
+
+def read_variables(index: Path) -> list[Variable]:
+    """Every tensor that `index` names, by name, but the bookkeeping of the object graph and slices of others."""
+    found = []
+    try:
+        for key, value in _entries(index.read_bytes()):
+            entry = BundleEntryProto.FromString(value)
+            name = key.decode(errors="replace").removesuffix(_VALUE_SUFFIX)
+            if key and name != _OBJECT_GRAPH and "\0" not in name:
+                shape = tuple(int(dim.size) for dim in entry.shape.dim)
+                found.append(Variable(name, DTYPES.get(entry.dtype, f"type {entry.dtype}"), shape, int(entry.size)))
+    except (IndexError, struct.error, DecodeError) as error:
+        raise CorruptIndexError("damaged") from error
+    return found
 
 
 def _entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -57,6 +57,7 @@ def bind(schema: pa.Schema, signature: Signature, card: ModelCard | None, settin
     Raises UsageError: E-BINDING with every problem, the inputs, the columns, what bound, and a line of flags to
     paste; E-KEEP for kept columns.
     """
+    settings = _with_card(settings, signature, card)
     user, candidate = _roles(signature, card, settings)
     binder = _Binder(schema, signature, settings, ids={user, candidate})
     binder.check_flags()
@@ -187,16 +188,26 @@ class _Binder:
         return f"--set {spec.name}={'false' if spec.dtype == 'bool' else 0}"
 
 
+def _with_card(settings: RunSettings, signature: Signature, card: ModelCard | None) -> RunSettings:
+    """The settings with the columns and constants that the card gives to inputs for which there is no flag."""
+    if card is None or card.signature != signature.name:
+        return settings
+    flagged = {*settings.map, *settings.set, *settings.fill}
+    mapped = {name: column for name, column in card.map.items() if name not in flagged}
+    constant = {name: text for name, text in card.set.items() if name not in flagged}
+    return settings.model_copy(update={"map": mapped | settings.map, "set": constant | settings.set})
+
+
 def _roles(signature: Signature, card: ModelCard | None, settings: RunSettings) -> tuple[str | None, str | None]:
     """User and candidate column: flag, else the card's input, else `user_id` and the only other input."""
 
     def column_of(name: str) -> str:
         return settings.map.get(name, name)
 
-    user = settings.user_column or (column_of(card.user_input) if card else USER_ID)
+    user = settings.user_column or (column_of(card.user_input) if card and card.user_input else USER_ID)
     if settings.candidate_column is not None:
         return user, settings.candidate_column
-    if card is not None:
+    if card is not None and card.candidate_input is not None:
         return user, column_of(card.candidate_input)
     others = [column_of(name) for name in signature.inputs if name not in settings.set]
     others = [column for column in others if column != user]

@@ -21,6 +21,7 @@ from batchscore.runtime.saved_model import (
     choose_score_output,
     choose_signature,
     read_saved_model,
+    require_columns,
 )
 from batchscore.runtime.session import Session, open_session
 from batchscore.runtime.versions import list_versions
@@ -52,6 +53,7 @@ def choose_model(settings: RunSettings) -> RunModel:
     if saved.hazards:
         warnings.append(f"trusted with --trust-model: {', '.join(sorted({item.op for item in saved.hazards}))}")
     signature, signature_chosen = choose_signature(saved, settings.signature)
+    require_columns(signature, saved.path)
     score, score_chosen = choose_score_output(signature, settings.score_output, saved.card)
     used = ModelUsed(
         path=str(saved.path),
@@ -103,7 +105,7 @@ def _known_lookups(model: RunModel, session: Session) -> tuple[IsKnown | None, I
     known = card.known
     signature = model.saved.signatures.get(known.signature)
     outputs = (known.user_output, known.candidate_output)
-    inputs = (card.user_input, card.candidate_input)
+    inputs = (card.user_input or "", card.candidate_input or "")
     if signature is None or set(signature.inputs) != set(inputs) or not set(outputs) <= set(signature.outputs):
         raise ModelError(
             "E-MODEL-CARD",
