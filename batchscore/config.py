@@ -278,27 +278,24 @@ def _read_table(config: Path, table: str) -> dict[str, Any]:
         with config.open("rb") as file:
             document = tomllib.load(file)
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(
             "E-CONFIG",
-            f"cannot read the configuration: {error}",
+            f"the configuration cannot be read: {reason}",
             where=config,
             next_step="correct the file or --config",
         ) from error
-    unknown = sorted(set(document) - set(TABLES))
+    unknown = [name for name, value in document.items() if name not in TABLES or not isinstance(value, dict)]
     if unknown or table not in document:
         raise UsageError(
             "E-CONFIG",
-            f"the configuration has no table [{table}]" if not unknown else "the configuration has unknown tables",
+            f"the configuration has no table [{table}]" if not unknown else "the configuration has unknown entries",
             where=config,
-            found=", ".join(f"[{name}]" for name in document) or "an empty file",
+            found=", ".join(f"[{name}]" if isinstance(value, dict) else name for name, value in document.items())
+            or "an empty file",
             expected=f"[{table}], and nothing but {', '.join(f'[{name}]' for name in TABLES)}",
-            next_step="correct the table's name",
+            next_step="put every setting into its command's table",
         )
-    if not isinstance(document[table], dict):
-        raise UsageError(
-            "E-CONFIG", f"[{table}] is not a table", where=config, found=f"{table} = {document[table]!r}",
-            expected=f"[{table}] and its keys below", next_step="correct the file",
-        )  # fmt: skip
     values: dict[str, Any] = {}
     for name, value in document[table].items():
         key = name.replace("-", "_")

@@ -106,10 +106,18 @@ class BatchscoreError(Exception):
                 lines.append(f"  {label + ':':<10}{value}")
         lines += [f"    {detail}" for detail in details]
         lines.append(f"  {'next:':<10}{next_step}")
-        super().__init__("\n".join(lines))
+        super().__init__("\n".join(map(_one_line, lines)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return BaseException.__new__, (type(self), *self.args), self.__dict__
+
+
+def _one_line(text: str) -> str:
+    """`text` with what would break the line or steer a terminal spelled out; files name columns as they like."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
+        for character in text
+    )
 
 
 class UsageError(BatchscoreError):

@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+import logging
+import re
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from batchscore import cli as command_line
+from batchscore.cli.signals import SIGNALS
+
 TESTS = Path(__file__).parent
+_STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", re.MULTILINE)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="Write what the golden cases do as what they expect."
     )
+
+
+@dataclass(frozen=True)
+class Told:
+    """How a command ended and what it told: stdout, and stderr without its time stamps."""
+
+    exit_code: int
+    out: str
+    err: str
+
+    @property
+    def troubles(self) -> str:
+        """stderr without its INFO lines."""
+        lines = self.err.splitlines(keepends=True)
+        return "".join(line for line in lines if not line.startswith("INFO "))
 
 
 @pytest.fixture
@@ -45,3 +68,29 @@ def exports(tmp_path_factory) -> Callable[[str], Path]:
         return made[kind]
 
     return make
+
+
+@pytest.fixture
+def batchscore(capsys, monkeypatch) -> Iterator[Callable[..., Told]]:
+    """Runs `batchscore ARGUMENT...` in this process, all but the very end: os._exit."""
+    log = logging.getLogger("batchscore")
+    logging_before = log.handlers[:], log.level, log.propagate, logging.raiseExceptions
+    signals_before = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def leave(code: int) -> None:
+        raise SystemExit(code)
+
+    def run(*arguments: object) -> Told:
+        monkeypatch.setattr(command_line, "_leave", leave)
+        monkeypatch.setattr(sys, "argv", ["batchscore", *map(str, arguments)])
+        log.handlers.clear()
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            command_line.main()
+        out, err = capsys.readouterr()
+        return Told(left.value.code, out, _STAMP.sub("", err))
+
+    yield run
+    log.handlers[:], log.level, log.propagate, logging.raiseExceptions = logging_before
+    for number, handler in signals_before.items():
+        signal.signal(number, handler)

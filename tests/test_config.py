@@ -211,11 +211,11 @@ def test_settings_are_frozen():
     [
         ("", "no table [run]"),
         ("[train]\n", "no table [run]"),
-        ("[run]\n[rnu]\n", "unknown tables"),
-        ("top_n = 3\n", "unknown tables"),
-        ("run = 3\n", "[run] is not a table"),
+        ("[run]\n[rnu]\n", "unknown entries"),
+        ("top_n = 3\n", "unknown entries"),
+        ("run = 3\n", "unknown entries"),
         ("[run]\ntop_n = 3\ntop-n = 4\n", "top_n is given twice"),
-        ("[run\n", "cannot read the configuration"),
+        ("[run\n", "the configuration cannot be read"),
     ],
 )
 def test_a_file_that_cannot_mean_anything_is_refused(toml, text, expected):
@@ -231,7 +231,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):
     (tmp_path / "job.toml").write_bytes(b"\xff\xfe")
-    assert "cannot read the configuration" in refused(config=tmp_path / "job.toml")
+    assert "the configuration cannot be read" in refused(config=tmp_path / "job.toml")
 
 
 @pytest.mark.parametrize("value", ["true", "1.5", '"1.5"', "[1]"])

@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -49,11 +50,16 @@ def group() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit with the code that the README's table explains."""
+    _reopen_closed_streams()
     try:
         code = group.main(prog_name="batchscore", standalone_mode=False)
         _leave(code if isinstance(code, int) else EXIT_OK)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        _leave(EXIT_USAGE)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "batchscore"
+        _tell(f"E-CONFIG: {error.format_message()}\n  next:     see `{command} --help`")
         _leave(EXIT_USAGE)
     except click.Abort:
         _leave(EXIT_SIGNAL_BASE + 2)
@@ -67,6 +73,17 @@ def main() -> NoReturn:
         _tell(f"E-BUG: a fault in batchscore {__version__} itself; please report it with these lines")
         _tell(traceback.format_exc())
         _leave(EXIT_BUG)
+
+
+def _reopen_closed_streams() -> None:
+    """Point closed standard streams at the null device, else files of ours get their numbers, and others' words."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - open for as long as the process lives
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
 
 
 def _tell(message: str) -> None:

@@ -44,8 +44,13 @@ def print_config(resolved: Resolved[Any]) -> None:
     values = resolved.settings.model_dump(mode="json")
     width = max(map(len, values))
     for name, value in values.items():
-        shown = "-" if value is None else value
-        print_out(f"{name:<{width}}  {shown}  ({resolved.sources[name]})")
+        print_out(f"{name:<{width}}  {_spell(value)}  ({resolved.sources[name]})")
+
+
+def _spell(value: Any) -> str:
+    if isinstance(value, dict):
+        value = ", ".join(f"{key}={item}" for key, item in value.items()) or None
+    return "-" if value is None else str(value)
 
 
 def print_out(text: str) -> None:

@@ -1,8 +1,8 @@
 """The part of TensorFlow's `saved_model.pb` that batchscore reads, as messages of the protobuf runtime.
 
 Importing TensorFlow's own message classes would load all of TensorFlow. Field names and numbers are those of
-tensorflow/core/protobuf/{saved_model,meta_graph}.proto and tensorflow/core/framework/{graph,node_def,function,
-op_def,tensor_shape,types}.proto, and tensor_bundle.proto; fields that are not declared here are skipped.
+tensorflow/core/protobuf/{saved_model,meta_graph,saver}.proto and tensorflow/core/framework/{graph,node_def,
+function,op_def,tensor_shape,types}.proto, and tensor_bundle.proto; fields that are not declared are skipped.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-__all__ = ["DTYPES", "AttrProto", "BundleEntryProto", "DecodeError", "GraphProto", "SavedModelProto", "TensorProto"]
+__all__ = [
+    "DTYPES", "AttrProto", "BundleEntryProto", "DecodeError", "GraphProto", "OpDefProto", "SavedModelProto",
+    "TensorProto",
+]  # fmt: skip
 
 _PACKAGE = "batchscore.saved_model"
 _FIELD = descriptor_pb2.FieldDescriptorProto
@@ -68,7 +71,12 @@ _MESSAGES: dict[str, list[tuple[str, int, str, bool]]] = {
     ],
     "BundleEntry": [("dtype", 1, "int32", False), ("shape", 2, "TensorShape", False), ("size", 5, "int64", False)],
     "ArgDef": [("name", 1, "string", False)],
-    "OpDef": [("name", 1, "string", False), ("input_arg", 2, "ArgDef", True), ("output_arg", 3, "ArgDef", True)],
+    "OpDef": [
+        ("name", 1, "string", False),
+        ("input_arg", 2, "ArgDef", True),
+        ("output_arg", 3, "ArgDef", True),
+        ("is_stateful", 17, "bool", False),
+    ],
     "NamedString": [("key", 1, "string", False), ("value", 2, "string", False)],
     "Function": [("signature", 1, "OpDef", False), ("node", 3, "Node", True), ("ret", 4, "NamedString", True)],
     "Library": [("function", 1, "Function", True)],
@@ -126,6 +134,8 @@ SavedModelProto: Any = _message_class("SavedModel")
 """Message class of the whole file: `SavedModelProto.FromString(bytes)`; DecodeError where it is none."""
 GraphProto: Any = _message_class("Graph")
 """Message class of a GraphDef."""
+OpDefProto: Any = _message_class("OpDef")
+"""Message class of what TensorFlow says about an op."""
 AttrProto: Any = _message_class("Attr")
 """Message class of an attribute's value."""
 BundleEntryProto: Any = _message_class("BundleEntry")

@@ -3,30 +3,58 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_START_UP_LINE = re.compile(rb"WARNING: All log messages before absl::InitializeLog|[IW]\d{4} ")
+_LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+
 
 @contextmanager
-def stderr_silenced() -> Iterator[None]:
-    """Keep the stderr of the process back for the block; where the block fails, tell it after all."""
-    with tempfile.TemporaryFile() as kept:
+def quiet_start() -> Iterator[None]:
+    """Load TensorFlow within this block: errors are told, its greetings are not."""
+    with _errors_only(), _start_up_lines_dropped():
+        yield
+
+
+@contextmanager
+def _errors_only() -> Iterator[None]:
+    """Have TensorFlow log errors only, unless the environment says otherwise. It looks there while it loads."""
+    if _LOG_LEVEL in os.environ:
+        yield
+        return
+    os.environ[_LOG_LEVEL] = "3"
+    try:
+        yield
+    finally:
+        del os.environ[_LOG_LEVEL]
+
+
+@contextmanager
+def _start_up_lines_dropped() -> Iterator[None]:
+    """Hold back what arrives on file descriptor 2, then pass on all but the lines of TensorFlow's own start.
+
+    It writes them whatever log level is asked for. Lines of other threads arrive late, not never.
+    """
+    try:
+        held = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+        real = os.dup(2)
+    except OSError:
+        yield  # nowhere to hold lines back, or no standard error at all
+        return
+    with held:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        os.dup2(held.fileno(), 2)
         try:
-            before = os.dup(2)
-        except OSError:
-            yield  # stderr is closed: there is nothing to silence
-            return
-        try:
-            os.dup2(kept.fileno(), 2)
-            try:
-                yield
-            finally:
-                os.dup2(before, 2)
-        except BaseException:
-            kept.seek(0)
-            sys.stderr.write(kept.read().decode(errors="replace"))
-            raise
+            yield
         finally:
-            os.close(before)
+            os.dup2(real, 2)
+            os.close(real)
+            held.seek(0)
+            for line in held:
+                if not _START_UP_LINE.match(line):
+                    os.write(2, line)

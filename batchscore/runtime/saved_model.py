@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,17 +118,18 @@ def read_meta_graphs(path: Path) -> list[Any]:
 def fingerprint(model: Path) -> str:
     """SHA-256 (hex) over the sorted (relative path, size, SHA-256) of all files of a SavedModel but its plan."""
     total = hashlib.sha256()
-    for path in sorted(path for path in model.rglob("*") if path.is_file()):
-        name = path.relative_to(model).as_posix()
-        if not name.startswith(PLAN_FILES):
-            with path.open("rb") as file:
+    files = {os.fsencode(path.relative_to(model)): path for path in model.rglob("*") if path.is_file()}
+    for name in sorted(files):
+        if not name.startswith(PLAN_FILES.encode()):
+            with files[name].open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-            total.update(f"{name}\0{path.stat().st_size}\0{digest}\n".encode())
+                size = file.tell()
+            total.update(name + f"\0{size}\0{digest}\n".encode())
     return total.hexdigest()
 
 
 def choose_signature(model: SavedModel, wanted: str | None = None) -> tuple[Signature, str]:
-    """The signature to score with, and why: the one asked for, the card's, `serving_default`, or the only one."""
+    """The signature to score with, and why: the one asked for, the card's, or `serving_default`."""
     name, why = SERVING_DEFAULT, "the default"
     if wanted is not None:
         name, why = wanted, "--signature"

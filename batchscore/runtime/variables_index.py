@@ -21,6 +21,7 @@ _MAX_SHARDS = 100_000
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _SHARD_ID, _OFFSET, _SIZE = 3, 4, 5
 _VARINT_BITS = 64
+_MOST_KEY_BYTES = 4096
 _VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
@@ -33,14 +34,15 @@ def read_shards(index: Path) -> dict[str, int]:
     """Name of every shard file that `index` names, with the least size in bytes that it must have."""
     data = index.read_bytes()
     try:
-        entries = list(_entries(data))
-        if not entries or entries[0][0] != b"":
+        entries = _entries(data)
+        shared, added, header = next(entries, (-1, b"", b""))
+        if shared + len(added) != 0:
             raise CorruptIndexError("no header")
-        shards = dict(_fields(entries[0][1])).get(1, 0)
+        shards = dict(_fields(header)).get(1, 0)
         if not 0 < shards <= _MAX_SHARDS:
             raise CorruptIndexError(f"{shards} shards")
         sizes = dict.fromkeys(range(shards), 0)
-        for _, value in entries[1:]:
+        for _, _, value in entries:
             fields = dict(_fields(value))
             shard = fields.get(_SHARD_ID, 0)
             sizes[shard] = max(sizes[shard], fields.get(_OFFSET, 0) + fields.get(_SIZE, 0))
@@ -60,13 +62,19 @@ class Variable:
 
 
 def read_variables(index: Path) -> list[Variable]:
-    """Every tensor that `index` names, by name, but the bookkeeping of the object graph and slices of others."""
-    found = []
+    """Every tensor that `index` names, by name, but the bookkeeping of the object graph and slices of others.
+
+    Raises CorruptIndexError.
+    """
+    found, key = [], b""
     try:
-        for key, value in _entries(index.read_bytes()):
-            entry = BundleEntryProto.FromString(value)
+        for shared, added, value in _entries(index.read_bytes()):
+            key = key[:shared] + added
+            if len(key) > _MOST_KEY_BYTES:
+                raise CorruptIndexError("a key is too long")
             name = key.decode(errors="replace").removesuffix(_VALUE_SUFFIX)
             if key and name != _OBJECT_GRAPH and "\0" not in name:
+                entry = BundleEntryProto.FromString(value)
                 shape = tuple(int(dim.size) for dim in entry.shape.dim)
                 found.append(Variable(name, DTYPES.get(entry.dtype, f"type {entry.dtype}"), shape, int(entry.size)))
     except (IndexError, struct.error, DecodeError) as error:
@@ -74,31 +82,41 @@ def read_variables(index: Path) -> list[Variable]:
     return found
 
 
-def _entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _entries(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """How much of the key before it each key shares, the rest of it, and the value, of every entry in order."""
     footer = data[-_FOOTER_BYTES:]
     if len(footer) < _FOOTER_BYTES or struct.unpack("<Q", footer[-8:])[0] != _MAGIC:
         raise CorruptIndexError("not an index")
     _, position = _varint(footer, 0)  # the meta index block's handle comes first
     _, position = _varint(footer, position)
-    for _, handle in _block(data, footer, position):
-        yield from _block(data, handle, 0)
+    left = len(data)
+    for _, _, handle in _block(data, *_handle(footer, position)):
+        offset, size = _handle(handle, 0)
+        left -= size
+        if left < 0:
+            raise CorruptIndexError("its blocks overlap")
+        yield from _block(data, offset, size)
 
 
-def _block(data: bytes, handle: bytes, position: int) -> Iterator[tuple[bytes, bytes]]:
-    offset, position = _varint(handle, position)
-    size, _ = _varint(handle, position)
+def _handle(data: bytes, position: int) -> tuple[int, int]:
+    """Offset and size of a block."""
+    offset, position = _varint(data, position)
+    return offset, _varint(data, position)[0]
+
+
+def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[int, bytes, bytes]]:
     block = data[offset : offset + size]
     if len(block) != size or data[offset + size] != 0:
         raise CorruptIndexError("damaged or compressed")
     end = size - 4 - 4 * struct.unpack("<I", block[-4:])[0]
-    key, position = b"", 0
+    position = 0
     while position < end:
         shared, position = _varint(block, position)
         added, position = _varint(block, position)
         length, position = _varint(block, position)
-        key = key[:shared] + block[position : position + added]
+        rest = block[position : position + added]
         position += added
-        yield key, block[position : position + length]
+        yield shared, rest, block[position : position + length]
         position += length
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from batchscore.errors import ModelError
 from batchscore.runtime.card import CARD_PATH, read_card
 from batchscore.runtime.formats import PB, recognise_directory, recognise_file
+from batchscore.runtime.proto import DecodeError, SavedModelProto
 from batchscore.runtime.variables_index import CorruptIndexError, read_shards
 
 
@@ -26,7 +27,7 @@ def locate(model: Path, version: int | None = None) -> Located:
     `model` is a SavedModel itself, or a base directory whose highest complete version is taken; `version` picks
     one. Raises ModelError: E-MODEL-MISSING, E-MODEL-NOT-SAVEDMODEL, E-MODEL-INCOMPLETE.
     """
-    if not model.exists():
+    if not _exists(model):
         raise ModelError(
             "E-MODEL-MISSING",
             "there is no model",
@@ -61,8 +62,7 @@ def locate(model: Path, version: int | None = None) -> Located:
         return Located((model / str(version)).resolve(), version, "--model-version")
     skipped: list[int] = []
     for number in versions:
-        missing = missing_files(model / str(number))
-        if not missing:
+        if _is_complete(model / str(number)):
             why = "highest complete version"
             if skipped:
                 why += f" ({_spell(skipped)} incomplete)"
@@ -94,8 +94,9 @@ def list_versions(base: Path) -> list[int]:
 def missing_files(model: Path) -> list[str]:
     """What the SavedModel directory `model` lacks: nothing where it is complete.
 
-    Complete is: saved_model.pb, every variables shard that the index names in its full length, and every file
-    that the model card lists, with its size.
+    Complete is: saved_model.pb, the variables index where the graph restores variables, every shard that the index
+    names in its full length, and every file that the model card lists, with its size. Raises ModelError
+    (E-MODEL-CARD) where the card is not valid.
     """
     if not (model / PB).is_file():
         return [PB]
@@ -107,13 +108,39 @@ def missing_files(model: Path) -> list[str]:
                 missing += _lacks(model, f"variables/{name}", size, exact=False)
         except CorruptIndexError as error:
             missing.append(f"variables/variables.index ({error})")
-    elif any((model / "variables").glob("variables.data-*")):
+        except OSError as error:
+            missing.append(f"variables/variables.index ({error.strerror})")
+    elif index.exists() or any(index.parent.glob("variables.data-*")) or _restores_variables(model):
         missing.append("variables/variables.index")
     if (model / CARD_PATH).exists():
         card = read_card(model)
         for entry in card.files if card else []:
             missing += _lacks(model, entry.path, entry.bytes, exact=True)
     return list(dict.fromkeys(missing))
+
+
+def _is_complete(version: Path) -> bool:
+    """Whether nothing is missing; a version that is still being copied may also break its parsers."""
+    try:
+        SavedModelProto.FromString((version / PB).read_bytes())
+        return not missing_files(version)
+    except (ModelError, DecodeError, OSError):
+        return False
+
+
+def _restores_variables(model: Path) -> bool:
+    try:
+        graphs = SavedModelProto.FromString((model / PB).read_bytes()).meta_graphs
+    except (DecodeError, OSError):
+        return False  # whoever reads the graph says so
+    return any(graph.saver_def.restore_op_name for graph in graphs)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _lacks(model: Path, name: str, size: int, *, exact: bool) -> list[str]:

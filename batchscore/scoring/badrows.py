@@ -167,9 +167,8 @@ class BadRows:
             feeds=feeds,
             constants=binding.constants,
         )
-        for positions, column, reason in bad.found:
-            for position in positions:
-                self._add(pairs, int(position), column, reason, _spell(originals[column][int(position)]))
+        for position, column, reason in bad.in_row_order():
+            self._add(pairs, position, column, reason, _spell(originals[column][position]))
         return pairs.keep(~bad.rows) if bad.found else pairs
 
     def _add(self, pairs: ScorablePairs, position: int, column: str, reason: str, value: str | None) -> None:
@@ -195,8 +194,19 @@ class _Marks:
             self.found.append((np.flatnonzero(fresh), column, reason))
             self.rows |= fresh
 
+    def in_row_order(self) -> list[tuple[int, str, str]]:
+        """Position, column and reason of every bad row."""
+        return sorted(
+            (position, column, reason)
+            for positions, column, reason in self.found
+            for position in positions.tolist()
+        )
+
 
 def _plain(array: pa.Array) -> pa.Array:
+    """The array without its dictionary; string views, which Arrow cannot filter, as large_string."""
+    if pa.types.is_string_view(array.type):
+        return array.cast(pa.large_string())
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 
@@ -232,4 +242,6 @@ def _spell(scalar: pa.Scalar) -> str | None:
         value = scalar.as_py()
     except UnicodeDecodeError:
         value = bytes(scalar.as_buffer())
+    except (ValueError, OverflowError):  # a time that Python has no object for
+        value = f"{scalar.value} ({scalar.type})"
     return None if value is None else str(value)[:_VALUE_CHARACTERS]

@@ -225,7 +225,8 @@ def _parse_constant(dtype: str, text: str) -> pa.Scalar:
         return pa.scalar({"true": True, "false": False}[text.lower()])
     if dtype in INTEGERS:
         return pa.scalar(int(text), INTEGERS[dtype])
-    value = np.float64(text).astype(FLOATS[dtype].to_pandas_dtype())
+    with np.errstate(over="ignore"):
+        value = np.float64(text).astype(FLOATS[dtype].to_pandas_dtype())
     if not np.isfinite(value):
         raise ValueError(text)
     return pa.scalar(value, FLOATS[dtype])
@@ -239,7 +240,7 @@ def _require_keepable(keep: Mapping[str, str], columns: Mapping[str, pa.DataType
         if column not in columns:
             problems.append(f"the pairs have no column {column!r}")
         elif not _keepable(plain_type(columns[column])):
-            problems.append(f"column {column!r} is {columns[column]}, which has no order to choose duplicates by")
+            problems.append(f"column {column!r} is {columns[column]}, which cannot be kept")
     if problems:
         raise UsageError(
             "E-KEEP",
@@ -252,5 +253,7 @@ def _require_keepable(keep: Mapping[str, str], columns: Mapping[str, pa.DataType
 
 def _keepable(type_: pa.DataType) -> bool:
     types = pa.types
+    if types.is_decimal128(type_):
+        return bool(type_.scale >= 0)  # polars has no other
     plain = (types.is_integer, types.is_float32, types.is_float64, types.is_boolean, types.is_date32)
-    return any(is_type(type_) for is_type in (*plain, is_text, types.is_timestamp, types.is_decimal128))
+    return any(is_type(type_) for is_type in (*plain, is_text, types.is_timestamp))

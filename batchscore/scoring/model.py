@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from batchscore.config import RunSettings
+from batchscore.config import MODEL_ENVIRONMENT, RunSettings
 from batchscore.errors import ModelError
 from batchscore.report import ModelUsed
 from batchscore.runtime.probes import replay_probes
@@ -48,6 +48,14 @@ def choose_model(settings: RunSettings) -> RunModel:
     path = settings.model
     if path is None:
         path = settings.input.parent / "model"
+        if not path.exists():
+            raise ModelError(
+                "E-MODEL-MISSING",
+                "no model is given, and there is none beside the input",
+                where=path,
+                expected="a SavedModel directory, or a directory of integer versions of it",
+                next_step=f"give --model, set {MODEL_ENVIRONMENT}, or export one with `batchscore train`",
+            )
         warnings.append(f"no --model given: using {path} beside the input")
     saved = read_saved_model(path, settings.model_version, trust_model=settings.trust_model)
     if saved.hazards:

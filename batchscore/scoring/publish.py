@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -27,6 +28,10 @@ from batchscore.errors import OutputError, TryLaterError, UsageError
 from batchscore.report import Output, Report
 
 STATE_FOLDER = "_batchscore"
+
+_ARROW_DETAIL = re.compile(r".*\[errno \d+\] ")
+"""How pyarrow wraps the words of the operating system."""
+_NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 _log = logging.getLogger("batchscore")
 
@@ -86,15 +91,24 @@ class Claim:
         return Output(path=str(self.output), rows=rows, bytes=size, sha256=sha256)
 
     def record(self, report: Report) -> None:
-        """Write the report: beside the published output, or as the failure's. A failure to write it only warns."""
+        """Write the report: beside the published output, or as the failure's.
+
+        A failure to write it only warns; an older report does not stay in its place then.
+        """
         path = self.report_path if report.status == "published" else self.failed_path
-        with _tolerated(f"the report {path} could not be written"):
-            temporary = path.with_name(f".{path.name}.tmp")
+        temporary = path.with_name(f".{path.name}.tmp")
+        try:
             with temporary.open("w", encoding="utf-8") as file:
                 file.write(report.to_json())
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
+        except OSError as error:
+            _log.warning("the report %s could not be written: %s", path, error.strerror or error)
+            with suppress(OSError):
+                path.unlink()
+            return
+        with _tolerated("the state folder could not be brought up to date"):
             if report.status == "published":
                 self.failed_path.unlink(missing_ok=True)
                 self.rejects_path(failed=True).unlink(missing_ok=True)
@@ -114,17 +128,16 @@ class Claim:
         if not keep or not self.output.exists():
             return
         newest = self.previous_path(1)
-        if newest.exists() and newest.samefile(self.output):
-            return  # a run that was killed right before its commit point has kept it already
-        for age in range(keep, 1, -1):
-            for suffix in ("", ".report.json"):
-                with suppress(FileNotFoundError):
-                    _with_suffix(self.previous_path(age - 1), suffix).replace(
-                        _with_suffix(self.previous_path(age), suffix)
-                    )
-        _link(self.output, newest)
-        if self.report_path.exists():
-            _link(self.report_path, _with_suffix(newest, ".report.json"))
+        # a run that was killed right before its commit point has kept the output already
+        if not _is_same_file(newest, self.output):
+            for age in range(keep, 1, -1):
+                if self.previous_path(age - 1).exists():
+                    self.previous_path(age - 1).replace(self.previous_path(age))
+                    _move(_report_of(self.previous_path(age - 1)), _report_of(self.previous_path(age)))
+            _link(self.output, newest)
+        _report_of(newest).unlink(missing_ok=True)
+        if self.previous_report() is not None:
+            _link(self.report_path, _report_of(newest))
 
 
 @contextmanager
@@ -141,7 +154,10 @@ def claim(output: Path, state_dir: Path | None, reads: Path) -> Iterator[Claim]:
     with _locked(output):
         try:
             state.mkdir(parents=True, exist_ok=True)
-            for stale in [*_temporaries(output), *state.glob(f".{_escape(output.name)}.*.tmp")]:
+        except OSError as error:
+            raise _cannot_write(state, error) from error
+        try:
+            for stale in _left_behind(output, state):
                 stale.unlink()
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         except OSError as error:
@@ -182,27 +198,27 @@ def _locked(output: Path) -> Iterator[None]:
 
 
 def _require_publishable(output: Path, reads: Path) -> None:
-    if output.exists() and reads.exists() and output.samefile(reads):
+    if _is_same_file(output, reads):
         raise UsageError(
             "E-OUTPUT-IS-INPUT", "output and input are the same file", where=output,
             next_step="give --output a path of its own",
         )  # fmt: skip
     try:
         mode = output.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            raise OSError(errno.EINVAL, f"it is a symbolic link to {output.readlink()}")
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "what stands there is not a regular file")
     except FileNotFoundError:
-        mode = None
+        if not output.parent.is_dir():
+            raise _cannot_write(output, OSError(errno.ENOENT, "its directory does not exist")) from None
     except OSError as error:
         raise _cannot_write(output, error) from error
-    if mode is not None and stat.S_ISLNK(mode):
-        raise _cannot_write(output, OSError(errno.EINVAL, f"it is a symbolic link to {output.readlink()}"))
-    if mode is not None and not stat.S_ISREG(mode):
-        raise _cannot_write(output, OSError(errno.EINVAL, "what stands there is not a regular file"))
-    if not output.parent.is_dir():
-        raise _cannot_write(output, OSError(errno.ENOENT, "its directory does not exist"))
 
 
 def _cannot_write(path: Path, error: BaseException) -> OutputError:
     reason = getattr(error, "strerror", None) or (str(error).strip().splitlines() or [type(error).__name__])[0]
+    reason = _ARROW_DETAIL.sub("", reason)
     steps = {
         errno.EACCES: "give the job's user the right to write in this directory",
         errno.ENOSPC: "free space on this file system, then run again",
@@ -218,16 +234,34 @@ def _cannot_write(path: Path, error: BaseException) -> OutputError:
     )
 
 
-def _temporaries(output: Path) -> list[Path]:
-    return list(output.parent.glob(f".{_escape(output.name)}.*.tmp"))
+def _left_behind(output: Path, state: Path) -> list[Path]:
+    """What dead runs on this very output left: never a name that a run on another output may be using."""
+    name = re.escape(f".{output.name}.")
+    beside = re.compile(name + r"[0-9a-f]{8}\.tmp")
+    in_state = re.compile(
+        name + r"(report\.json|failed\.json|(failed\.)?rejects\.jsonl|previous-\d+(\.report\.json)?)\.tmp"
+    )
+    return [path for folder, pattern in ((output.parent, beside), (state, in_state))
+            for path in folder.iterdir() if pattern.fullmatch(path.name)]  # fmt: skip
 
 
-def _escape(name: str) -> str:
-    return "".join(f"[{character}]" if character in "*?[" else character for character in name)
+def _report_of(previous: Path) -> Path:
+    return previous.with_name(f"{previous.name}.report.json")
 
 
-def _with_suffix(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
+def _is_same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move `source` to `target`; where there is no `source`, there is no `target` afterwards."""
+    try:
+        source.replace(target)
+    except FileNotFoundError:
+        target.unlink(missing_ok=True)
 
 
 def _link(source: Path, target: Path) -> None:
@@ -237,7 +271,7 @@ def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, temporary)
     except OSError as error:
-        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP):
+        if error.errno not in _NO_LINKS:
             raise
         shutil.copy2(source, temporary)
     temporary.replace(target)

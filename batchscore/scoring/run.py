@@ -67,7 +67,7 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
     scorer = Scorer(session, model.signature, model.score, threads=settings.threads)
     top = TopN(settings.top_n, binding.schema)
     observer.stage("scoring", pairs.rows)
-    with closing(session), account.kept(report, bad, unknown, output):
+    with closing(session), closing(scorer), account.kept(report, bad, unknown, output):
         batches = _observed(clock.each("read", read_batches(pairs, binding.columns)), observer)
         usable = clock.each("check", bad.drop_unusable(batches, binding))
         watched = clock.each("guard", watch_unknown(usable, unknown, lambda: _read_ids(pairs, binding)))

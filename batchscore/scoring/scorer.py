@@ -31,8 +31,9 @@ _TESTED_ROWS = 8
 class ScorablePairs:
     """n pairs without bad rows.
 
-    `user`, `candidate` and `kept` have the pair file's types; `feeds` has an array of each fed input's dtype,
-    `constants` a scalar of each input that is the same all night; `rows` (int64) are row numbers within `file`.
+    `user`, `candidate` and `kept` have the pair file's types, large_string for string views; `feeds` has an array
+    of each fed input's dtype, `constants` a scalar of each input that is the same all night; `rows` (int64) are row
+    numbers within `file`.
     """
 
     file: str
@@ -80,7 +81,7 @@ class Scorer:
         self._signature = signature
         self._score = score
         fixed = {spec.shape[0] for spec in signature.inputs.values() if spec.shape and spec.shape[0]}
-        self._compute_rows = min(fixed, default=COMPUTE_ROWS) or COMPUTE_ROWS
+        self._compute_rows = min(fixed, default=COMPUTE_ROWS)
         self._positions = np.arange(self._compute_rows)
         self._tested = False
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="scorer")
@@ -93,29 +94,45 @@ class Scorer:
     def score(self, batches: Iterator[ScorablePairs]) -> Iterator[ScoredPairs]:
         """Score each batch; order and length are kept. Raises ModelError: E-MODEL-RUN, E-MODEL-OUTPUT."""
         pending: deque[tuple[ScorablePairs, list[Future[_Chunk]]]] = deque()
-        try:
-            for pairs in batches:
-                if not self._tested and len(pairs):
-                    self._test_positions(pairs)
-                starts = range(0, len(pairs), len(self._positions))
-                pending.append((pairs, [self._pool.submit(self._score_chunk, pairs, start) for start in starts]))
-                if len(pending) >= _BATCHES_IN_FLIGHT:
-                    yield _collect(*pending.popleft())
-            while pending:
+        for pairs in batches:
+            if not self._tested and len(pairs):
+                self._test_positions(pairs)
+            starts = range(0, len(pairs), len(self._positions))
+            pending.append((pairs, [self._pool.submit(self._score_chunk, pairs, start) for start in starts]))
+            if len(pending) >= _BATCHES_IN_FLIGHT:
                 yield _collect(*pending.popleft())
-        finally:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        while pending:
+            yield _collect(*pending.popleft())
+
+    def close(self) -> None:
+        """Wait for the calls that are under way and begin no other: the session may be closed after it."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _test_positions(self, pairs: ScorablePairs) -> None:
-        """Score a few rows in all positions, and leave out each position that is not bit-equal to the majority."""
+        """Score a few rows in all positions, and leave out each position that is not bit-equal to the majority.
+
+        Then those rows stand side by side in one more call, in which each must keep its bits. A model that fails on
+        every one of the rows is at fault itself: nothing is gained by isolating millions.
+        """
         usable = np.ones(self._compute_rows, bool)
+        tested: list[int] = []
+        majority: list[np.uint32] = []
+        failure: ModelError | None = None
         for row in np.linspace(0, len(pairs) - 1, min(_TESTED_ROWS, len(pairs)), dtype=np.int64):
             try:
-                scores = self._call(pairs, np.full(self._compute_rows, row))
-            except ModelError:
+                found = self._call(pairs, np.full(self._compute_rows, row)).view(np.uint32)
+            except ModelError as error:
+                failure = error
                 continue  # a row that the model refuses is found and named where it is scored
-            bits, counts = np.unique(scores.view(np.uint32), return_counts=True)
-            usable &= scores.view(np.uint32) == bits[np.argmax(counts)]
+            bits, counts = np.unique(found, return_counts=True)
+            tested.append(int(row))
+            majority.append(bits[np.argmax(counts)])
+            usable &= found == majority[-1]
+        if failure is not None and not tested and len(pairs) >= _TESTED_ROWS:
+            raise failure
+        if tested:
+            mixed = self._call(pairs, np.resize(tested, self._compute_rows)).view(np.uint32)
+            usable &= mixed == np.resize(majority, self._compute_rows)
         if usable.sum() * 2 < self._compute_rows:
             raise ModelError(
                 "E-MODEL-RUN",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from batchscore.errors import UsageError
-from batchscore.runtime.quiet import stderr_silenced
+from batchscore.runtime.quiet import quiet_start
 
 LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
 
@@ -21,7 +21,7 @@ def require_keras_2() -> None:
     before = os.environ.get(LEGACY_KERAS)
     os.environ[LEGACY_KERAS] = "1"
 
-    with stderr_silenced():
+    with quiet_start():
         import tensorflow as tf  # noqa: PLC0415 - not before the environment is set
 
     if tf.keras.Model.__module__.partition(".")[0] != "tf_keras":

@@ -3,11 +3,14 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from batchscore.errors import ModelError
 from batchscore.runtime.saved_model import read_saved_model
+
+ECHO = Path(__file__).parents[1] / "models" / "echo"
 
 
 def refusal(path):
@@ -55,8 +58,8 @@ def test_other_formats_of_tensorflow(exports, name, found, next_step):
     assert next_step in message
 
 
-def test_a_zip_of_a_saved_model_says_what_to_give(tmp_path, echo):
-    archive = shutil.make_archive(str(tmp_path / "model"), "zip", echo)
+def test_a_zip_of_a_saved_model_says_what_to_give(tmp_path):
+    archive = shutil.make_archive(str(tmp_path / "model"), "zip", ECHO)
     message = refusal(tmp_path / "model.zip")
     assert "a zip file with a SavedModel in it" in message
     assert "1/saved_model.pb" in message

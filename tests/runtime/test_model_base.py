@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -59,18 +60,21 @@ def test_what_is_not_published_leaves_nothing(tmp_path):
     assert sorted(entry.name for entry in path.iterdir()) == [LOCK, HIGHEST_VERSION, "1"]
 
 
-def _die_while_holding(path):
-    with hold_model_base(path) as base:
-        (base.incoming / "saved_model.pb").write_text("half")
-        os.kill(os.getpid(), signal.SIGKILL)
+DIE_WHILE_HOLDING = """
+import os, signal, sys
+from pathlib import Path
+from batchscore.runtime.model_base import hold_model_base
+
+with hold_model_base(Path(sys.argv[1])) as base:
+    (base.incoming / "saved_model.pb").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def test_what_a_killed_trainer_left_is_removed(tmp_path):
     path = tmp_path / "model"
-    process = multiprocessing.get_context("spawn").Process(target=_die_while_holding, args=(path,))
-    process.start()
-    process.join(60)
-    assert process.exitcode == -signal.SIGKILL
+    process = subprocess.run([sys.executable, "-c", DIE_WHILE_HOLDING, str(path)], timeout=60, check=False)
+    assert process.returncode == -signal.SIGKILL
     assert (path / INCOMING / "saved_model.pb").read_text() == "half"
     assert publish(path, "whole").name == "1"
     assert (path / "1" / "saved_model.pb").read_text() == "whole"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,8 @@ WHAT = {
     "SaveV2": "writes files while it scores or loads",
     "DebugIdentityV2": "writes what it sees to a file or an address",
 }
+
+ECHO = Path(__file__).parents[1] / "models" / "echo"
 
 
 def refusal(path):
@@ -58,10 +61,10 @@ def test_ordinary_exports_are_not_refused(exports, kind):
 
 
 @pytest.fixture
-def model(tmp_path, echo):
+def model(tmp_path):
     """A copy of a small model that a test may change."""
     path = tmp_path / "model"
-    shutil.copytree(echo / "1", path)
+    shutil.copytree(ECHO / "1", path)
     shutil.rmtree(path / "assets.extra")
     return path
 

@@ -1,0 +1,230 @@
+"""By hand: kill a run anywhere, fail its system calls, and check that nothing published is ever lost.
+
+    python tests/campaigns/kill_anywhere.py                 # all rows that this machine can do, about an hour
+    python tests/campaigns/kill_anywhere.py --rows A2 A3    # these only
+
+A1  SIGKILL after 0.2 s, 0.3 s, ... until the run ends by itself
+A2  SIGKILL at every single rename, link, fsync, unlink and mkdir of a run (needs strace)
+A3  EIO, ENOSPC, EDQUOT and EROFS from each of these calls, once and from then on (needs strace)
+
+After every fault, on top of an output that was published before:
+I1  the output is exactly the old one or the new one
+I2  the report belongs to the output, or is missing and the rerun brings it
+I3  exit 0 means the new one, a refusal means the old one, a death by signal either; never a traceback
+I4  a plain rerun succeeds and its bytes are those of a run without faults
+I5  after it no temporary file is left
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROOT = Path(__file__).parents[2]
+RUN = [sys.executable, "-c", "from batchscore.cli import main; main()", "run"]
+CALLS = "rename,renameat,renameat2,link,linkat,fsync,fdatasync,unlink,unlinkat,mkdir,mkdirat"
+ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EROFS")
+_CALL = re.compile(r"\d+ +(\w+)\(")
+ROWS_OF_PAIRS = 200_000
+REFUSALS = {2, 3, 4, 5, 6, 7, 75}
+
+
+@dataclass
+class Campaign:
+    """The state before each fault, what a run without faults gives, and what was found."""
+
+    workspace: Path
+    old: str = ""
+    new: str = ""
+    seconds: float = 0.0
+    trials: int = 0
+    violations: list[str] = field(default_factory=list)
+
+    @property
+    def before(self) -> Path:
+        return self.workspace / "before"
+
+    @property
+    def night(self) -> Path:
+        return self.workspace / "night"
+
+    @property
+    def output(self) -> Path:
+        return self.night / "ranked.parquet"
+
+    def prepare(self) -> None:
+        """Publish the old output, then measure an undisturbed run on top of it."""
+        self.before.mkdir()
+        make_pairs(self.before / "pairs.parquet")
+        shutil.copytree(ROOT / "tests" / "models" / "echo", self.before / "model")
+        self.restore()
+        require_success(self.run("--top-n", "3"))
+        self.old = sha256(self.output)
+        shutil.rmtree(self.before)
+        shutil.copytree(self.night, self.before)
+        began = time.monotonic()
+        require_success(self.run())
+        self.seconds = time.monotonic() - began
+        self.new = sha256(self.output)
+
+    def restore(self) -> None:
+        shutil.rmtree(self.night, ignore_errors=True)
+        shutil.copytree(self.before, self.night)
+
+    def command(self, *flags: str) -> list[str]:
+        limits = ["--max-unknown-users", "off", "--max-unknown-candidates", "off"]
+        return [*RUN, "--input", "pairs.parquet", "--output", "ranked.parquet", "--model", "model", *limits, *flags]
+
+    def run(self, *flags: str, around: tuple[str, ...] = (), kill_after: float | None = None) -> tuple[int, str]:
+        """Exit code (negative: signal) and stderr of a run, killed after `kill_after` seconds."""
+        environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+        process = subprocess.Popen(
+            [*around, *self.command(*flags)], cwd=self.night, env=environ, text=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            _, err = process.communicate(timeout=kill_after)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            _, err = process.communicate()
+        return process.returncode, err
+
+    def check(self, what: str, code: int, err: str) -> None:
+        """I1 to I5 after one fault."""
+        self.trials += 1
+        found = sha256(self.output) if self.output.exists() else "nothing"
+        self.expect(found in {self.old, self.new}, what, "I1: the output is neither the old nor the new one")
+        reported = self.reported()
+        self.expect(reported in {None, self.old, self.new}, what, "I2: the report is of no output")
+        if code == 0:
+            self.expect(found == self.new, what, "I3: exit 0, but not published")
+        if code in REFUSALS:
+            self.expect(found == self.old, what, f"I3: exit {code}, but the output changed")
+        self.expect(code <= 0 or code in REFUSALS, what, f"I3: exit {code}")
+        self.expect("Traceback" not in err, what, f"I3: a traceback\n{err}")
+        code, err = self.run()
+        self.expect(code == 0, what, f"I4: the rerun exits {code}\n{err}")
+        self.expect(sha256(self.output) == self.new, what, "I4: the rerun gives other bytes")
+        self.expect(self.reported() == self.new, what, "I2: the rerun's report is missing")
+        left = [path.name for path in self.night.rglob("*.tmp")]
+        self.expect(not left, what, f"I5: left behind: {left}")
+
+    def reported(self) -> str | None:
+        path = self.night / "_batchscore" / "ranked.parquet.report.json"
+        return str(json.loads(path.read_text())["output"]["sha256"]) if path.exists() else None
+
+    def expect(self, condition: bool, what: str, violation: str) -> None:
+        if not condition:
+            self.violations.append(f"{what}: {violation}")
+            print(f"VIOLATED {what}: {violation}", flush=True)
+
+
+def kill_after_each_while(campaign: Campaign, step: float) -> None:
+    for after in itertools.count(0.2, step):
+        campaign.restore()
+        code, err = campaign.run(kill_after=after)
+        campaign.check(f"A1 killed after {after:.2f} s", code, err)
+        if code == 0:
+            return
+
+
+def kill_at_each_call(campaign: Campaign) -> None:
+    for call, number in list_calls(campaign):
+        campaign.restore()
+        code, err = campaign.run(around=injecting(call, f"signal=KILL:when={number}"))
+        campaign.expect(code != 0, f"A2 {call} {number}", "the fault did not happen")
+        campaign.check(f"A2 killed at {call} {number}", code, err)
+
+
+def fail_each_call(campaign: Campaign) -> None:
+    calls = list_calls(campaign)
+    for error, persistent in itertools.product(ERRORS, ("", "+")):
+        for call, number in calls:
+            campaign.restore()
+            code, err = campaign.run(around=injecting(call, f"error={error}:when={number}{persistent}"))
+            campaign.check(f"A3 {error} from {call} {number}{persistent}", code, err)
+
+
+def list_calls(campaign: Campaign) -> list[tuple[str, int]]:
+    """Each such call of an undisturbed run on the files of the output, as its name and its number among these."""
+    campaign.restore()
+    log = campaign.workspace / "calls"
+    tracing = ("strace", "-f", "-qq", "-e", "signal=none", "-o", str(log), "-e", f"trace={CALLS}")
+    require_success(campaign.run(around=tracing))
+    numbers: Counter[str] = Counter()
+    calls = []
+    for line in log.read_text().splitlines():
+        if match := _CALL.match(line):
+            numbers[match[1]] += 1
+            calls.append((match[1], numbers[match[1]]))
+    print(f"calls: {', '.join(f'{count} {call}' for call, count in sorted(numbers.items()))}", flush=True)
+    return calls
+
+
+def injecting(call: str, fault: str) -> tuple[str, ...]:
+    return ("strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={call}", "-e", f"inject={call}:{fault}")
+
+
+def make_pairs(path: Path) -> None:
+    generator = np.random.default_rng(3)
+    users = generator.integers(0, ROWS_OF_PAIRS // 20, ROWS_OF_PAIRS)
+    candidates = generator.integers(0, 500, ROWS_OF_PAIRS)
+    table = pa.table({
+        "user_id": pa.array(users).cast(pa.string()),
+        "item_id": pa.array(candidates).cast(pa.string()),
+        "value": pa.array(generator.integers(0, 64, ROWS_OF_PAIRS) / 8, pa.float32()),
+    })  # fmt: skip
+    pq.write_table(table, path, write_page_checksum=True)
+
+
+def require_success(ended: tuple[int, str]) -> None:
+    code, err = ended
+    if code:
+        raise SystemExit(f"a run without faults exits {code}:\n{err}")
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", nargs="+", choices=["A1", "A2", "A3"], default=["A1", "A2", "A3"])
+    parser.add_argument("--step", type=float, default=0.1, metavar="SECONDS", help="of A1 (default: 0.1)")
+    options = parser.parse_args()
+    skipped = [row for row in options.rows if row != "A1" and shutil.which("strace") is None]
+    for row in skipped:
+        print(f"{row} is NOT done: strace is not installed", flush=True)
+    with tempfile.TemporaryDirectory(prefix="batchscore-campaign-") as workspace:
+        campaign = Campaign(Path(workspace))
+        campaign.prepare()
+        print(f"an undisturbed run takes {campaign.seconds:.1f} s", flush=True)
+        if "A1" in options.rows:
+            kill_after_each_while(campaign, options.step)
+        if "A2" in options.rows and "A2" not in skipped:
+            kill_at_each_call(campaign)
+        if "A3" in options.rows and "A3" not in skipped:
+            fail_each_call(campaign)
+    print(f"{campaign.trials} faults, {len(campaign.violations)} violations", flush=True)
+    sys.exit(1 if campaign.violations else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""A signal around the commit point: before it the run stops and nothing changes, from it on the run finishes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from batchscore.scoring.publish import Claim
+
+pytestmark = pytest.mark.tensorflow
+
+
+def signal_self(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_right_before_the_commit_point_the_run_stops(workplace, monkeypatch, number):
+    workplace.output.write_bytes(b"last night's")
+
+    def keep_previous(self: Claim, keep: int) -> None:
+        kept(self, keep)
+        signal_self(number)
+
+    kept = Claim._keep_previous
+    monkeypatch.setattr(Claim, "_keep_previous", keep_previous)
+    told = workplace.run()
+    assert told.exit_code == 128 + number
+    assert told.err.endswith(f"ERROR E-STOPPED: stopped by signal {int(number)}; nothing was published\n")
+    assert workplace.output.read_bytes() == b"last night's"
+    assert json.loads((workplace.state / "ranked.parquet.failed.json").read_text())["error_id"] == "E-STOPPED"
+    assert not list(workplace.folder.rglob("*.tmp"))
+
+
+def test_a_second_signal_does_not_disturb_the_cleaning_up(workplace, monkeypatch):
+    def keep_previous(self: Claim, keep: int) -> None:
+        kept(self, keep)
+        signal_self(signal.SIGTERM)
+
+    def record(self: Claim, report) -> None:
+        signal_self(signal.SIGINT)
+        recorded(self, report)
+
+    kept, recorded = Claim._keep_previous, Claim.record
+    monkeypatch.setattr(Claim, "_keep_previous", keep_previous)
+    monkeypatch.setattr(Claim, "record", record)
+    told = workplace.run()
+    assert told.exit_code == 128 + signal.SIGTERM
+    assert (workplace.state / "ranked.parquet.failed.json").is_file()
+    assert not list(workplace.folder.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("place", ["at the rename", "after the rename"])
+def test_from_the_commit_point_on_the_run_finishes(workplace, monkeypatch, place):
+    def replace(self: Path, target: Path) -> Path:
+        if target == workplace.output and place == "at the rename":
+            signal_self(signal.SIGTERM)
+        result = replaced(self, target)
+        if target == workplace.output and place == "after the rename":
+            signal_self(signal.SIGTERM)
+        return result
+
+    replaced = Path.replace
+    monkeypatch.setattr(Path, "replace", replace)
+    told = workplace.run()
+    assert (told.exit_code, told.troubles) == (0, "")
+    assert workplace.output.is_file()
+    assert json.loads((workplace.state / "ranked.parquet.report.json").read_text())["status"] == "published"
+
+
+def test_the_same_run_twice_gives_the_same_bytes(workplace):
+    assert workplace.run().exit_code == 0
+    first = workplace.output.read_bytes()
+    assert workplace.run("--threads", "1").exit_code == 0
+    assert workplace.output.read_bytes() == first
+    assert (workplace.state / "ranked.parquet.previous-1").read_bytes() == first

@@ -1,0 +1,222 @@
+"""Whole processes of `batchscore run`: signals, kills, rivals, a full disk, closed streams, and identical bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+
+COMMAND = [sys.executable, "-c", "from batchscore.cli import main; main()", "run"]
+ROOT = Path(__file__).parents[2]
+USERS, CANDIDATES = 2_500, 100
+HANG_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Night:
+    """A folder with enough pairs that a run is still scoring a while after it has said that it begins to."""
+
+    folder: Path
+    echo: Path
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "ranked.parquet"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "_batchscore" / "ranked.parquet.report.json"
+
+    @property
+    def failed(self) -> Path:
+        return self.folder / "_batchscore" / "ranked.parquet.failed.json"
+
+    def command(self, *flags: object) -> list[str]:
+        limits = ["--max-unknown-users", "off", "--max-unknown-candidates", "off"]
+        files = ["--input", self.folder / "pairs.parquet", "--output", self.output, "--model", self.echo]
+        return [*COMMAND, *map(str, [*files, *limits, *flags])]
+
+    def start(self, *flags: object, **options) -> subprocess.Popen:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(self.command(*flags), **({"env": environment()} | pipes | options))
+
+    def run(self, *flags: object, **options) -> tuple[int, str, str]:
+        process = self.start(*flags, **options)
+        out, err = process.communicate(timeout=HANG_SECONDS)
+        return process.returncode, out, err
+
+    def temporaries(self) -> list[Path]:
+        return list(self.folder.rglob("*.tmp"))
+
+
+def environment(**variables: str) -> dict[str, str]:
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environ = {**os.environ, "PYTHONPATH": path, **variables}
+    environ.pop("BATCHSCORE_MODEL", None)
+    return environ
+
+
+def wait_for(process: subprocess.Popen, words: str) -> None:
+    for line in process.stderr:
+        if words in line:
+            return
+    pytest.fail(f"the run ended without saying {words!r}")
+
+
+@pytest.fixture(scope="module")
+def pairs_file(tmp_path_factory) -> Path:
+    generator = np.random.default_rng(7)
+    rows = USERS * CANDIDATES
+    path = tmp_path_factory.mktemp("night") / "pairs.parquet"
+    table = pa.table({
+        "user_id": pa.array([f"u{number}" for number in np.repeat(np.arange(USERS), CANDIDATES)]),
+        "item_id": pa.array([f"i{number}" for number in np.tile(np.arange(CANDIDATES), USERS)]),
+        "value": pa.array(generator.integers(0, 64, rows) / 8, pa.float32()),
+    })  # fmt: skip
+    pq.write_table(table.take(generator.permutation(rows)), path, row_group_size=100_000, write_page_checksum=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def published(pairs_file, echo_model) -> bytes:
+    """The output of a run that nothing disturbed."""
+    night = Night(pairs_file.parent, echo_model)
+    code, _, err = night.run("--threads", "2", env=environment(PYTHONHASHSEED="0", TZ="UTC", LANG="C"))
+    assert code == 0, err
+    return night.output.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def echo_model() -> Path:
+    return ROOT / "tests" / "models" / "echo"
+
+
+@pytest.fixture
+def night(tmp_path, pairs_file, echo_model) -> Night:
+    os.link(pairs_file, tmp_path / "pairs.parquet")
+    return Night(tmp_path, echo_model)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (signal.SIGTERM, "INFO model "),  # TensorFlow begins to load
+        (signal.SIGINT, "INFO model "),
+        (signal.SIGTERM, "INFO probes: "),  # scoring begins
+        (signal.SIGHUP, "INFO probes: "),
+    ],
+    ids=["TERM while loading", "INT while loading", "TERM while scoring", "HUP while scoring"],
+)
+def test_a_signal_stops_the_run_and_leaves_the_old_output(night, number, words):
+    night.output.write_bytes(b"last night's")
+    with night.start() as process:
+        wait_for(process, words)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=HANG_SECONDS)
+    assert process.returncode == 128 + number
+    assert err.endswith(f"ERROR E-STOPPED: stopped by signal {int(number)}; nothing was published\n")
+    assert "Traceback" not in err
+    assert night.output.read_bytes() == b"last night's"
+    assert night.temporaries() == []
+    failed = json.loads(night.failed.read_text())
+    assert (failed["status"], failed["exit_code"], failed["error_id"]) == ("failed", 128 + number, "E-STOPPED")
+    assert not night.report.exists()
+
+
+def test_after_a_kill_a_plain_rerun_is_identical_and_clean(night, published):
+    night.output.write_bytes(b"last night's")
+    with night.start() as process:
+        wait_for(process, "INFO probes: ")
+        process.kill()
+        process.communicate(timeout=HANG_SECONDS)
+    assert process.returncode == -signal.SIGKILL
+    assert night.output.read_bytes() == b"last night's"
+    assert len(night.temporaries()) == 1
+    code, _, err = night.run()
+    assert code == 0, err
+    assert night.output.read_bytes() == published
+    assert night.temporaries() == []
+
+
+def test_of_two_runs_on_one_output_exactly_one_wins(night, published):
+    rivals = [night.start(), night.start()]
+    told = [process.communicate(timeout=HANG_SECONDS)[1] for process in rivals]
+    codes = [process.returncode for process in rivals]
+    assert sorted(codes) == [0, 75], told
+    assert "ERROR E-LOCKED: another run is writing this output" in told[codes.index(75)]
+    assert night.output.read_bytes() == published
+    assert json.loads(night.report.read_text())["status"] == "published"
+    assert not night.failed.exists()
+    assert night.temporaries() == []
+
+
+def test_a_full_disk_keeps_the_old_output(night):
+    night.output.write_bytes(b"last night's")
+    command = ["bash", "-c", 'ulimit -f 64 && exec "$@"', "bash", *night.command()]
+    done = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, timeout=HANG_SECONDS, check=False
+    )
+    assert done.returncode == 5
+    assert done.stderr.partition(" ERROR ")[2] == (
+        "E-OUTPUT: the output cannot be written: File too large\n"
+        f"  where:    {night.output}\n"
+        "  next:     raise the file size limit (ulimit -f) of the job, then run again\n"
+    )
+    assert night.output.read_bytes() == b"last night's"
+    assert night.temporaries() == []
+    assert json.loads(night.failed.read_text())["error_id"] == "E-OUTPUT"
+
+
+def test_a_reader_of_stdout_that_goes_away_is_no_failure(night, published):
+    with night.start("--json") as process:
+        process.stdout.close()
+        err = process.stderr.read()
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+    assert "Exception ignored" not in err
+    assert night.output.read_bytes() == published
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_failure_and_nothing_writes_into_our_files(night, published, closed):
+    command = ["bash", "-c", f'exec "$@" {closed}', "bash", *night.command("--json")]
+    done = subprocess.run(command, env=environment(), capture_output=True, timeout=HANG_SECONDS, check=False)
+    assert done.returncode == 0
+    assert night.output.read_bytes() == published
+    assert json.loads(night.report.read_text())["status"] == "published"
+    assert (night.folder / ".ranked.parquet.lock").read_bytes() == b""
+
+
+def test_a_refusal_with_closed_streams_keeps_its_exit_code(night):
+    command = ["bash", "-c", 'exec "$@" >&- 2>&-', "bash", *night.command("--keep", "title")]
+    done = subprocess.run(command, env=environment(), capture_output=True, timeout=HANG_SECONDS, check=False)
+    assert done.returncode == 2
+    assert json.loads(night.failed.read_text())["error_id"] == "E-KEEP"
+
+
+def test_the_bytes_depend_on_nothing_around_the_run(night, published):
+    elsewhere = night.folder / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copytree(night.echo, elsewhere / "model")
+    os.link(night.folder / "pairs.parquet", elsewhere / "pairs.parquet")
+    surroundings = environment(PYTHONHASHSEED="4711", TZ="Asia/Kolkata", LANG="C.UTF-8", LC_ALL="C.UTF-8")
+    flags = ["--max-unknown-users", "off", "--max-unknown-candidates", "off", "--threads", "1"]
+    done = subprocess.run(
+        [*COMMAND, "--input", "pairs.parquet", "--output", "lists.parquet", *flags],
+        cwd=elsewhere, env=surroundings, umask=0o077, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (elsewhere / "lists.parquet").read_bytes() == published
+    assert (elsewhere / "lists.parquet").stat().st_mode & 0o777 == 0o600

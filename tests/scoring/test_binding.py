@@ -1,0 +1,283 @@
+"""Binding: which column feeds which input, and every problem at once with flags to paste."""
+
+from __future__ import annotations
+
+import shlex
+
+import pyarrow as pa
+import pytest
+
+from batchscore.config import RunSettings, resolve
+from batchscore.errors import UsageError
+from batchscore.runtime.card import ModelCard, Probes
+from batchscore.runtime.saved_model import Signature, TensorSpec
+from batchscore.scoring.binding import bind
+
+PAIRS = pa.schema(
+    [("user_id", pa.string()), ("movie_id", pa.int64()), ("age", pa.int64()), ("price", pa.float64())]
+)
+
+
+def signature_of(**inputs):
+    """Inputs as `dtype` or `(dtype, shape)`."""
+    specs = {}
+    for name, how in inputs.items():
+        dtype, shape = how if isinstance(how, tuple) else (how, (None,))
+        specs[name] = TensorSpec(name, f"serve_{name}:0", dtype, shape)
+    return Signature("serving_default", specs, {"score": TensorSpec("score", "s:0", "float32", (None,))})
+
+
+BOTH = signature_of(user_id="string", movie_id="string")
+
+
+def card_of(user="user_id", candidate="movie_id"):
+    return ModelCard(
+        signature="serving_default", score_output="score", user_input=user, candidate_input=candidate,
+        probes=Probes(inputs={}, scores=[]),
+    )  # fmt: skip
+
+
+def settings_of(**how):
+    return RunSettings(input="pairs.parquet", output="ranked.parquet", **how)
+
+
+def refused(schema, signature, card=None, error_id="E-BINDING", **how):
+    with pytest.raises(UsageError) as caught:
+        bind(schema, signature, card, settings_of(**how))
+    assert (caught.value.error_id, caught.value.exit_code) == (error_id, 2)
+    return str(caught.value)
+
+
+def fed(binding):
+    return {bound.input.name: bound.column for bound in binding.inputs}
+
+
+# what binds
+
+
+def test_columns_bind_by_name_and_the_rest_is_not_read():
+    binding = bind(PAIRS, BOTH, None, settings_of())
+    assert fed(binding) == {"user_id": "user_id", "movie_id": "movie_id"}
+    assert (binding.user, binding.candidate) == ("user_id", "movie_id")
+    assert (binding.user_input, binding.candidate_input) == ("user_id", "movie_id")
+    assert binding.columns == ["user_id", "movie_id"]
+    assert binding.schema == pa.schema([
+        pa.field("user_id", pa.string(), nullable=False), pa.field("movie_id", pa.int64(), nullable=False),
+        pa.field("score", pa.float32(), nullable=False), pa.field("rank", pa.int32(), nullable=False),
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [(None,), (None, 1), (8,), (8, 1), None])
+def test_inputs_of_one_value_a_row_bind_whatever_their_shape(shape):
+    signature = signature_of(user_id=("string", shape), movie_id=("string", shape))
+    assert len(bind(PAIRS, signature, None, settings_of()).inputs) == 2
+
+
+def test_a_list_shaped_input_is_refused():
+    message = refused(PAIRS, signature_of(user_id="string", movie_id=("string", (None, 20))))
+    assert "movie_id string [n, 20] takes a list" in message
+
+
+def test_map_feeds_an_input_from_another_column_and_moves_the_id_with_it():
+    schema = pa.schema([("uid", pa.string()), ("item", pa.int64())])
+    binding = bind(schema, BOTH, card_of(), settings_of(map={"user_id": "uid", "movie_id": "item"}))
+    assert fed(binding) == {"user_id": "uid", "movie_id": "item"}
+    assert (binding.user, binding.candidate) == ("uid", "item")
+    assert binding.schema.names[:2] == ["uid", "item"]
+
+
+def test_one_column_may_feed_two_inputs_and_is_read_once():
+    signature = signature_of(user_id="string", movie_id="string", movie_number="int64")
+    binding = bind(PAIRS, signature, card_of(), settings_of(map={"movie_number": "movie_id"}))
+    assert fed(binding) == {"user_id": "user_id", "movie_id": "movie_id", "movie_number": "movie_id"}
+    assert binding.columns == ["user_id", "movie_id"]
+
+
+def test_set_feeds_a_constant_of_the_inputs_dtype():
+    signature = signature_of(user_id="string", movie_id="string", user_rating="float32", live="bool", kind="string")
+    binding = bind(PAIRS, signature, None, settings_of(set={"user_rating": "0.5", "live": "True", "kind": ""}))
+    assert {name: (value.as_py(), value.type) for name, value in binding.constants.items()} == {
+        "user_rating": (0.5, pa.float32()), "live": (True, pa.bool_()), "kind": ("", pa.large_string()),
+    }  # fmt: skip
+    assert binding.candidate == "movie_id", "an input that is set is no candidate"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "text", "expected"),
+    [
+        ("int8", "-128", -128),
+        ("uint64", str(2**64 - 1), 2**64 - 1),
+        ("float16", "0.5", 0.5),
+        ("bfloat16", "1", 1.0),
+        ("float64", "1e300", 1e300),
+        ("bool", "false", False),
+    ],
+)
+def test_constants_are_parsed_as_the_dtype(dtype, text, expected):
+    signature = signature_of(user_id="string", movie_id="string", x=dtype)
+    assert bind(PAIRS, signature, None, settings_of(set={"x": text})).constants["x"].as_py() == expected
+
+
+@pytest.mark.parametrize(
+    ("dtype", "text"),
+    [
+        ("int8", "128"), ("int8", "1.0"), ("int64", ""), ("uint8", "-1"), ("float32", "1e39"), ("float16", "70000"),
+        ("float32", "nan"), ("float64", "inf"), ("bool", "1"), ("float32", "x"), ("resource", "1"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("flag", ["set", "fill"])
+def test_a_constant_that_is_no_value_of_the_dtype_is_named(dtype, text, flag):
+    column = {"bool": pa.bool_()}.get(dtype, pa.int64())
+    signature = signature_of(user_id="string", movie_id="string", x=dtype)
+    message = refused(PAIRS.append(pa.field("x", column)), signature, card_of(), **{flag: {"x": text}})
+    if not (dtype == "resource" and flag == "fill"):
+        assert f"--{flag} x={text}: not a value of {dtype}" in message
+
+
+def test_fill_is_a_scalar_of_the_inputs_dtype():
+    signature = signature_of(user_id="string", movie_id="string", age="float32")
+    bound = bind(PAIRS, signature, card_of(), settings_of(fill={"age": "7"})).inputs[-1]
+    assert (bound.fill.as_py(), bound.fill.type) == (7.0, pa.float32())
+
+
+# which columns are user and candidate
+
+
+def test_the_user_is_user_id_and_the_candidate_the_only_other_input():
+    signature = signature_of(user_id="string", item="int64")
+    schema = pa.schema([("item", pa.int64()), ("user_id", pa.string())])
+    binding = bind(schema, signature, None, settings_of())
+    assert (binding.user, binding.candidate) == ("user_id", "item")
+
+
+def test_the_card_says_which_they_are_and_flags_override_it():
+    schema = pa.schema([("a", pa.string()), ("b", pa.string()), ("c", pa.string())])
+    signature = signature_of(a="string", b="string", c="string")
+    assert bind(schema, signature, card_of("b", "c"), settings_of()).user == "b"
+    binding = bind(schema, signature, card_of("b", "c"), settings_of(user_column="c", candidate_column="a"))
+    assert (binding.user, binding.candidate, binding.user_input, binding.candidate_input) == ("c", "a", "c", "a")
+
+
+def test_an_id_column_need_not_feed_the_model():
+    binding = bind(
+        pa.schema([("who", pa.int32()), ("user_id", pa.string()), ("movie_id", pa.string())]), BOTH, None,
+        settings_of(user_column="who", candidate_column="movie_id"),
+    )  # fmt: skip
+    assert (binding.user, binding.user_input) == ("who", None)
+    assert binding.columns == ["who", "movie_id", "user_id"]
+
+
+def test_two_other_inputs_leave_the_candidate_open():
+    message = refused(PAIRS, signature_of(user_id="string", movie_id="string", age="int64"))
+    assert "the candidate column cannot be told from the model's inputs; give --candidate-column" in message
+    assert "add --candidate-column COLUMN" in message
+
+
+@pytest.mark.parametrize(
+    "type_", [pa.float32(), pa.float64(), pa.bool_(), pa.binary(), pa.timestamp("s"), pa.date32()]
+)
+def test_ids_are_strings_or_integers(type_):
+    schema = pa.schema([("user_id", type_), ("movie_id", pa.int64())])
+    message = refused(schema, BOTH)
+    assert f"user column 'user_id' is {type_}: ids are strings or integers" in message
+
+
+def test_float_ids_say_why():
+    schema = pa.schema([("user_id", pa.float64()), ("movie_id", pa.int64())])
+    assert "ids never pass through floats" in refused(schema, BOTH)
+
+
+def test_dictionary_ids_are_their_values():
+    schema = pa.schema([("user_id", pa.dictionary(pa.int32(), pa.string())), ("movie_id", pa.int64())])
+    assert bind(schema, BOTH, None, settings_of()).schema.field("user_id").type == pa.string()
+
+
+def test_user_and_candidate_are_two_columns():
+    assert "user and candidate are the same column 'user_id'" in refused(PAIRS, BOTH, candidate_column="user_id")
+
+
+# every problem at once
+
+
+def test_all_problems_are_told_together_with_inputs_and_columns():
+    signature = signature_of(user_id="string", item="string", age="int8", label="float32")
+    message = refused(
+        PAIRS, signature, card_of(candidate="item"), set={"lable": "0", "age": "1"}, map={"age": "price"},
+        fill={"user_id": "x"},
+    )  # fmt: skip
+    for said in (
+        "--set lable: the model has no such input",
+        "input age: --set excludes --map and --fill",
+        "--fill user_id: an id is never filled in; a null id is a bad row",
+        "input item string [n] has no column 'item'",
+        "input label float32 [n] has no column 'label'",
+        "the pairs have no candidate column 'item'",
+        "where:    pairs.parquet",
+        "found:    columns user_id string, movie_id int64, age int64, price double",
+        "expected: inputs user_id string [n], item string [n], age int8 [n], label float32 [n]",
+        "bound: user_id <- user_id, age = 1",
+    ):
+        assert said in message
+
+
+def test_the_suggested_flags_mend_the_binding():
+    schema = pa.schema([("user_id", pa.string()), ("movie id", pa.string())])
+    signature = signature_of(user_id="string", movie_id="string", user_rating="float32")
+    message = refused(schema, signature, card_of())
+    flags = shlex.split(message.splitlines()[-1].partition("add ")[2])
+    assert flags == ["--map", "movie_id=movie id", "--set", "user_rating=0"]
+    pasted = {}
+    for flag, value in zip(flags[::2], flags[1::2], strict=True):
+        pasted.setdefault(flag.removeprefix("--"), []).append(value)
+    mended = resolve(RunSettings, "run", {"input": "i", "output": "o"} | pasted, environ={}).settings
+    assert fed(bind(schema, signature, card_of(), mended)) == {"user_id": "user_id", "movie_id": "movie id"}
+
+
+def test_a_pair_file_without_columns_says_so():
+    assert "found:    columns none" in refused(pa.schema([]), BOTH)
+
+
+# kept columns
+
+
+def test_kept_columns_follow_in_order_with_their_types_and_new_names():
+    binding = bind(PAIRS, BOTH, None, settings_of(keep={"cost": "price", "age": "age"}))
+    assert binding.schema.names == ["user_id", "movie_id", "score", "rank", "cost", "age"]
+    assert binding.schema.types[4:] == [pa.float64(), pa.int64()]
+    assert binding.columns == ["user_id", "movie_id", "price", "age"]
+
+
+def test_an_id_or_a_fed_column_may_be_kept_under_another_name():
+    binding = bind(PAIRS, BOTH, None, settings_of(keep={"who": "user_id"}))
+    assert binding.schema.names[-1] == "who"
+    assert binding.columns == ["user_id", "movie_id"]
+
+
+@pytest.mark.parametrize("name", ["user_id", "movie_id", "score", "rank"])
+def test_a_kept_column_must_not_clash_with_an_output_column(name):
+    message = refused(PAIRS, BOTH, error_id="E-KEEP", keep={name: "price"})
+    assert f"{name!r} is a column of the output already; rename with --keep other_name=price" in message
+
+
+def test_a_kept_column_must_exist():
+    message = refused(PAIRS, BOTH, error_id="E-KEEP", keep={"title": "title"})
+    assert "the pairs have no column 'title'" in message
+    assert "found:    user_id string, movie_id int64" in message
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [pa.list_(pa.int64()), pa.struct([("a", pa.int64())]), pa.binary(), pa.float16(), pa.duration("s"), pa.null(),
+     pa.time64("us"), pa.decimal256(50, 0), pa.decimal128(5, -2)],
+    ids=str,
+)  # fmt: skip
+def test_a_column_that_top_n_cannot_order_is_not_kept(type_):
+    message = refused(PAIRS.append(pa.field("x", type_)), BOTH, error_id="E-KEEP", keep={"x": "x"})
+    assert f"column 'x' is {type_}, which cannot be kept" in message
+
+
+def test_input_schema_metadata_is_dropped():
+    schema = PAIRS.with_metadata({"pandas": "{}"})
+    binding = bind(schema, BOTH, None, settings_of(keep={"age": "age"}))
+    assert binding.schema.metadata is None
+    assert all(field.metadata is None for field in binding.schema)

@@ -1,0 +1,507 @@
+"""Publishing: whole or not at all, one run at a time, and the last good file survives every failure."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import stat
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from batchscore.config import RunSettings
+from batchscore.errors import OutputError, TryLaterError, UsageError
+from batchscore.report import Output, Report
+from batchscore.scoring.publish import claim
+
+OLD = b"last night's file"
+
+
+@pytest.fixture
+def output(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return folder / "ranked.parquet"
+
+
+def writer(rows=3, start=0):
+    def write(path):
+        pq.write_table(pa.table({"user": pa.array(range(start, start + rows))}), path)
+
+    return write
+
+
+def claimed(output, state_dir=None, reads=Path("/none/pairs.parquet")):
+    return claim(output, state_dir, reads)
+
+
+def publish(output, start=0, *, keep=1, report=True, state_dir=None):
+    """One whole publication, as the run does it."""
+    with claimed(output, state_dir) as ours:
+        done = ours.publish(writer(start=start), 3, keep_previous=keep, committing=lambda: None)
+        if report:
+            ours.record(a_report(done, start))
+    return done
+
+
+def a_report(done=None, rows=0, error=None):
+    report = Report.begin(RunSettings(input="i", output="o"))
+    report.output, report.rows_written = done, rows
+    report.end(error)
+    return report
+
+
+def first_user(path):
+    return pq.read_table(path)["user"][0].as_py()
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def fail(error):
+    def failing(*_args, **_kwargs):
+        raise error
+
+    return failing
+
+
+def no_space(*_args, **_kwargs):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+# success
+
+
+def test_the_file_appears_with_its_size_digest_and_rows(output):
+    done = publish(output)
+    assert names(output.parent) == [".ranked.parquet.lock", "_batchscore", "ranked.parquet"]
+    assert names(output.parent / "_batchscore") == ["ranked.parquet.report.json"]
+    assert done == Output(path=str(output), rows=3, bytes=output.stat().st_size, sha256=_sha256(output))
+
+
+def _sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_the_umask_decides_who_may_read(output, umask, mode):
+    before = os.umask(umask)
+    try:
+        publish(output)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(output.stat().st_mode) == mode
+
+
+def test_order_of_steps_is_flush_commit_flush_report(output, monkeypatch):
+    steps = []
+    real_fsync, real_replace, real_link = os.fsync, os.replace, os.link
+
+    def fsync(descriptor):
+        steps.append(("fsync", os.path.realpath(f"/proc/self/fd/{descriptor}")))
+        real_fsync(descriptor)
+
+    def replace(source, target, **how):
+        steps.append(("rename", os.fspath(target)))
+        real_replace(source, target, **how)
+
+    publish(output)
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(os, "link", lambda *paths: (steps.append(("link", os.fspath(paths[0]))), real_link(*paths)))
+    with claimed(output) as ours:
+        temporary = str(ours.temporary)
+        done = ours.publish(writer(), 3, keep_previous=1, committing=lambda: steps.append(("committing", "")))
+        ours.record(a_report(done))
+    order = [
+        ("fsync", temporary),
+        ("link", str(output)),
+        ("committing", ""),
+        ("rename", str(output)),
+        ("fsync", str(output.parent)),
+        ("rename", str(ours.report_path)),
+        ("fsync", str(ours.state)),
+    ]
+    assert [step for step in steps if step in order] == order
+    committing = steps.index(("committing", ""))
+    assert steps[committing + 1] == ("rename", str(output)), "nothing stands between the last word and the commit"
+
+
+# failures before the commit point
+
+
+def deleting_writer(path):
+    """As pyarrow does: the target is gone after a write that failed."""
+    path.write_bytes(b"PAR1")
+    path.unlink()
+    no_space()
+
+
+FAILURES = {
+    "write": {"write": no_space},
+    "write, target deleted": {"write": deleting_writer},
+    "rows on disk": {"rows": 4},
+    "fsync": {"broken": "fsync"},
+    "link": {"broken": "link"},
+    "rename": {"broken": "replace"},
+    "stop at the last moment": {"committing": fail(KeyboardInterrupt), "expected": KeyboardInterrupt},
+}
+
+
+@pytest.mark.parametrize("start", [7, None], ids=["published before", "first run"])
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
+def test_whatever_fails_before_the_commit_the_old_file_stays_and_no_rest_is_left(
+    output, monkeypatch, failure, start
+):
+    output.with_name("neighbour").write_bytes(OLD)
+    if start is not None:
+        publish(output, start=start, keep=0)
+    before = output.read_bytes() if start is not None else None
+    expected = failure.get("expected", OutputError)
+    if failure.get("broken") == "link" and before is None:
+        expected = None  # nothing is kept on a first run
+    with monkeypatch.context() as broken:
+        if "broken" in failure:
+            broken.setattr(os, failure["broken"], no_space)
+        with pytest.raises(expected) if expected else nullcontext() as caught, claimed(output) as ours:
+            ours.publish(
+                failure.get("write", writer(start=50)),
+                failure.get("rows", 3),
+                keep_previous=1,
+                committing=failure.get("committing", lambda: None),
+            )
+    assert names(output.parent) == sorted(
+        {".ranked.parquet.lock", "_batchscore", "neighbour"} | ({output.name} if output.exists() else set())
+    )
+    if expected is None:
+        return
+    assert (output.read_bytes() if output.exists() else None) == before
+    if expected is OutputError:
+        assert caught.value.error_id == "E-OUTPUT"
+        assert str(output) in str(caught.value)
+    publish(output, start=60)
+    assert first_user(output) == 60
+
+
+def test_a_full_disk_says_so_and_what_to_do(output):
+    with pytest.raises(OutputError) as caught, claimed(output) as ours:
+        ours.publish(no_space, 3, keep_previous=1, committing=lambda: None)
+    assert "No space left on device" in str(caught.value)
+    assert "free space on this file system" in str(caught.value)
+
+
+def test_memory_running_out_is_no_output_error(output):
+    with pytest.raises(MemoryError), claimed(output) as ours:
+        ours.publish(fail(pa.ArrowMemoryError("malloc")), 3, keep_previous=1, committing=lambda: None)
+
+
+# after the commit point
+
+
+def test_a_directory_that_cannot_be_flushed_only_warns(output, monkeypatch, caplog):
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: no_space() if stat.S_ISDIR(os.fstat(fd).st_mode) else real(fd))
+    publish(output, start=9)
+    assert first_user(output) == 9
+    assert "could not be flushed" in caplog.text
+
+
+def test_a_report_that_cannot_be_written_only_warns(output, caplog):
+    publish(output, report=False)
+    (output.parent / "_batchscore" / "ranked.parquet.report.json").mkdir()
+    publish(output, start=4)
+    assert first_user(output) == 4
+    assert "report" in caplog.text
+    assert "could not be written" in caplog.text
+
+
+def test_a_failure_is_recorded_without_touching_the_report_of_the_published_file(output):
+    publish(output, start=1)
+    state = output.parent / "_batchscore"
+    before = (state / "ranked.parquet.report.json").read_bytes()
+    with claimed(output) as ours:
+        ours.record(a_report(error=OutputError("E-OUTPUT", "w", next_step="n")))
+    assert (state / "ranked.parquet.report.json").read_bytes() == before
+    assert json.loads((state / "ranked.parquet.failed.json").read_text())["error_id"] == "E-OUTPUT"
+
+
+def test_a_success_clears_the_last_failure(output):
+    with claimed(output) as ours:
+        ours.record(a_report(error=OutputError("E-OUTPUT", "w", next_step="n")))
+        ours.rejects_path(failed=True).write_text("{}\n")
+    publish(output)
+    assert names(output.parent / "_batchscore") == ["ranked.parquet.report.json"]
+
+
+# previous outputs
+
+
+def previous(output, age, suffix=""):
+    return output.parent / "_batchscore" / f"ranked.parquet.previous-{age}{suffix}"
+
+
+def rows_in(report):
+    return json.loads(report.read_text())["rows_written"]
+
+
+@pytest.mark.parametrize("keep", [0, 1, 2])
+def test_the_last_outputs_are_kept_with_their_reports(output, keep):
+    for start in range(1, 5):
+        publish(output, start=start, keep=keep)
+    assert first_user(output) == 4
+    for age in (1, 2, 3):
+        assert previous(output, age).exists() == previous(output, age, ".report.json").exists() == (age <= keep)
+        if age <= keep:
+            assert first_user(previous(output, age)) == 4 - age
+            assert rows_in(previous(output, age, ".report.json")) == 4 - age
+
+
+def test_the_previous_output_is_the_very_file(output):
+    publish(output)
+    inode = output.stat().st_ino
+    publish(output, start=2)
+    assert previous(output, 1).stat().st_ino == inode
+
+
+@pytest.mark.parametrize("code", [errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS])
+def test_where_no_hard_link_can_be_made_the_previous_output_is_a_copy(output, monkeypatch, code):
+    publish(output, start=1)
+    monkeypatch.setattr(os, "link", fail(OSError(code, os.strerror(code))))
+    publish(output, start=2)
+    assert first_user(previous(output, 1)) == 1
+    assert rows_in(previous(output, 1, ".report.json")) == 1
+
+
+def test_an_output_whose_report_was_lost_does_not_inherit_another_one(output, monkeypatch):
+    publish(output, start=1, keep=2)
+    publish(output, start=2, keep=2)
+    with claimed(output) as ours:
+        done = ours.publish(writer(start=3), 3, keep_previous=2, committing=lambda: None)
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "fsync", no_space)
+            ours.record(a_report(done, 3))
+        assert ours.previous_report() is None
+    publish(output, start=4, keep=2)
+    assert [first_user(previous(output, age)) for age in (1, 2)] == [3, 2]
+    assert not previous(output, 1, ".report.json").exists()
+    assert rows_in(previous(output, 2, ".report.json")) == 2
+    publish(output, start=5, keep=2)
+    assert [first_user(previous(output, age)) for age in (1, 2)] == [4, 3]
+    assert rows_in(previous(output, 1, ".report.json")) == 4
+    assert not previous(output, 2, ".report.json").exists()
+
+
+def test_a_run_killed_right_before_its_commit_does_not_push_the_previous_output_out(output):
+    publish(output, start=1)
+    publish(output, start=2)
+    with pytest.raises(KeyboardInterrupt), claimed(output) as ours:
+        ours.publish(writer(), 3, keep_previous=2, committing=fail(KeyboardInterrupt))
+    publish(output, start=3, keep=2)
+    assert [first_user(path) for path in (output, previous(output, 1), previous(output, 2))] == [3, 2, 1]
+    assert [rows_in(previous(output, age, ".report.json")) for age in (1, 2)] == [2, 1]
+
+
+# the report of the published output
+
+
+def test_the_report_of_the_published_output_is_found(output):
+    publish(output, start=5)
+    with claimed(output) as ours:
+        assert ours.previous_report().rows_written == 5
+
+
+@pytest.mark.parametrize("case", ["no report", "no output", "another file", "not JSON", "another schema"])
+def test_a_report_that_does_not_belong_to_the_output_is_not_believed(output, case):
+    publish(output)
+    report = output.parent / "_batchscore" / "ranked.parquet.report.json"
+    if case == "no report":
+        report.unlink()
+    elif case == "no output":
+        output.unlink()
+    elif case == "another file":
+        output.write_bytes(OLD)
+    elif case == "not JSON":
+        report.write_bytes(b"\xff{")
+    else:
+        report.write_text(json.dumps(json.loads(report.read_text()) | {"schema_version": 9}))
+    with claimed(output) as ours:
+        assert ours.previous_report() is None
+
+
+# what dead runs left
+
+
+def test_what_a_killed_run_of_this_output_left_is_cleared(output):
+    state = output.parent / "_batchscore"
+    state.mkdir()
+    stale = [
+        output.parent / ".ranked.parquet.0123abcd.tmp",
+        *(state / f".ranked.parquet.{what}.tmp" for what in (
+            "report.json", "failed.json", "rejects.jsonl", "failed.rejects.jsonl", "previous-1",
+            "previous-12.report.json",
+        )),
+    ]  # fmt: skip
+    for path in stale:
+        path.write_bytes(b"half")
+    with claimed(output):
+        assert not [path for path in stale if path.exists()]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("ranked", "ranked.parquet"),
+        ("a[1]", "a1"),
+        ("a*", "ab.parquet"),
+        ("a?", "ab"),
+        ("r.parquet", "r.parquet.v2"),
+        ("ranked", "ranked.0123abcd"),
+    ],
+)
+def test_what_runs_of_other_outputs_are_writing_is_left_alone(tmp_path, ours, theirs):
+    state = tmp_path / "_batchscore"
+    state.mkdir()
+    foreign = [tmp_path / f".{theirs}.0123abcd.tmp", tmp_path / f".{ours}.notes.tmp", tmp_path / f".{ours}.tmp"]
+    foreign += [state / f".{theirs}.{what}.tmp" for what in ("report.json", "previous-1", "rejects.jsonl")]
+    own = [tmp_path / f".{ours}.89abcdef.tmp", state / f".{ours}.report.json.tmp"]
+    for path in foreign + own:
+        path.write_bytes(b"in use")
+    with claimed(tmp_path / ours):
+        assert all(path.exists() for path in foreign)
+        assert not any(path.exists() for path in own)
+
+
+# the lock
+
+HOLDER = """
+import fcntl, os, sys
+descriptor = os.open(sys.argv[1], os.O_RDONLY | os.O_CREAT)
+fcntl.flock(descriptor, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_lock_that_another_process_holds_is_refused_at_once(output):
+    lock = output.parent / ".ranked.parquet.lock"
+    publish(output, start=1)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+        stale = output.parent / ".ranked.parquet.0123abcd.tmp"
+        stale.write_bytes(b"the holder is writing this")
+        with pytest.raises(TryLaterError) as caught, claimed(output):
+            pass
+        holder.stdin.close()
+        holder.wait()
+    assert (caught.value.error_id, caught.value.exit_code) == ("E-LOCKED", 75)
+    assert stale.exists()
+    publish(output, start=2)
+    assert first_user(output) == 2
+
+
+def test_two_claims_in_one_process_exclude_each_other(output):
+    with claimed(output):
+        with pytest.raises(TryLaterError), claimed(output):
+            pass
+        with claimed(output.with_name("other.parquet")):
+            pass
+    with claimed(output):
+        pass
+
+
+def test_the_lock_file_is_empty_and_stays_the_same_file(output):
+    lock = output.parent / ".ranked.parquet.lock"
+    publish(output)
+    inode = lock.stat().st_ino
+    publish(output)
+    assert (lock.stat().st_ino, lock.stat().st_size) == (inode, 0)
+
+
+def test_a_lock_file_that_is_a_symbolic_link_is_refused(output, tmp_path):
+    target = tmp_path / "precious"
+    target.write_bytes(b"untouched")
+    (output.parent / ".ranked.parquet.lock").symlink_to(target)
+    with pytest.raises(OutputError, match="the lock file is a symbolic link"), claimed(output):
+        pass
+    assert target.read_bytes() == b"untouched"
+
+
+# outputs that cannot be
+
+
+@pytest.mark.parametrize(
+    "kind", ["directory", "symlink", "dangling symlink", "pipe", "no parent", "parent is a file"]
+)
+def test_an_output_that_cannot_be_replaced_by_a_file_is_refused_before_anything_is_made(tmp_path, kind):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    output = folder / "ranked.parquet"
+    (folder / "target").write_bytes(OLD)
+    if kind == "directory":
+        output.mkdir()
+    elif kind == "symlink":
+        output.symlink_to(folder / "target")
+    elif kind == "dangling symlink":
+        output.symlink_to(folder / "nowhere")
+    elif kind == "pipe":
+        os.mkfifo(output)
+    elif kind == "no parent":
+        output = folder / "none" / "ranked.parquet"
+    else:
+        output = folder / "target" / "ranked.parquet"
+    before = names(folder)
+    with pytest.raises(OutputError) as caught, claimed(output):
+        pass
+    assert (caught.value.error_id, caught.value.exit_code) == ("E-OUTPUT", 5)
+    assert names(folder) == before
+    assert (folder / "target").read_bytes() == OLD
+
+
+@pytest.mark.parametrize("length", [250, 300])
+def test_a_name_that_is_too_long_is_an_output_error(tmp_path, length):
+    with pytest.raises(OutputError, match="File name too long"), claimed(tmp_path / ("x" * length)):
+        pass
+    assert not [name for name in names(tmp_path) if name.endswith(".tmp")]
+
+
+def test_a_state_folder_that_cannot_be_made_is_named(output, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OutputError) as caught, claimed(output, tmp_path / "file" / "state"):
+        pass
+    assert str(tmp_path / "file" / "state") in str(caught.value)
+
+
+@pytest.mark.parametrize("how", ["same path", "hard link", "through a linked folder"])
+def test_the_output_must_not_be_the_input(output, tmp_path, how):
+    output.write_bytes(OLD)
+    reads = output
+    if how == "hard link":
+        reads = tmp_path / "pairs.parquet"
+        os.link(output, reads)
+    elif how == "through a linked folder":
+        (tmp_path / "link").symlink_to(output.parent)
+        reads = tmp_path / "link" / output.name
+    with pytest.raises(UsageError) as caught, claimed(output, reads=reads):
+        pass
+    assert caught.value.error_id == "E-OUTPUT-IS-INPUT"
+    assert output.read_bytes() == OLD
+
+
+def test_state_files_may_live_elsewhere(output, tmp_path):
+    state = tmp_path / "state" / "deep"
+    publish(output, start=1, state_dir=state)
+    publish(output, start=2, state_dir=state)
+    assert names(output.parent) == [".ranked.parquet.lock", "ranked.parquet"]
+    assert names(state) == [
+        "ranked.parquet.previous-1", "ranked.parquet.previous-1.report.json", "ranked.parquet.report.json",
+    ]  # fmt: skip

@@ -1,0 +1,230 @@
+"""The rules of the house: who imports whom, what an import costs, error ids, jobs, and the length of files."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from batchscore.config import RunSettings, TrainSettings, resolve
+from batchscore.errors import ERROR_IDS
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "batchscore"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+LAYERS = {
+    "cli": {"adoption", "training", "planning", "datasets", "scoring", "runtime", "base"},
+    "adoption": {"scoring", "runtime", "base"},
+    "training": {"planning", "runtime", "base"},
+    "planning": {"runtime", "base"},
+    "datasets": {"runtime", "base"},
+    "scoring": {"runtime", "base"},
+    "runtime": {"base"},
+    "base": set(),
+}
+"""What each part of the package may import, besides itself. `base` is every module at the top."""
+
+BASE = ["columns", "config", "errors", "observer", "report"]
+
+STAGES = {
+    "casts": set(),
+    "inputs": set(),
+    "publish": set(),
+    "reader": {"inputs"},
+    "binding": {"casts"},
+    "scorer": set(),
+    "badrows": {"binding", "casts", "reader", "scorer"},
+    "guards": {"scorer"},
+    "topn": {"scorer"},
+}
+"""The stages of scoring, and the stages whose names they may import: only what passes from one to the next."""
+
+PASSED_ON = {
+    "inputs": {"PairFile", "corrupt"},
+    "reader": {"PairBatch"},
+    "binding": {"Binding", "BoundColumn"},
+    "scorer": {"ScorablePairs", "ScoredPairs"},
+    "casts": {"Cast", "find_cast", "is_text", "FLOATS", "INTEGERS"},
+}
+"""What a stage may take from another one: data classes, the rules of types, and one error."""
+
+STORY = {"run", "account", "model"}
+"""They tell the run and know the stages; no stage knows them."""
+
+
+def module_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path):
+    """Every (module, name) that the file imports at any depth, but for type checking too."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, None) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            found += [(node.module, alias.name) for alias in node.names]
+    return found
+
+
+def own_imports(path):
+    """Modules of batchscore that the file imports."""
+    found = set()
+    for module, name in imports_of(path):
+        if module.split(".")[0] == "batchscore":
+            as_module = f"{module}.{name}"
+            is_module = (ROOT / as_module.replace(".", "/")).with_suffix(".py").exists() or (
+                ROOT / as_module.replace(".", "/")
+            ).is_dir()
+            found.add(as_module if name and is_module else module)
+    return found
+
+
+def layer_of(module):
+    part = module.split(".")[1] if "." in module else "base"
+    return part if part in LAYERS else "base"
+
+
+def test_all_parts_of_the_package_have_a_layer():
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders <= set(LAYERS)
+    assert {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"} == set(BASE)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_imports_go_one_way(path):
+    if path == PACKAGE / "__init__.py":
+        return  # the Python API stands above all, and imports when it is called
+    layer = layer_of(module_of(path))
+    wrong = [
+        module for module in own_imports(path)
+        if module != "batchscore" and layer_of(module) not in LAYERS[layer] | {layer}
+    ]  # fmt: skip
+    assert not wrong
+
+
+@pytest.mark.parametrize("name", sorted(STAGES))
+def test_a_stage_knows_of_others_only_what_they_pass_on(name):
+    for module, imported in imports_of(PACKAGE / "scoring" / f"{name}.py"):
+        if module.startswith("batchscore.scoring"):
+            stage = module.removeprefix("batchscore.scoring").removeprefix(".")
+            assert stage in STAGES[name], f"{name} imports {module}"
+            assert imported in PASSED_ON[stage], f"{name} imports {imported} from {stage}"
+
+
+def test_every_file_of_scoring_is_a_stage_or_tells_the_story():
+    found = {path.stem for path in (PACKAGE / "scoring").glob("*.py")} - {"__init__"}
+    assert found == set(STAGES) | STORY
+
+
+def importers(package, within=SOURCES):
+    return {
+        path.relative_to(PACKAGE).as_posix()
+        for path in within
+        if any(module.split(".")[0] == package for module, _ in imports_of(path))
+    }
+
+
+def test_click_is_only_in_the_command_line():
+    assert {path.split("/")[0] for path in importers("click")} == {"cli"}
+
+
+def test_tensorflows_python_is_only_where_graphs_are_made():
+    heavy = set().union(
+        *(importers(name) for name in ("tensorflow", "tf_keras", "keras", "tensorflow_recommenders"))
+    )
+    assert {path for path in heavy if path.split("/")[0] not in ("planning", "training")} == {"runtime/pyapi.py"}
+
+
+def test_polars_stays_out_of_what_every_command_imports():
+    light = {f"{name}.py" for name in (*BASE, "__init__")}
+    assert not {path for path in importers("polars") if path in light or path.startswith("cli/")}
+
+
+# what an import costs
+
+PROBE = """
+import json, os, sys
+before = dict(os.environ)
+import {module}
+print(json.dumps({{
+    "environment changed": dict(os.environ) != before,
+    "modules": sorted({{name.split(".")[0] for name in sys.modules}}),
+}}))
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("module", ["batchscore", "batchscore.cli", "batchscore.config", "batchscore.report"])
+def test_an_import_loads_nothing_heavy_and_leaves_the_environment_alone(module):
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("TF_")}
+    environ["PYTHONPATH"] = str(ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE.format(module=module)], env=environ, capture_output=True, text=True, check=True
+    )
+    found = json.loads(done.stdout)
+    assert not found["environment changed"]
+    heavy = {"tensorflow", "keras", "tf_keras", "polars", "tensorflow_recommenders"}
+    if module == "batchscore":
+        heavy |= {"pyarrow", "numpy", "pydantic", "click", "rich"}
+    assert not heavy & set(found["modules"])
+    assert done.stderr == ""
+
+
+# errors
+
+
+def _literals(path):
+    """Texts of a file that are no docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    listed = next((
+        node for node in ast.walk(tree)
+        if isinstance(node, ast.AnnAssign) and getattr(node.target, "id", None) == "ERROR_IDS"
+    ), None)  # fmt: skip
+    skipped = set(map(id, ast.walk(listed))) if listed else set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
+            yield node.value
+
+
+def test_every_error_id_is_raised_somewhere_and_every_one_raised_is_listed():
+    raised = {
+        text for path in SOURCES for text in _literals(path) if re.fullmatch(r"E-[A-Z0-9]+(-[A-Z0-9]+)*", text)
+    }
+    assert raised == set(ERROR_IDS)
+
+
+# files
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_a_source_file_has_at_most_400_lines(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def test_test_files_have_unique_names():
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) == len(set(names))
+
+
+JOBS = sorted((ROOT / "jobs").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)
+def test_jobs_load_with_the_loader_that_the_commands_use(path):
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    for table in tables:
+        kind = {"run": RunSettings, "train": TrainSettings}[table]
+        resolved = resolve(kind, table, {}, config=path, environ={})
+        assert str(path) in resolved.sources.values()
+        assert resolved.settings.output.is_absolute() or path.parent in resolved.settings.output.parents
