@@ -16,12 +16,12 @@ from batchscore.runtime.safety import require_trusted
 from batchscore.runtime.saved_model import (
     SavedModel,
     TensorSpec,
-    choose_score_output,
     choose_signature,
     read_meta_graphs,
     read_saved_model,
     require_columns,
 )
+from batchscore.runtime.score import choose_score
 from batchscore.runtime.variables_index import Variable, read_variables
 from batchscore.runtime.versions import list_versions, missing_files
 from batchscore.runtime.vocabulary import Table, Vocabulary, asset_nodes, find_tables, find_vocabularies
@@ -137,7 +137,7 @@ def _choose(saved: SavedModel, wanted_signature: str | None, wanted_output: str 
         require_trusted(saved.path, saved.hazards, trust_model=False)
         signature, signature_why = choose_signature(saved, wanted_signature)
         require_columns(signature, saved.path)
-        score, score_why = choose_score_output(signature, wanted_output, saved.card)
+        score, score_why = choose_score(signature, wanted_output, saved.card)
     except ModelError as error:
         return Choice(refusal=str(error))
     return Choice(signature.name, signature_why, score.name, score_why, choose_roles(signature, saved.card))

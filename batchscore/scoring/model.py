@@ -18,11 +18,11 @@ from batchscore.runtime.saved_model import (
     SavedModel,
     Signature,
     TensorSpec,
-    choose_score_output,
     choose_signature,
     read_saved_model,
     require_columns,
 )
+from batchscore.runtime.score import Score, choose_score
 from batchscore.runtime.session import Session, open_session
 from batchscore.runtime.versions import list_versions
 from batchscore.scoring.binding import Binding
@@ -37,7 +37,7 @@ class RunModel:
 
     saved: SavedModel
     signature: Signature
-    score: TensorSpec
+    score: Score
     used: ModelUsed
     warnings: tuple[str, ...]
 
@@ -62,7 +62,7 @@ def choose_model(settings: RunSettings) -> RunModel:
         warnings.append(f"trusted with --trust-model: {', '.join(sorted({item.op for item in saved.hazards}))}")
     signature, signature_chosen = choose_signature(saved, settings.signature)
     require_columns(signature, saved.path)
-    score, score_chosen = choose_score_output(signature, settings.score_output, saved.card)
+    score, score_chosen = choose_score(signature, settings.score_output, saved.card)
     used = ModelUsed(
         path=str(saved.path),
         version=saved.version,
@@ -148,7 +148,7 @@ def _require_probes(model: RunModel, session: Session, settings: RunSettings) ->
     card = model.saved.card
     if card is None or card.signature != model.signature.name or card.score_output != model.score.name:
         return
-    result = replay_probes(session, model.signature, model.score.name, card)
+    result = replay_probes(session, model.signature, model.score, card)
     if result.ok:
         _log.info(
             "probes: %d rows, worst difference %.3g (tolerance %.3g)", result.rows, result.worst, result.tolerance
@@ -185,6 +185,6 @@ def _passes(base: Path, version: int, settings: RunSettings) -> bool:
     signature, _ = choose_signature(saved)
     session = open_session(saved.path, threads=settings.threads)
     try:
-        return replay_probes(session, signature, saved.card.score_output, saved.card).ok
+        return replay_probes(session, signature, choose_score(signature, card=saved.card)[0], saved.card).ok
     finally:
         session.close()

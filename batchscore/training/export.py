@@ -17,6 +17,7 @@ from batchscore.errors import ModelError, OutputError
 from batchscore.runtime.card import KnownSignature, ModelCard, Probes, list_files, write_card
 from batchscore.runtime.probes import ProbeResult, replay_probes
 from batchscore.runtime.saved_model import SERVING_DEFAULT, SavedModel, read_saved_model
+from batchscore.runtime.score import choose_score
 from batchscore.runtime.session import open_session
 from batchscore.training.dataset import to_tensors
 from batchscore.training.interactions import Interactions
@@ -117,9 +118,10 @@ def check_export(path: Path) -> Exported:
     card = saved.card
     if card is None:
         raise ModelError("E-MODEL-CARD", "the export has no card", where=path, next_step="report this as a bug")
+    signature = saved.signatures[card.signature]
     session = open_session(saved.path, threads=1)
     try:
-        result = replay_probes(session, saved.signatures[card.signature], card.score_output, card)
+        result = replay_probes(session, signature, choose_score(signature, card=card)[0], card)
     finally:
         session.close()
     if not result.ok:
