@@ -22,11 +22,9 @@ from batchscore.runtime.saved_model import (
     require_columns,
 )
 from batchscore.runtime.score import choose_score
-from batchscore.runtime.variables_index import Variable, read_variables
+from batchscore.runtime.variables_index import VARIABLES_INDEX, Variable, read_variables
 from batchscore.runtime.versions import list_versions, missing_files
 from batchscore.runtime.vocabulary import Table, Vocabulary, asset_nodes, find_tables, find_vocabularies
-
-VARIABLES_INDEX = Path("variables") / "variables.index"
 
 
 @dataclass(frozen=True)

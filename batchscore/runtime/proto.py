@@ -68,6 +68,7 @@ _MESSAGES: dict[str, list[tuple[str, int, str, bool]]] = {
         ("int_val", 7, "int32", True),
         ("string_val", 8, "bytes", True),
         ("int64_val", 10, "int64", True),
+        ("bool_val", 11, "bool", True),
     ],
     "BundleEntry": [("dtype", 1, "int32", False), ("shape", 2, "TensorShape", False), ("size", 5, "int64", False)],
     "ArgDef": [("name", 1, "string", False)],

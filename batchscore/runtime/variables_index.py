@@ -15,6 +15,8 @@ from pathlib import Path
 
 from batchscore.runtime.proto import DTYPES, BundleEntryProto, DecodeError
 
+VARIABLES_INDEX = Path("variables") / "variables.index"
+
 _FOOTER_BYTES = 48
 _MAGIC = 0xDB4775248B80FB57
 _MAX_SHARDS = 100_000

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from batchscore.runtime.card import KnownTable
+from batchscore.runtime.formats import choose_meta_graph
 from batchscore.runtime.graph import (
     MAIN,
     Body,
@@ -29,11 +30,10 @@ from batchscore.runtime.graph import (
 )
 from batchscore.runtime.proto import DTYPES
 from batchscore.runtime.safety import ASSETS
-from batchscore.runtime.saved_model import Signature
-from batchscore.runtime.variables_index import Variable
+from batchscore.runtime.saved_model import Signature, read_meta_graphs
+from batchscore.runtime.variables_index import VARIABLES_INDEX, Variable, read_variables
 
-_TABLES = ("HashTable", "HashTableV2", "MutableHashTable", "MutableHashTableV2")
-_NAMELESS = ("AnonymousHashTable", "AnonymousMutableHashTable")
+_TABLES = ("HashTableV2", "MutableHashTableV2")
 _FILLERS = ("LookupTableImport", "LookupTableImportV2", "InitializeTable", "InitializeTableV2")
 _FROM_TEXT = ("InitializeTableFromTextFile", "InitializeTableFromTextFileV2")
 _LOOKUPS = ("LookupTableFind", "LookupTableFindV2")
@@ -134,6 +134,15 @@ def find_vocabularies(graph: Graph, signature: Signature, tables: Mapping[str, T
             largest = max(known, key=lambda table: table.entries or 0)
             found[name] = Vocabulary(largest, f"the largest of {len(known)} tables that it is looked up in")
     return found
+
+
+def read_vocabularies(path: Path, signature: Signature) -> dict[str, Vocabulary]:
+    """`find_vocabularies` of the SavedModel directory `path`."""
+    meta_graph = choose_meta_graph(read_meta_graphs(path), path)
+    index = path / VARIABLES_INDEX
+    variables = read_variables(index) if index.is_file() else []
+    graph = Graph(meta_graph)
+    return find_vocabularies(graph, signature, find_tables(graph, asset_nodes(meta_graph), variables, path))
 
 
 def asset_nodes(meta_graph: Any) -> dict[str, str]:
