@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -57,8 +59,7 @@ def replay_probes(session: Session, signature: Signature, score: Score, card: Mo
     model does not give one score a row, E-MODEL-RUN where it fails.
     """
     expected = np.asarray(card.probes.scores, np.float64)
-    results = session.run(signature, _feeds(signature, card), score.outputs)
-    scores = np.asarray(score.compute(results, expected.size), np.float64)
+    scores = score_rows(session, signature, score, card.probes.inputs, expected.size).astype(np.float64)
     difference = np.abs(scores - expected)
     difference[~np.isfinite(difference)] = math.inf
     row = int(difference.argmax())
@@ -72,8 +73,18 @@ def replay_probes(session: Session, signature: Signature, score: Score, card: Mo
     )
 
 
-def _feeds(signature: Signature, card: ModelCard) -> dict[str, pa.Array]:
-    rows, inputs = len(card.probes.scores), card.probes.inputs
+def score_rows(
+    session: Session, signature: Signature, score: Score, inputs: Mapping[str, list[Any]], rows: int
+) -> np.ndarray:
+    """The scores, [rows], of rows that are given as a list of values for each input of `signature`.
+
+    Raises ModelError like `replay_probes`.
+    """
+    results = session.run(signature, _feeds(signature, inputs, rows), list(score.outputs))
+    return score.compute(results, rows)
+
+
+def _feeds(signature: Signature, inputs: Mapping[str, list[Any]], rows: int) -> dict[str, pa.Array]:
     problems = [] if rows else ["there are no probe rows"]
     feeds: dict[str, pa.Array] = {}
     for name, spec in signature.inputs.items():

@@ -165,6 +165,57 @@ def mutable(path):
     save(module, path, serving_default=serve)
 
 
+def strict(path):
+    """No place for unknown ids: one of them fails the whole call."""
+    module = Towers(table(USERS, -1), table(ITEMS, -1))
+
+    @tf.function(input_signature=[TEXT, TEXT])
+    def serve(user_id, movie_id):
+        with tf.control_dependencies([tf.debugging.assert_non_negative(module.users.lookup(user_id))]):
+            return {"score": tf.reduce_sum(module.product(user_id, movie_id), 1)}
+
+    module.serve = serve
+    save(module, path, serving_default=serve)
+
+
+def noisy(path):
+    """A dropout that was left on."""
+    module = Towers(table(USERS), table(ITEMS))
+
+    @tf.function(input_signature=[TEXT, TEXT])
+    def serve(user_id, movie_id):
+        return {"score": tf.reduce_sum(tf.nn.dropout(module.product(user_id, movie_id), 0.5), 1)}
+
+    module.serve = serve
+    save(module, path, serving_default=serve)
+
+
+def no_number(path):
+    """Diverged: every score is NaN."""
+    module = Towers(table(USERS), table(ITEMS))
+    module.weights.assign([float("nan")] * 4)
+
+    @tf.function(input_signature=[TEXT, TEXT])
+    def serve(user_id, movie_id):
+        return {"score": tf.linalg.matvec(module.product(user_id, movie_id), module.weights)}
+
+    module.serve = serve
+    save(module, path, serving_default=serve)
+
+
+def fixed_batch(path):
+    """Eight rows a call, no more and no fewer; scores in float16."""
+    module = Towers(table(USERS), table(ITEMS))
+    ids = tf.TensorSpec([8], tf.string)
+
+    @tf.function(input_signature=[ids, ids])
+    def serve(user_id, movie_id):
+        return {"score": tf.cast(tf.reduce_sum(module.product(user_id, movie_id), 1), tf.float16)}
+
+    module.serve = serve
+    save(module, path, serving_default=serve)
+
+
 def no_serving_tag(path):
     """Written by the builder of TensorFlow 1, for training."""
     v1 = tf.compat.v1
@@ -202,8 +253,8 @@ def lite(path):
 
 
 MODULES = (
-    heads, text_table, label, renamed, hashed, listwise, mutable, no_serving_tag, tensorflow_1, frozen, checkpoint,
-    lite,
+    heads, text_table, label, renamed, hashed, listwise, mutable, strict, noisy, no_number, fixed_batch,
+    no_serving_tag, tensorflow_1, frozen, checkpoint, lite,
 )  # fmt: skip
 
 
