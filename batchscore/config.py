@@ -163,6 +163,7 @@ class RunSettings(Settings):
     threads: PositiveInt = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
     keep_previous: NonNegativeInt = 1
     state_dir: Path | None = None
+    trust_model: bool = False
 
 
 class DiffSettings(Settings):
@@ -208,9 +209,28 @@ class TrainSettings(Settings):
         return name
 
 
+class AdoptSettings(Settings):
+    """Settings of `batchscore adopt`: what `run` could be told about a model, told once and kept with it.
+
+    `saved_model` is a SavedModel or a directory of versions of it; `probes` a Parquet sample of pairs.
+    """
+
+    saved_model: Path
+    output: Path
+    model_version: PositiveInt | None = None
+    signature: str | None = None
+    score_output: str | None = None
+    user_input: str | None = None
+    candidate_input: str | None = None
+    map: ColumnMap = Field(default_factory=dict)
+    set: Constants = Field(default_factory=dict)
+    probes: Path | None = None
+    trust_model: bool = False
+
+
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
-TABLES = ("run", "train")
+TABLES = ("run", "train", "adopt")
 """The tables that a TOML file may hold, one a command."""
 
 

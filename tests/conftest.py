@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -65,6 +66,25 @@ def models() -> Path:
 @pytest.fixture
 def echo(models) -> Path:
     return models / "echo"
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory) -> Callable[[str], Path]:
+    """The directory of the models that `make_exports.py KIND` exports, each kind once, in a process of its own."""
+    made: dict[str, Path] = {}
+
+    def make(kind: str) -> Path:
+        if kind not in made:
+            path = tmp_path_factory.mktemp(kind)
+            done = subprocess.run(
+                [sys.executable, TESTS / "models" / "make_exports.py", kind, path], capture_output=True, text=True,
+                check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr[-2000:]
+            made[kind] = path
+        return made[kind]
+
+    return make
 
 
 @pytest.fixture

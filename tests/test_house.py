@@ -21,7 +21,8 @@ PACKAGE = ROOT / "batchscore"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = {
-    "cli": {"training", "planning", "datasets", "golden", "difference", "scoring", "runtime", "base"},
+    "cli": {"adoption", "training", "planning", "datasets", "golden", "difference", "scoring", "runtime", "base"},
+    "adoption": {"planning", "scoring", "runtime", "base"},
     "golden": {"scoring", "runtime", "base"},
     "difference": {"runtime", "base"},
     "training": {"planning", "runtime", "base"},

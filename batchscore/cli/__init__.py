@@ -17,6 +17,8 @@ from batchscore.errors import EXIT_BUG, EXIT_OK, EXIT_SIGNAL_BASE, EXIT_USAGE, B
 COMMANDS = {
     "run": "Score pairs and publish each user's top N.",
     "train": "Train a ranking model and publish it as the next version.",
+    "adopt": "Make anybody's SavedModel the next version of a model.",
+    "inspect": "Show what a model is and what run would make of it.",
     "diff": "Compare two outputs.",
     "rollback": "Publish the output before the published one again.",
     "data": "Make data to try batchscore on.",

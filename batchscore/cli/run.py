@@ -63,6 +63,12 @@ from batchscore.config import MODEL_ENVIRONMENT, RunSettings
     metavar="DIR",
     help="Reports, rejects and previous outputs. Default: _batchscore/ beside the output.",
 )
+@click.option(
+    "--trust-model",
+    is_flag=True,
+    default=None,
+    help="Load the model although it reads or writes files, calls Python or opens connections.",
+)
 @shared_options
 def command(
     config: Path | None, date: dt.datetime | None, print_config: bool, as_json: bool, quiet: bool, verbose: bool,

@@ -2,7 +2,31 @@
 
 It tells the run what the SavedModel itself cannot: which input is the user and which the candidate, which output
 is the score, and a few probe rows with the scores they had when the model was exported. `train` writes it for its
-models, `adopt` for anybody else's; the schema is `ModelCard`, and any trainer may write it.
+models, `adopt` for anybody else's, and any trainer may write it:
+
+    {
+      "schema_version": 1,
+      "signature": "serving_default",
+      "score_output": "score",                    an output of shape [n] or [n, 1], or 0.7*rating + 0.3*click
+      "user_input": "user_id",                    the input that takes the user's id; left out: the model has none
+      "candidate_input": "movie_id",              the same for the candidate's
+      "map": {"uid": "user_id"},                  input -> column of the pairs; left out: the column of its name
+      "set": {"user_rating": "0"},                input -> the constant that it is fed, as text
+      "probes": {
+        "inputs": {"user_id": ["7", "8"], "movie_id": ["1", "2"]},      a list for every input of the signature
+        "scores": [3.52, 4.11]                                          float32, as the model gave them
+      },
+      "known": {"signature": "known", "user_output": "user_known", "candidate_output": "candidate_known"},
+      "known_tables": {"user": {"shared_name": "17", "op": "HashTableV2", "key_dtype": "string",
+                                "value_dtype": "int64", "entries": 943}},
+      "files": [{"path": "saved_model.pb", "bytes": 48213}],            every file but the card
+      "made_with": {"tensorflow": "2.21.0"},
+      "training": {}                                                    whatever the trainer wants to tell
+    }
+
+Only `signature`, `score_output` and `probes` (one row or more) are required; the more it says, the more is checked.
+A flag of `run` wins over the card. Keys that this version does not know are refused, so that a misspelt one is
+noticed; a key that changes the meaning of others would raise `schema_version`.
 """
 
 from __future__ import annotations
@@ -29,6 +53,28 @@ class KnownSignature(_Part):
     candidate_output: str
 
 
+class KnownTable(_Part):
+    """A look-up table of the model that holds the ids of one role, found in the model's session by its name.
+
+    `shared_name` and `op` (`HashTableV2`, `MutableHashTableV2`, ...) are those of the node that makes it. An id is
+    known if it is a key of the table, integers written as decimal text where the keys are text. `entries` is the
+    number of keys where it could be told.
+    """
+
+    shared_name: str
+    op: str
+    key_dtype: str
+    value_dtype: str
+    entries: int | None = None
+
+
+class KnownTables(_Part):
+    """The tables that know users and candidates; None where there is none."""
+
+    user: KnownTable | None = None
+    candidate: KnownTable | None = None
+
+
 class Probes(_Part):
     """Rows with the scores (float32) that the model gave for them when it was exported.
 
@@ -52,10 +98,16 @@ class ModelCard(_Part):
     schema_version: Literal[1] = 1
     signature: str
     score_output: str
-    user_input: str
-    candidate_input: str
+    user_input: str | None = None
+    candidate_input: str | None = None
+    map: dict[str, str] = Field(default_factory=dict)
+    """Inputs that are fed from a column of another name."""
+    set: dict[str, str] = Field(default_factory=dict)
+    """Inputs that are fed a constant."""
     probes: Probes
     known: KnownSignature | None = None
+    known_tables: KnownTables | None = None
+    """Where there is no `known` signature: tables that the ids are looked up in."""
     files: list[FileEntry] = Field(default_factory=list)
     """Every file but the card itself: a copy that stopped half-way is recognised by it."""
     made_with: dict[str, str] = Field(default_factory=dict)
@@ -91,6 +143,14 @@ def read_card(model: Path) -> ModelCard | None:
             details=[f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()],
             next_step="export the model again",
         ) from error
+
+
+def list_files(model: Path) -> list[FileEntry]:
+    """Every file of the SavedModel directory `model` but its card, sorted, with its size."""
+    files = sorted(file.relative_to(model) for file in model.rglob("*") if file.is_file())
+    return [
+        FileEntry(path=file.as_posix(), bytes=(model / file).stat().st_size) for file in files if file != CARD_PATH
+    ]
 
 
 def write_card(model: Path, card: ModelCard) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +13,7 @@ import pyarrow as pa
 from batchscore.errors import ModelError
 from batchscore.runtime.card import ModelCard
 from batchscore.runtime.saved_model import Signature
+from batchscore.runtime.score import Score
 from batchscore.runtime.session import Session
 from batchscore.runtime.tolerance import score_tolerance
 
@@ -48,25 +51,15 @@ class ProbeResult:
         return self.worst <= self.tolerance
 
 
-def replay_probes(session: Session, signature: Signature, score_output: str, card: ModelCard) -> ProbeResult:
+def replay_probes(session: Session, signature: Signature, score: Score, card: ModelCard) -> ProbeResult:
     """Score the probe rows of `card` and compare them with the scores that it remembers.
 
-    `score_output` names the score among the outputs of `signature`. The tolerance is `score_tolerance` of the
-    remembered scores. Raises ModelError: E-MODEL-CARD where the probe rows do not fit the signature, E-MODEL-OUTPUT
-    where the model does not give one score a row, E-MODEL-RUN where it fails.
+    `score` is computed from the outputs of `signature`. The tolerance is `score_tolerance` of the remembered
+    scores. Raises ModelError: E-MODEL-CARD where the probe rows do not fit the signature, E-MODEL-OUTPUT where the
+    model does not give one score a row, E-MODEL-RUN where it fails.
     """
     expected = np.asarray(card.probes.scores, np.float64)
-    feeds = _feeds(signature, card)
-    scores = np.asarray(session.run(signature, feeds, [score_output])[score_output], np.float64)
-    if scores.size != expected.size:
-        raise ModelError(
-            "E-MODEL-OUTPUT",
-            "the model does not give one score a row",
-            found=f"output {score_output!r} of shape {list(scores.shape)} for {expected.size} probe rows",
-            expected=f"shape [{expected.size}] or [{expected.size}, 1]",
-            next_step="choose another output with --score-output",
-        )
-    scores = scores.reshape(-1)
+    scores = score_rows(session, signature, score, card.probes.inputs, expected.size).astype(np.float64)
     difference = np.abs(scores - expected)
     difference[~np.isfinite(difference)] = math.inf
     row = int(difference.argmax())
@@ -80,8 +73,18 @@ def replay_probes(session: Session, signature: Signature, score_output: str, car
     )
 
 
-def _feeds(signature: Signature, card: ModelCard) -> dict[str, pa.Array]:
-    rows, inputs = len(card.probes.scores), card.probes.inputs
+def score_rows(
+    session: Session, signature: Signature, score: Score, inputs: Mapping[str, list[Any]], rows: int
+) -> np.ndarray:
+    """The scores, [rows], of rows that are given as a list of values for each input of `signature`.
+
+    Raises ModelError like `replay_probes`.
+    """
+    results = session.run(signature, _feeds(signature, inputs, rows), list(score.outputs))
+    return score.compute(results, rows)
+
+
+def _feeds(signature: Signature, inputs: Mapping[str, list[Any]], rows: int) -> dict[str, pa.Array]:
     problems = [] if rows else ["there are no probe rows"]
     feeds: dict[str, pa.Array] = {}
     for name, spec in signature.inputs.items():

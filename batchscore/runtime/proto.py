@@ -2,7 +2,7 @@
 
 Importing TensorFlow's own message classes would load all of TensorFlow. Field names and numbers are those of
 tensorflow/core/protobuf/{saved_model,meta_graph,saver}.proto and tensorflow/core/framework/{graph,node_def,
-function,op_def,tensor_shape,types}.proto; fields that are not declared here are skipped by the parser.
+function,op_def,tensor_shape,types}.proto, and tensor_bundle.proto; fields that are not declared are skipped.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-__all__ = ["DTYPES", "DecodeError", "GraphProto", "OpDefProto", "SavedModelProto"]
+__all__ = [
+    "DTYPES", "AttrProto", "BundleEntryProto", "DecodeError", "GraphProto", "OpDefProto", "SavedModelProto",
+    "TensorProto",
+]  # fmt: skip
 
 _PACKAGE = "batchscore.saved_model"
 _FIELD = descriptor_pb2.FieldDescriptorProto
@@ -41,8 +44,16 @@ _MESSAGES: dict[str, list[tuple[str, int, str, bool]]] = {
     ],
     "NamedSignature": [("key", 1, "string", False), ("value", 2, "SignatureDef", False)],
     "NameAttrList": [("name", 1, "string", False)],
-    "AttrList": [("func", 9, "NameAttrList", True)],
-    "Attr": [("list", 1, "AttrList", False), ("func", 10, "NameAttrList", False)],
+    "AttrList": [("s", 2, "bytes", True), ("func", 9, "NameAttrList", True)],
+    # a tensor stays bytes until TensorProto reads it: a vocabulary is large and seldom looked at
+    "Attr": [
+        ("list", 1, "AttrList", False),
+        ("s", 2, "bytes", False),
+        ("i", 3, "int64", False),
+        ("type", 6, "int32", False),
+        ("tensor", 8, "bytes", False),
+        ("func", 10, "NameAttrList", False),
+    ],
     "NamedAttr": [("key", 1, "string", False), ("value", 2, "Attr", False)],
     "Node": [
         ("name", 1, "string", False),
@@ -50,17 +61,41 @@ _MESSAGES: dict[str, list[tuple[str, int, str, bool]]] = {
         ("input", 3, "string", True),
         ("attr", 5, "NamedAttr", True),
     ],
-    "OpDef": [("name", 1, "string", False), ("is_stateful", 17, "bool", False)],
-    "Function": [("signature", 1, "OpDef", False), ("node", 3, "Node", True)],
+    "Tensor": [
+        ("dtype", 1, "int32", False),
+        ("tensor_shape", 2, "TensorShape", False),
+        ("tensor_content", 4, "bytes", False),
+        ("int_val", 7, "int32", True),
+        ("string_val", 8, "bytes", True),
+        ("int64_val", 10, "int64", True),
+        ("bool_val", 11, "bool", True),
+    ],
+    "BundleEntry": [("dtype", 1, "int32", False), ("shape", 2, "TensorShape", False), ("size", 5, "int64", False)],
+    "ArgDef": [("name", 1, "string", False)],
+    "OpDef": [
+        ("name", 1, "string", False),
+        ("input_arg", 2, "ArgDef", True),
+        ("output_arg", 3, "ArgDef", True),
+        ("is_stateful", 17, "bool", False),
+    ],
+    "NamedString": [("key", 1, "string", False), ("value", 2, "string", False)],
+    "Function": [("signature", 1, "OpDef", False), ("node", 3, "Node", True), ("ret", 4, "NamedString", True)],
     "Library": [("function", 1, "Function", True)],
     "Graph": [("node", 1, "Node", True), ("library", 2, "Library", False)],
+    "SaverDef": [("save_tensor_name", 2, "string", False), ("restore_op_name", 3, "string", False)],
+    "NodeList": [("value", 1, "string", True)],
+    "Collection": [("node_list", 1, "NodeList", False)],
+    "NamedCollection": [("key", 1, "string", False), ("value", 2, "Collection", False)],
+    "AssetFile": [("tensor_info", 1, "TensorInfo", False), ("filename", 2, "string", False)],
     "MetaInfo": [("tags", 4, "string", True), ("tensorflow_version", 5, "string", False)],
-    "Saver": [("restore_op_name", 3, "string", False)],
     "MetaGraph": [
         ("meta_info_def", 1, "MetaInfo", False),
         ("graph_def", 2, "Graph", False),
-        ("saver_def", 3, "Saver", False),
+        ("saver_def", 3, "SaverDef", False),
+        ("collection_def", 4, "NamedCollection", True),
         ("signature_def", 5, "NamedSignature", True),
+        ("asset_file_def", 6, "AssetFile", True),
+        ("object_graph_def", 7, "bytes", False),
     ],
     "SavedModel": [("schema_version", 1, "int64", False), ("meta_graphs", 2, "MetaGraph", True)],
 }
@@ -102,3 +137,9 @@ GraphProto: Any = _message_class("Graph")
 """Message class of a GraphDef."""
 OpDefProto: Any = _message_class("OpDef")
 """Message class of what TensorFlow says about an op."""
+AttrProto: Any = _message_class("Attr")
+"""Message class of an attribute's value."""
+BundleEntryProto: Any = _message_class("BundleEntry")
+"""Message class of what a checkpoint's index says about a tensor."""
+TensorProto: Any = _message_class("Tensor")
+"""Message class of a tensor in an attribute of a node, as far as it may hold a vocabulary."""

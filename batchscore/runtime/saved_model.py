@@ -11,14 +11,14 @@ from typing import Any
 
 from batchscore.errors import ModelError
 from batchscore.runtime.card import ModelCard, read_card
+from batchscore.runtime.formats import PB, choose_meta_graph
 from batchscore.runtime.proto import DTYPES, DecodeError, SavedModelProto
-from batchscore.runtime.versions import PB, locate
+from batchscore.runtime.safety import ASSETS, INIT_OP, Hazard, find_hazards, is_inside, require_trusted
+from batchscore.runtime.versions import locate
 
 SERVING_DEFAULT = "serving_default"
 PLAN_FILES = "assets.extra/batchscore.plan"
 """Prefix of the files that a plan consists of; they do not count for the fingerprint."""
-
-_INIT_OP = "__saved_model_init_op"
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ class SavedModel:
     tensorflow_version: str
     signatures: Mapping[str, Signature]
     card: ModelCard | None
+    hazards: tuple[Hazard, ...] = ()
+    """What it would do beyond computing."""
 
     @property
     def label(self) -> str:
@@ -63,14 +65,19 @@ class SavedModel:
         return f"model {self.version}" if self.version is not None else f"model {self.path.name}"
 
 
-def read_saved_model(model: Path, version: int | None = None) -> SavedModel:
-    """Find (see `versions.locate`) and describe a SavedModel.
+def read_saved_model(model: Path, version: int | None = None, *, trust_model: bool = False) -> SavedModel:
+    """Find (see `versions.locate`) and describe a SavedModel that is safe to load.
 
-    Costs one read of all its files, for the fingerprint. Raises ModelError: E-MODEL-MISSING,
-    E-MODEL-NOT-SAVEDMODEL, E-MODEL-INCOMPLETE, E-MODEL-CARD, E-MODEL-SIGNATURE.
+    Costs one read of all its files, for the fingerprint. `trust_model` says that what it would do beyond computing
+    is wanted. Raises ModelError: E-MODEL-MISSING, E-MODEL-NOT-SAVEDMODEL, E-MODEL-INCOMPLETE, E-MODEL-CARD,
+    E-MODEL-SIGNATURE, E-MODEL-UNTRUSTED (see `safety.find_hazards`).
     """
     located = locate(model, version)
-    graph = _serving_graph(located.path)
+    meta_graphs = read_meta_graphs(located.path)
+    graph = choose_meta_graph(meta_graphs, located.path)
+    hazards = find_hazards(meta_graphs, located.path)
+    require_trusted(located.path, hazards, trust_model=trust_model)
+    _require_assets(graph, located.path)
     return SavedModel(
         path=located.path,
         version=located.version,
@@ -80,10 +87,32 @@ def read_saved_model(model: Path, version: int | None = None) -> SavedModel:
         signatures={
             item.key: Signature(item.key, _tensors(item.value.inputs), _tensors(item.value.outputs))
             for item in sorted(graph.signature_def, key=lambda item: str(item.key))
-            if item.key != _INIT_OP
+            if item.key != INIT_OP
         },
         card=read_card(located.path),
+        hazards=tuple(hazards),
     )
+
+
+def read_meta_graphs(path: Path) -> list[Any]:
+    """The graphs of the SavedModel directory `path`, one for each set of tags, as messages of `proto`.
+
+    Raises ModelError (E-MODEL-NOT-SAVEDMODEL) where saved_model.pb cannot be read.
+    """
+    try:
+        return list(SavedModelProto.FromString((path / PB).read_bytes()).meta_graphs)
+    except DecodeError as error:
+        raise ModelError(
+            "E-MODEL-NOT-SAVEDMODEL",
+            f"{PB} is damaged or is no SavedModel",
+            where=path / PB,
+            next_step="copy or export the model again",
+        ) from error
+    except OSError as error:
+        raise ModelError(
+            "E-MODEL-NOT-SAVEDMODEL", f"{PB} cannot be read: {error.strerror}", where=path / PB,
+            next_step="check its permissions",
+        ) from error  # fmt: skip
 
 
 def fingerprint(model: Path) -> str:
@@ -148,6 +177,21 @@ def choose_score_output(
     return fitting[0], "the only output of shape [n] or [n, 1]"
 
 
+def require_columns(signature: Signature, path: Path) -> None:
+    """Raise ModelError (E-MODEL-SIGNATURE) where an input takes more than one value a row."""
+    lists = [spec for spec in signature.inputs.values() if not is_column(spec)]
+    if lists:
+        raise ModelError(
+            "E-MODEL-SIGNATURE",
+            f"signature {signature.name!r} does not score pairs: it takes lists",
+            where=path,
+            found=", ".join(map(str, lists)),
+            expected="inputs of shape [n] or [n, 1], one value for each pair",
+            next_step="export a signature that scores one user and one candidate a row; a listwise model scores a "
+            "whole list of fixed length at once, which this version cannot feed",
+        )
+
+
 def is_column(tensor: TensorSpec) -> bool:
     """Whether the tensor has one value a row: shape [n], [n, 1], or unknown."""
     shape = tensor.shape
@@ -159,33 +203,20 @@ def is_score(tensor: TensorSpec) -> bool:
     return tensor.dtype.startswith(("float", "bfloat", "int", "uint"))
 
 
-def _serving_graph(path: Path) -> Any:
-    try:
-        saved_model = SavedModelProto.FromString((path / PB).read_bytes())
-    except DecodeError as error:
+def _require_assets(graph: Any, path: Path) -> None:
+    missing = [
+        asset.filename
+        for asset in graph.asset_file_def
+        if is_inside(asset.filename, path) and not (path / ASSETS / asset.filename).is_file()
+    ]
+    if missing:
         raise ModelError(
-            "E-MODEL-NOT-SAVEDMODEL",
-            f"{PB} is damaged or is no SavedModel",
-            where=path / PB,
-            next_step="copy or export the model again",
-        ) from error
-    except OSError as error:
-        raise ModelError(
-            "E-MODEL-NOT-SAVEDMODEL", f"{PB} cannot be read: {error.strerror}", where=path / PB,
-            next_step="check its permissions",
-        ) from error  # fmt: skip
-    tags = [list(graph.meta_info_def.tags) for graph in saved_model.meta_graphs]
-    for graph, graph_tags in zip(saved_model.meta_graphs, tags, strict=True):
-        if graph_tags == ["serve"]:
-            return graph
-    raise ModelError(
-        "E-MODEL-NOT-SAVEDMODEL",
-        "the SavedModel has no graph for serving",
-        where=path,
-        found=f"tags {tags}" if tags else "no graphs",
-        expected="a graph with the tag 'serve'",
-        next_step="export it with tf.saved_model.save",
-    )
+            "E-MODEL-INCOMPLETE",
+            "the SavedModel is incomplete",
+            where=path,
+            found=f"missing: {', '.join(f'{ASSETS}/{name}' for name in missing[:5])}",
+            next_step="copy or export it again, or pick another version with --model-version",
+        )
 
 
 def _tensors(items: Any) -> dict[str, TensorSpec]:

@@ -1,4 +1,4 @@
-"""Which shards a SavedModel's variables need, read from `variables/variables.index` without TensorFlow.
+"""A SavedModel's variables and the shards that hold them, read from `variables/variables.index` without TensorFlow.
 
 The index is a sorted string table in LevelDB's format (tensorflow/core/lib/io/table, uncompressed in bundles): a
 48-byte footer points at an index block, that at data blocks of prefix-compressed keys. The empty key holds a
@@ -10,7 +10,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+from batchscore.runtime.proto import DTYPES, BundleEntryProto, DecodeError
+
+VARIABLES_INDEX = Path("variables") / "variables.index"
 
 _FOOTER_BYTES = 48
 _MAGIC = 0xDB4775248B80FB57
@@ -18,6 +23,9 @@ _MAX_SHARDS = 100_000
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _SHARD_ID, _OFFSET, _SIZE = 3, 4, 5
 _VARINT_BITS = 64
+_MOST_KEY_BYTES = 4096
+_VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 
 class CorruptIndexError(ValueError):
@@ -29,14 +37,14 @@ def read_shards(index: Path) -> dict[str, int]:
     data = index.read_bytes()
     try:
         entries = _entries(data)
-        key_bytes, header = next(entries, (-1, b""))
-        if key_bytes != 0:
+        shared, added, header = next(entries, (-1, b"", b""))
+        if shared + len(added) != 0:
             raise CorruptIndexError("no header")
         shards = dict(_fields(header)).get(1, 0)
         if not 0 < shards <= _MAX_SHARDS:
             raise CorruptIndexError(f"{shards} shards")
         sizes = dict.fromkeys(range(shards), 0)
-        for _, value in entries:
+        for _, _, value in entries:
             fields = dict(_fields(value))
             shard = fields.get(_SHARD_ID, 0)
             sizes[shard] = max(sizes[shard], fields.get(_OFFSET, 0) + fields.get(_SIZE, 0))
@@ -45,15 +53,46 @@ def read_shards(index: Path) -> dict[str, int]:
     return {f"variables.data-{shard:05d}-of-{shards:05d}": size for shard, size in sizes.items()}
 
 
-def _entries(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Length of the key, and value, of every entry in order."""
+@dataclass(frozen=True)
+class Variable:
+    """A tensor in the checkpoint: its key without the suffix that all have, dtype, shape and size in bytes."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    bytes: int
+
+
+def read_variables(index: Path) -> list[Variable]:
+    """Every tensor that `index` names, by name, but the bookkeeping of the object graph and slices of others.
+
+    Raises CorruptIndexError.
+    """
+    found, key = [], b""
+    try:
+        for shared, added, value in _entries(index.read_bytes()):
+            key = key[:shared] + added
+            if len(key) > _MOST_KEY_BYTES:
+                raise CorruptIndexError("a key is too long")
+            name = key.decode(errors="replace").removesuffix(_VALUE_SUFFIX)
+            if key and name != _OBJECT_GRAPH and "\0" not in name:
+                entry = BundleEntryProto.FromString(value)
+                shape = tuple(int(dim.size) for dim in entry.shape.dim)
+                found.append(Variable(name, DTYPES.get(entry.dtype, f"type {entry.dtype}"), shape, int(entry.size)))
+    except (IndexError, struct.error, DecodeError) as error:
+        raise CorruptIndexError("damaged") from error
+    return found
+
+
+def _entries(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """How much of the key before it each key shares, the rest of it, and the value, of every entry in order."""
     footer = data[-_FOOTER_BYTES:]
     if len(footer) < _FOOTER_BYTES or struct.unpack("<Q", footer[-8:])[0] != _MAGIC:
         raise CorruptIndexError("not an index")
     _, position = _varint(footer, 0)  # the meta index block's handle comes first
     _, position = _varint(footer, position)
     left = len(data)
-    for _, handle in _block(data, *_handle(footer, position)):
+    for _, _, handle in _block(data, *_handle(footer, position)):
         offset, size = _handle(handle, 0)
         left -= size
         if left < 0:
@@ -67,7 +106,7 @@ def _handle(data: bytes, position: int) -> tuple[int, int]:
     return offset, _varint(data, position)[0]
 
 
-def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[int, bytes]]:
+def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[int, bytes, bytes]]:
     block = data[offset : offset + size]
     if len(block) != size or data[offset + size] != 0:
         raise CorruptIndexError("damaged or compressed")
@@ -77,8 +116,9 @@ def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[int, bytes]]:
         shared, position = _varint(block, position)
         added, position = _varint(block, position)
         length, position = _varint(block, position)
+        rest = block[position : position + added]
         position += added
-        yield shared + added, block[position : position + length]
+        yield shared, rest, block[position : position + length]
         position += length
 
 

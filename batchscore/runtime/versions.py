@@ -7,10 +7,9 @@ from pathlib import Path
 
 from batchscore.errors import ModelError
 from batchscore.runtime.card import CARD_PATH, read_card
+from batchscore.runtime.formats import PB, recognise_directory, recognise_file
 from batchscore.runtime.proto import DecodeError, SavedModelProto
 from batchscore.runtime.variables_index import CorruptIndexError, read_shards
-
-PB = "saved_model.pb"
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,14 @@ def locate(model: Path, version: int | None = None) -> Located:
             next_step="give --model, or export one with `batchscore train`",
         )
     if not model.is_dir():
+        found = recognise_file(model)
         raise ModelError(
             "E-MODEL-NOT-SAVEDMODEL",
             "the model is a file, not a SavedModel directory",
             where=model,
+            found=found.name,
             expected=f"a directory with {PB}",
-            next_step="export it with tf.saved_model.save (tf.keras: model.export)",
+            next_step=found.next_step,
         )
     if version is None and (model / PB).exists():
         _require_complete(model)
@@ -69,14 +70,14 @@ def locate(model: Path, version: int | None = None) -> Located:
         skipped.append(number)
     if versions:
         _require_complete(model / str(versions[0]))
-    entries = sorted(entry.name for entry in model.iterdir())[:8]
+    found = recognise_directory(model)
     raise ModelError(
         "E-MODEL-NOT-SAVEDMODEL",
         "the directory is not a SavedModel and has no versions of one",
         where=model,
-        found=", ".join(entries) or "an empty directory",
+        found=found.name,
         expected=f"{PB}, or directories named 1, 2, ... that contain it",
-        next_step="give the directory that tf.saved_model.save or `batchscore train` wrote",
+        next_step=found.next_step,
     )
 
 

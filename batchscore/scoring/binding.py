@@ -13,6 +13,7 @@ from batchscore.columns import RANK, SCORE, USER_ID, plain_type, ranked_schema
 from batchscore.config import RunSettings
 from batchscore.errors import UsageError
 from batchscore.runtime.card import ModelCard
+from batchscore.runtime.roles import choose_candidate
 from batchscore.runtime.saved_model import Signature, TensorSpec, is_column
 from batchscore.scoring.casts import FLOATS, INTEGERS, Cast, find_cast, is_text
 
@@ -57,6 +58,7 @@ def bind(schema: pa.Schema, signature: Signature, card: ModelCard | None, settin
     Raises UsageError: E-BINDING with every problem, the inputs, the columns, what bound, and a line of flags to
     paste; E-KEEP for kept columns.
     """
+    settings = _with_card(settings, signature, card)
     user, candidate = _roles(signature, card, settings)
     binder = _Binder(schema, signature, settings, ids={user, candidate})
     binder.check_flags()
@@ -167,7 +169,7 @@ class _Binder:
 
     def _constant(self, spec: TensorSpec, text: str, flag: str) -> pa.Scalar:
         try:
-            return _parse_constant(spec.dtype, text)
+            return parse_constant(spec.dtype, text)
         except (ValueError, KeyError, OverflowError, pa.ArrowException):
             self.problems.append(f"{flag} {spec.name}={text}: not a value of {spec.dtype}")
             return pa.scalar(None)
@@ -187,27 +189,41 @@ class _Binder:
         return f"--set {spec.name}={'false' if spec.dtype == 'bool' else 0}"
 
 
+def _with_card(settings: RunSettings, signature: Signature, card: ModelCard | None) -> RunSettings:
+    """The settings with the columns and constants that the card gives to inputs for which there is no flag."""
+    if card is None or card.signature != signature.name:
+        return settings
+    flagged = {*settings.map, *settings.set, *settings.fill}
+    mapped = {name: column for name, column in card.map.items() if name not in flagged}
+    constant = {name: text for name, text in card.set.items() if name not in flagged}
+    return settings.model_copy(update={"map": mapped | settings.map, "set": constant | settings.set})
+
+
 def _roles(signature: Signature, card: ModelCard | None, settings: RunSettings) -> tuple[str | None, str | None]:
     """User and candidate column: flag, else the card's input, else `user_id` and the only other input."""
 
     def column_of(name: str) -> str:
         return settings.map.get(name, name)
 
-    user = settings.user_column or (column_of(card.user_input) if card else USER_ID)
+    user = settings.user_column or (column_of(card.user_input) if card and card.user_input else USER_ID)
     if settings.candidate_column is not None:
         return user, settings.candidate_column
-    if card is not None:
+    if card is not None and card.candidate_input is not None:
         return user, column_of(card.candidate_input)
-    others = [column_of(name) for name in signature.inputs if name not in settings.set]
-    others = [column for column in others if column != user]
-    return user, others[0] if len(others) == 1 else None
+    user_input = next((name for name in signature.inputs if column_of(name) == user), None)
+    candidate = choose_candidate(signature, user_input, settings.set)
+    return user, column_of(candidate) if candidate is not None else None
 
 
 def _is_id(type_: pa.DataType) -> bool:
     return is_text(type_) or bool(pa.types.is_integer(type_))
 
 
-def _parse_constant(dtype: str, text: str) -> pa.Scalar:
+def parse_constant(dtype: str, text: str) -> pa.Scalar:
+    """The value of dtype that `text` spells, as a flag carries it.
+
+    Raises ValueError, KeyError, OverflowError or pa.ArrowException where it spells none.
+    """
     if dtype == "string":
         return pa.scalar(text, pa.large_string())
     if dtype == "bool":

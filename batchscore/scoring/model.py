@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,21 +14,28 @@ import pyarrow as pa
 from batchscore.config import MODEL_ENVIRONMENT, RunSettings
 from batchscore.errors import ModelError
 from batchscore.report import ModelUsed
+from batchscore.runtime.card import KnownSignature, ModelCard
+from batchscore.runtime.known_ids import Lookup, open_lookup
 from batchscore.runtime.probes import replay_probes
 from batchscore.runtime.saved_model import (
     SavedModel,
     Signature,
     TensorSpec,
-    choose_score_output,
     choose_signature,
     read_saved_model,
+    require_columns,
 )
+from batchscore.runtime.score import Score, choose_score
 from batchscore.runtime.session import Session, open_session
 from batchscore.runtime.versions import list_versions
+from batchscore.runtime.vocabulary import Vocabulary, read_vocabularies
 from batchscore.scoring.binding import Binding
 from batchscore.scoring.unknown import IdRole, IsKnown
 
 _log = logging.getLogger("batchscore")
+
+_LookedUp = tuple[IsKnown | None, str | None]
+"""How a role's ids are looked up, or why they cannot be."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ class RunModel:
 
     saved: SavedModel
     signature: Signature
-    score: TensorSpec
+    score: Score
     used: ModelUsed
     warnings: tuple[str, ...]
 
@@ -56,9 +64,12 @@ def choose_model(settings: RunSettings) -> RunModel:
                 next_step=f"give --model, set {MODEL_ENVIRONMENT}, or export one with `batchscore train`",
             )
         warnings.append(f"no --model given: using {path} beside the input")
-    saved = read_saved_model(path, settings.model_version)
+    saved = read_saved_model(path, settings.model_version, trust_model=settings.trust_model)
+    if saved.hazards:
+        warnings.append(f"trusted with --trust-model: {', '.join(sorted({item.op for item in saved.hazards}))}")
     signature, signature_chosen = choose_signature(saved, settings.signature)
-    score, score_chosen = choose_score_output(signature, settings.score_output, saved.card)
+    require_columns(signature, saved.path)
+    score, score_chosen = choose_score(signature, settings.score_output, saved.card)
     used = ModelUsed(
         path=str(saved.path),
         version=saved.version,
@@ -91,25 +102,57 @@ def load(model: RunModel, settings: RunSettings) -> Session:
 
 
 def id_roles(model: RunModel, session: Session, binding: Binding, settings: RunSettings) -> list[IdRole]:
-    """The two ids with their limits, and the model's look-ups for them where it has a `known` signature."""
-    user_known, candidate_known, why = _known_lookups(model, session)
-    no_input = "the model has no input for it"
+    """The two ids with their limits, and the model's look-ups for them: its `known` signature, else its tables."""
+    card = model.saved.card
+    if card is not None and card.known is not None:
+        looked_up = _by_signature(model, session, card, card.known)
+    else:
+        looked_up = _by_tables(model, session, {"user": binding.user_input, "candidate": binding.candidate_input})
+    no_input = (None, "the model has no input for it")
+    user_known, user_why = looked_up["user"] if binding.user_input else no_input
+    candidate_known, candidate_why = looked_up["candidate"] if binding.candidate_input else no_input
     return [
-        IdRole("user", binding.user_input, settings.max_unknown_users, "E-UNKNOWN-USERS", user_known,
-               why if binding.user_input else no_input),
+        IdRole("user", binding.user_input, settings.max_unknown_users, "E-UNKNOWN-USERS", user_known, user_why),
         IdRole("candidate", binding.candidate_input, settings.max_unknown_candidates, "E-UNKNOWN-CANDIDATES",
-               candidate_known, why if binding.candidate_input else no_input),
+               candidate_known, candidate_why),
     ]  # fmt: skip
 
 
-def _known_lookups(model: RunModel, session: Session) -> tuple[IsKnown | None, IsKnown | None, str | None]:
+def _by_tables(model: RunModel, session: Session, inputs: Mapping[str, str | None]) -> dict[str, _LookedUp]:
+    """For each role the table that the card names, else the one that its input is looked up in."""
     card = model.saved.card
-    if card is None or card.known is None:
-        return None, None, "the model has no signature that knows its vocabulary"
-    known = card.known
+    if card is not None and card.known_tables is not None and card.signature == model.signature.name:
+        named = {"user": card.known_tables.user, "candidate": card.known_tables.candidate}
+        return {
+            role: (None, "the model card names no table for it") if table is None
+            else (_as_is_known(open_lookup(session, table, role)), None)
+            for role, table in named.items()
+        }  # fmt: skip
+    vocabularies = read_vocabularies(model.saved.path, model.signature)
+    return {role: _by_vocabulary(session, role, vocabularies[name]) for role, name in inputs.items() if name}
+
+
+def _by_vocabulary(session: Session, role: str, vocabulary: Vocabulary) -> _LookedUp:
+    if vocabulary.table is None:
+        return None, vocabulary.why
+    try:
+        look_up = open_lookup(session, vocabulary.table.for_card(), role)
+        look_up(pa.array([], pa.string() if vocabulary.table.key_dtype == "string" else pa.int64()))
+    except ModelError as error:
+        return None, f"its table cannot be looked up: {error}".splitlines()[0]
+    return _as_is_known(look_up), None
+
+
+def _as_is_known(look_up: Lookup) -> IsKnown:
+    return lambda ids: pl.Series(look_up(ids), dtype=pl.Boolean)
+
+
+def _by_signature(
+    model: RunModel, session: Session, card: ModelCard, known: KnownSignature
+) -> dict[str, _LookedUp]:
     signature = model.saved.signatures.get(known.signature)
     outputs = (known.user_output, known.candidate_output)
-    inputs = (card.user_input, card.candidate_input)
+    inputs = (card.user_input or "", card.candidate_input or "")
     if signature is None or set(signature.inputs) != set(inputs) or not set(outputs) <= set(signature.outputs):
         raise ModelError(
             "E-MODEL-CARD",
@@ -131,7 +174,7 @@ def _known_lookups(model: RunModel, session: Session) -> tuple[IsKnown | None, I
 
         return is_known
 
-    return lookup(inputs[0], outputs[0]), lookup(inputs[1], outputs[1]), None
+    return {"user": (lookup(inputs[0], outputs[0]), None), "candidate": (lookup(inputs[1], outputs[1]), None)}
 
 
 def _placeholders(spec: TensorSpec, rows: int) -> pa.Array:
@@ -144,7 +187,7 @@ def _require_probes(model: RunModel, session: Session, settings: RunSettings) ->
     card = model.saved.card
     if card is None or card.signature != model.signature.name or card.score_output != model.score.name:
         return
-    result = replay_probes(session, model.signature, model.score.name, card)
+    result = replay_probes(session, model.signature, model.score, card)
     if result.ok:
         _log.info(
             "probes: %d rows, worst difference %.3g (tolerance %.3g)", result.rows, result.worst, result.tolerance
@@ -175,12 +218,12 @@ def _passing_version(model: RunModel, settings: RunSettings) -> int | None:
 
 
 def _passes(base: Path, version: int, settings: RunSettings) -> bool:
-    saved = read_saved_model(base, version)
+    saved = read_saved_model(base, version, trust_model=settings.trust_model)
     if saved.card is None:
         return False
     signature, _ = choose_signature(saved)
     session = open_session(saved.path, threads=settings.threads)
     try:
-        return replay_probes(session, signature, saved.card.score_output, saved.card).ok
+        return replay_probes(session, signature, choose_score(signature, card=saved.card)[0], saved.card).ok
     finally:
         session.close()

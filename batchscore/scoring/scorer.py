@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from batchscore.errors import ModelError
-from batchscore.runtime.saved_model import Signature, TensorSpec
+from batchscore.runtime.saved_model import Signature
+from batchscore.runtime.score import Score
 from batchscore.runtime.session import Session
 
 COMPUTE_ROWS = 4096
@@ -76,7 +77,7 @@ class ScoredPairs:
 class Scorer:
     """Scores pairs with one signature of a loaded model, on `threads` cores."""
 
-    def __init__(self, session: Session, signature: Signature, score: TensorSpec, *, threads: int) -> None:
+    def __init__(self, session: Session, signature: Signature, score: Score, *, threads: int) -> None:
         self._session = session
         self._signature = signature
         self._score = score
@@ -177,17 +178,9 @@ class Scorer:
         chosen = pa.array(rows)
         feeds = {name: array.take(chosen) for name, array in pairs.feeds.items()}
         feeds |= {name: pa.repeat(value, len(rows)) for name, value in pairs.constants.items()}
-        scores = self._session.run(self._signature, feeds, [self._score.name])[self._score.name]
-        if scores.size != len(rows):
-            raise ModelError(
-                "E-MODEL-OUTPUT",
-                f"output {self._score.name!r} is not one score a pair",
-                found=f"shape {list(scores.shape)} for {len(rows):,} pairs",
-                expected=f"[{len(rows)}] or [{len(rows)}, 1]",
-                next_step="choose another output with --score-output",
-            )
+        results = self._session.run(self._signature, feeds, list(self._score.outputs))
         with np.errstate(over="ignore"):
-            return scores.reshape(-1).astype(np.float32)
+            return self._score.compute(results, len(rows)).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ import tensorflow as tf
 
 from batchscore.columns import SCORE
 from batchscore.errors import ModelError, OutputError
-from batchscore.runtime.card import CARD_PATH, FileEntry, KnownSignature, ModelCard, Probes, write_card
+from batchscore.runtime.card import KnownSignature, ModelCard, Probes, list_files, write_card
 from batchscore.runtime.probes import ProbeResult, replay_probes
 from batchscore.runtime.saved_model import SERVING_DEFAULT, SavedModel, read_saved_model
+from batchscore.runtime.score import choose_score
 from batchscore.runtime.session import open_session
 from batchscore.training.dataset import to_tensors
 from batchscore.training.interactions import Interactions
@@ -93,7 +94,7 @@ def export_model(
                 scores=scores,
             ),
             known=KnownSignature(signature=KNOWN, user_output="user_known", candidate_output="candidate_known"),
-            files=_list_files(path),
+            files=list_files(path),
             made_with=made_with,
             training=training,
         )
@@ -117,9 +118,10 @@ def check_export(path: Path) -> Exported:
     card = saved.card
     if card is None:
         raise ModelError("E-MODEL-CARD", "the export has no card", where=path, next_step="report this as a bug")
+    signature = saved.signatures[card.signature]
     session = open_session(saved.path, threads=1)
     try:
-        result = replay_probes(session, saved.signatures[card.signature], card.score_output, card)
+        result = replay_probes(session, signature, choose_score(signature, card=card)[0], card)
     finally:
         session.close()
     if not result.ok:
@@ -175,10 +177,3 @@ def _absent_id(ids: pa.Array) -> str | int:
     if pa.types.is_integer(ids.type):
         return next(number for number in range(len(present) + 1) if number not in present)
     return next(text for text in (f"unknown-{n}" for n in range(len(present) + 1)) if text not in present)
-
-
-def _list_files(path: Path) -> list[FileEntry]:
-    files = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
-    return [
-        FileEntry(path=file.as_posix(), bytes=(path / file).stat().st_size) for file in files if file != CARD_PATH
-    ]

@@ -6,9 +6,9 @@ import logging
 
 from batchscore.config import TrainSettings
 from batchscore.observer import Observer
+from batchscore.runtime.model_base import hold_model_base
 from batchscore.training.interactions import read_interactions
 from batchscore.training.keras2 import require_keras_2, seed_random_generators
-from batchscore.training.model_base import hold_model_base
 from batchscore.training.report import Journal, TrainingReport, library_versions
 
 _LOG = logging.getLogger(__name__)

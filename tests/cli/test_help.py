@@ -76,8 +76,9 @@ def test_every_option_has_help():
 
 def test_the_group_lists_every_command_with_its_line(batchscore):
     told = batchscore("--help")
+    width = max(map(len, COMMANDS))
     for name, line in COMMANDS.items():
-        assert f"\n  {name:<{max(map(len, COMMANDS))}}  {line}\n" in told.out
+        assert f"\n  {name:<{width}}  {line}\n" in told.out
 
 
 def test_without_a_command_help_is_shown_as_a_usage_error(batchscore):

@@ -151,6 +151,7 @@ allow_equal_scores      False  (default)
 threads                 3  (flag)
 keep_previous           1  (default)
 state_dir               -  (default)
+trust_model             False  (default)
 """
     )
 

@@ -63,7 +63,7 @@ def test_no_card_is_none(tmp_path):
         ("", "Invalid JSON"),
         ('{"signature": ', "Invalid JSON"),
         ("[]", "Input should be an object"),
-        ({key: value for key, value in MINIMAL.items() if key != "user_input"}, "user_input: Field required"),
+        ({key: value for key, value in MINIMAL.items() if key != "signature"}, "signature: Field required"),
         (MINIMAL | {"schema_version": 2}, "schema_version: Input should be 1"),
         (MINIMAL | {"singature": "s"}, "singature: Extra inputs are not permitted"),
         (MINIMAL | {"probes": {"inputs": {}, "scores": ["x"]}}, "probes.scores.0: Input should be a valid number"),

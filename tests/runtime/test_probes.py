@@ -10,6 +10,9 @@ from batchscore.errors import ModelError
 from batchscore.runtime.card import ModelCard, Probes
 from batchscore.runtime.probes import replay_probes
 from batchscore.runtime.saved_model import Signature, TensorSpec
+from batchscore.runtime.score import Score
+
+SCORE = Score("s", ("s",), "float32")
 
 
 class Fixed:
@@ -43,7 +46,7 @@ def card(scores, **inputs):
 
 
 def test_the_worst_row_is_named():
-    result = replay_probes(Fixed([1.0, 2.5, 3.1]), signature(u="string"), "s", card([1, 2, 3], u=["a", "b", "c"]))
+    result = replay_probes(Fixed([1.0, 2.5, 3.1]), signature(u="string"), SCORE, card([1, 2, 3], u=["a", "b", "c"]))
     assert (result.rows, result.worst_row) == (3, 1)
     assert (result.found, result.expected) == (2.5, 2.0)
     assert result.worst == pytest.approx(0.5)
@@ -52,18 +55,18 @@ def test_the_worst_row_is_named():
 
 def test_a_difference_within_the_tolerance_is_none():
     expected = [0.0, 1000.0]
-    assert replay_probes(Fixed([0.04, 1000.0]), signature(u="string"), "s", card(expected, u=["a", "b"])).ok
-    assert not replay_probes(Fixed([0.06, 1000.0]), signature(u="string"), "s", card(expected, u=["a", "b"])).ok
+    assert replay_probes(Fixed([0.04, 1000.0]), signature(u="string"), SCORE, card(expected, u=["a", "b"])).ok
+    assert not replay_probes(Fixed([0.06, 1000.0]), signature(u="string"), SCORE, card(expected, u=["a", "b"])).ok
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
 def test_a_score_that_is_not_finite_is_never_right(broken):
-    result = replay_probes(Fixed([1.0, broken]), signature(u="string"), "s", card([1, 2], u=["a", "b"]))
+    result = replay_probes(Fixed([1.0, broken]), signature(u="string"), SCORE, card([1, 2], u=["a", "b"]))
     assert (result.worst, result.worst_row, result.ok) == (math.inf, 1, False)
 
 
 def test_a_column_of_scores_is_taken_as_it_is():
-    assert replay_probes(Fixed([[1.0], [2.0]]), signature(u="string"), "s", card([1, 2], u=["a", "b"])).ok
+    assert replay_probes(Fixed([[1.0], [2.0]]), signature(u="string"), SCORE, card([1, 2], u=["a", "b"])).ok
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,7 @@ def test_a_column_of_scores_is_taken_as_it_is():
 )
 def test_every_input_is_fed_with_exactly_its_type(dtype, values, arrow):
     session = Fixed([1.0, 2.0])
-    replay_probes(session, signature(u=dtype), "s", card([1, 2], u=values))
+    replay_probes(session, signature(u=dtype), SCORE, card([1, 2], u=values))
     assert session.feeds["u"].type == arrow
     if dtype not in ("float32", "bfloat16"):
         assert session.feeds["u"].to_pylist() == values
@@ -102,18 +105,18 @@ def test_every_input_is_fed_with_exactly_its_type(dtype, values, arrow):
 )
 def test_probe_rows_that_do_not_fit_the_signature(dtypes, probes, problem):
     with pytest.raises(ModelError) as caught:
-        replay_probes(Fixed([1, 2]), signature(**dtypes), "s", card([1, 2], **probes))
+        replay_probes(Fixed([1, 2]), signature(**dtypes), SCORE, card([1, 2], **probes))
     assert caught.value.error_id == "E-MODEL-CARD"
     assert problem in str(caught.value)
 
 
 def test_no_probe_rows_prove_nothing():
     with pytest.raises(ModelError, match="there are no probe rows"):
-        replay_probes(Fixed([]), signature(u="string"), "s", card([], u=[]))
+        replay_probes(Fixed([]), signature(u="string"), SCORE, card([], u=[]))
 
 
 def test_a_model_that_does_not_give_one_score_a_row():
     with pytest.raises(ModelError) as caught:
-        replay_probes(Fixed([[1, 2], [3, 4]]), signature(u="string"), "s", card([1, 2], u=["a", "b"]))
+        replay_probes(Fixed([[1, 2], [3, 4]]), signature(u="string"), SCORE, card([1, 2], u=["a", "b"]))
     assert caught.value.error_id == "E-MODEL-OUTPUT"
-    assert "[2, 2] for 2 probe rows" in str(caught.value)
+    assert "[2, 2] for 2 pairs" in str(caught.value)

@@ -13,12 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchscore.errors import ModelError
-from batchscore.runtime.saved_model import Signature, TensorSpec, choose_score_output, read_saved_model
+from batchscore.runtime.saved_model import Signature, TensorSpec, read_saved_model
+from batchscore.runtime.score import Score, choose_score
 from batchscore.runtime.session import open_session
 from batchscore.scoring import scorer as scorer_module
 from batchscore.scoring.scorer import Scorer
 
 ROWS = 16
+
+SCORE = Score("score", ("score",), "float32")
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +69,7 @@ def identity(x):
 
 def score_all(session, batches, signature=None, threads=2):
     signature = signature or signature_of()
-    scorer = Scorer(session, signature, signature.outputs["score"], threads=threads)
+    scorer = Scorer(session, signature, SCORE, threads=threads)
     try:
         return scorer, list(scorer.score(iter(batches)))
     finally:
@@ -317,7 +320,7 @@ def test_closing_waits_for_the_calls_that_are_under_way(make_pairs):
 
     session = StubSession(model)
     signature = signature_of()
-    scorer = Scorer(session, signature, signature.outputs["score"], threads=1)
+    scorer = Scorer(session, signature, SCORE, threads=1)
     scored = scorer.score(iter(batches_of(make_pairs, [float(n) for n in range(640)], 64)))
 
     def take():
@@ -355,7 +358,7 @@ def export(tensorflow, tmp_path_factory):
         saved = read_saved_model(path)
         opened.append(open_session(path, threads=2))
         signature = saved.signatures["serving_default"]
-        return opened[-1], signature, choose_score_output(signature)[0]
+        return opened[-1], signature, choose_score(signature)[0]
 
     yield make
     for session in opened:

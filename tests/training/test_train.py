@@ -14,8 +14,8 @@ import pytest
 from batchscore.config import TrainSettings
 from batchscore.errors import InputError, ModelError, RefusedError, TryLaterError
 from batchscore.observer import Observer
+from batchscore.runtime.model_base import hold_model_base
 from batchscore.runtime.versions import list_versions
-from batchscore.training.model_base import hold_model_base
 from batchscore.training.train import train
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from batchscore.errors import OutputError, TryLaterError
-from batchscore.training import model_base
-from batchscore.training.model_base import HIGHEST_VERSION, INCOMING, LOCK, hold_model_base
+from batchscore.runtime import model_base
+from batchscore.runtime.model_base import HIGHEST_VERSION, INCOMING, LOCK, hold_model_base
 
 
 def publish(path, content="model"):
@@ -63,7 +63,7 @@ def test_what_is_not_published_leaves_nothing(tmp_path):
 DIE_WHILE_HOLDING = """
 import os, signal, sys
 from pathlib import Path
-from batchscore.training.model_base import hold_model_base
+from batchscore.runtime.model_base import hold_model_base
 
 with hold_model_base(Path(sys.argv[1])) as base:
     (base.incoming / "saved_model.pb").write_text("half")

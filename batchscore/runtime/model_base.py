@@ -1,7 +1,7 @@
 """The base directory of a model's versions: who may write to it, the next version, and how one appears.
 
 Beside the versions (`1/`, `2/`, ...) it holds files whose names begin with a dot, which TensorFlow Serving and
-`batchscore run` skip: `.batchscore.lock` (held while a trainer works), `.batchscore.version` (the highest version
+`batchscore run` skip: `.batchscore.lock` (held while a model is made), `.batchscore.version` (the highest version
 ever published) and `.batchscore.incoming` (a version that is not published yet).
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchscore.errors import OutputError, TryLaterError
-from batchscore.runtime.versions import PB
+from batchscore.runtime.formats import PB
 
 LOCK = ".batchscore.lock"
 HIGHEST_VERSION = ".batchscore.version"
@@ -69,7 +69,7 @@ def hold_model_base(path: Path) -> Iterator[ModelBase]:
     """Hold the base directory `path` (created where it is missing; its parent must exist) for one export.
 
     The next version is the highest that ever stood there + 1, also when that one was deleted since. What a killed
-    trainer left is removed, and so is whatever was not published in the end.
+    process left is removed, and so is whatever was not published in the end.
 
     Raises TryLaterError (E-LOCKED) at once where another process holds it, OutputError (E-OUTPUT) where it cannot
     be written or is a SavedModel itself.
@@ -96,7 +96,7 @@ def hold_model_base(path: Path) -> Iterator[ModelBase]:
         try:
             yield base
         finally:
-            with suppress(OSError):  # the next trainer removes it
+            with suppress(OSError):  # the next one removes it
                 _remove(base.incoming)
     finally:
         os.close(lock)
@@ -108,7 +108,7 @@ def _lock(handle: int, path: Path) -> None:
     except BlockingIOError as error:
         raise TryLaterError(
             "E-LOCKED",
-            "another process is training a model for this directory",
+            "another process is making a model for this directory",
             where=path,
             next_step="wait for it to end, then run again",
         ) from error

@@ -1,0 +1,1 @@
+"""Anybody's SavedModel as a version that the ranking job knows all about."""

@@ -1,0 +1,169 @@
+"""READ FIRST: a SavedModel in, a version with a model card out. The adoption from top to bottom."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pyarrow as pa
+
+from batchscore.adoption.choice import Choice, choose
+from batchscore.adoption.copying import copy_model
+from batchscore.adoption.probe_rows import ProbeRows, draw_rows, invent_rows
+from batchscore.adoption.report import AdoptionReport
+from batchscore.config import AdoptSettings
+from batchscore.errors import ModelError
+from batchscore.observer import Observer
+from batchscore.runtime.card import KnownTable, KnownTables, ModelCard, Probes, list_files, write_card
+from batchscore.runtime.known_ids import open_lookup
+from batchscore.runtime.model_base import hold_model_base
+from batchscore.runtime.probes import replay_probes, score_rows
+from batchscore.runtime.saved_model import read_saved_model
+from batchscore.runtime.session import Session, open_session
+
+_LOG = logging.getLogger(__name__)
+_UNOBSERVED = Observer()
+
+
+def adopt(settings: AdoptSettings, observer: Observer = _UNOBSERVED) -> AdoptionReport:
+    """Publish the SavedModel as the next version below `settings.output`, with its card for the ranking job.
+
+    The files are copied as they are; the weights go through no memory of this process but TensorFlow's own, once.
+    Nothing is published unless the copy, loaded by the scoring runtime, gives finite scores for the probe rows, and
+    the same ones twice.
+
+    Raises UsageError (E-BINDING, E-OUTPUT-IS-INPUT), InputError, ModelError, OutputError or TryLaterError.
+    """
+    choice = choose(settings)
+    with hold_model_base(settings.output) as base:
+        observer.stage("copying the model")
+        copy_model(choice.saved, base.incoming)
+        observer.stage("loading the model")
+        session = open_session(base.incoming, threads=1)
+        try:
+            observer.stage("scoring probe rows")
+            rows, scores = _score(session, choice, settings)
+            tables = _known_tables(session, choice, rows)
+            card = _make_card(choice, session, rows, scores, tables)
+            card = card.model_copy(update={"files": list_files(base.incoming)})
+            write_card(base.incoming, card)
+            _require_repeatable(session, choice, card)
+        finally:
+            session.close()
+        published = read_saved_model(base.incoming, trust_model=settings.trust_model)
+        observer.committing()
+        path = base.publish()
+    report = AdoptionReport(
+        source=str(choice.saved.path),
+        model_path=str(path),
+        model_version=base.next_version,
+        model_fingerprint=published.fingerprint,
+        signature=card.signature,
+        score_output=card.score_output,
+        user_input=card.user_input,
+        candidate_input=card.candidate_input,
+        map=card.map,
+        set=card.set,
+        probe_rows=len(scores),
+        probe_origin=rows.origin,
+        unknown_ids=choice.describe_known(tables),
+        warnings=[*choice.warnings, *rows.warnings, *_doubts(scores)],
+    )
+    for warning in report.warnings:
+        _LOG.warning("%s", warning)
+    _LOG.info("%s", report.summary())
+    return report
+
+
+def _score(session: Session, choice: Choice, settings: AdoptSettings) -> tuple[ProbeRows, np.ndarray]:
+    """The probe rows with a finite score, and their scores (float32)."""
+    if settings.probes is not None:
+        rows = draw_rows(settings.probes, choice)
+        scores = score_rows(session, choice.signature, choice.score, rows.inputs, rows.count)
+    else:
+        rows, scores = _score_invented(session, choice)
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(scores.astype(np.float32))
+    if not finite.any():
+        raise ModelError(
+            "E-MODEL-NONFINITE",
+            "no probe row has a finite score",
+            where=choice.saved.path,
+            found=f"{rows.count} rows scored, every one NaN or infinite",
+            expected="finite scores",
+            next_step="look at the training run of this model, or give real rows with --probes",
+        )
+    return (rows, scores) if finite.all() else (rows.keep(finite), scores[finite])
+
+
+def _score_invented(session: Session, choice: Choice) -> tuple[ProbeRows, np.ndarray]:
+    """Invented rows with unknown ids among them; without those where the model fails on unknown ids."""
+    failure: ModelError | None = None
+    for with_unknown in (True, False):
+        rows = invent_rows(choice, with_unknown=with_unknown)
+        try:
+            return rows, score_rows(session, choice.signature, choice.score, rows.inputs, rows.count)
+        except ModelError as error:
+            if error.error_id != "E-MODEL-RUN":
+                raise
+            failure = error
+    raise ModelError(
+        "E-MODEL-PROBES",
+        "the model fails on every row that could be invented for it",
+        where=choice.saved.path,
+        found=str(failure).splitlines()[1].partition("found:")[2].strip() if failure else None,
+        details=rows.describe(),
+        next_step="give real pairs: --probes sample.parquet",
+    ) from failure
+
+
+def _known_tables(session: Session, choice: Choice, rows: ProbeRows) -> dict[str, KnownTable]:
+    """The tables that know the two ids, each tried on the ids of the probe rows."""
+    tables = choice.known_tables()
+    for role, table in tables.items():
+        ids = rows.inputs[choice.user_input if role == "user" else choice.candidate_input]
+        open_lookup(session, table, role)(pa.array(ids))
+    return tables
+
+
+def _make_card(
+    choice: Choice, session: Session, rows: ProbeRows, scores: np.ndarray, tables: dict[str, KnownTable]
+) -> ModelCard:
+    before = choice.card
+    known = before.known if before is not None else None
+    return ModelCard(
+        signature=choice.signature.name,
+        score_output=choice.score.name,
+        user_input=choice.user_input,
+        candidate_input=choice.candidate_input,
+        map=choice.map,
+        set=choice.set,
+        probes=Probes(inputs=rows.inputs, scores=scores.astype(np.float32).tolist()),
+        known=known,
+        known_tables=KnownTables.model_validate(tables) if tables and known is None else None,
+        made_with={
+            **(before.made_with if before is not None else {}),
+            "tensorflow": choice.saved.tensorflow_version or "unknown",
+            "adopted_with": session.runtime,
+        },
+        training=before.training if before is not None else {},
+    )
+
+
+def _require_repeatable(session: Session, choice: Choice, card: ModelCard) -> None:
+    result = replay_probes(session, choice.signature, choice.score, card)
+    if not result.ok:
+        raise ModelError(
+            "E-MODEL-PROBES",
+            "the model gives one row other scores from call to call",
+            where=choice.saved.path,
+            found=f"probe row {result.worst_row} differs by {result.worst:.3g}",
+            expected=f"at most {result.tolerance:.3g}",
+            next_step="export the model for serving: no dropout, no random op, no statistics over the batch",
+        )
+
+
+def _doubts(scores: np.ndarray) -> list[str]:
+    if len(scores) > 1 and np.ptp(scores) == 0:
+        return ["every probe row has the same score: is this the right output, and are the ids known to the model?"]
+    return []

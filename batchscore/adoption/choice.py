@@ -1,0 +1,174 @@
+"""What the model is to the ranking job: signature, score, roles, columns and constants, before it is loaded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from batchscore.columns import USER_ID
+from batchscore.config import AdoptSettings
+from batchscore.errors import UsageError
+from batchscore.runtime.card import KnownTable, ModelCard
+from batchscore.runtime.roles import choose_candidate, takes_ids
+from batchscore.runtime.saved_model import (
+    SavedModel,
+    Signature,
+    TensorSpec,
+    choose_signature,
+    read_saved_model,
+    require_columns,
+)
+from batchscore.runtime.score import Score, choose_score
+from batchscore.runtime.vocabulary import Vocabulary, read_vocabularies
+
+_LABEL = re.compile(r"(^|_)(rating|label|target|click(ed)?|y|y_true|relevance|reward)s?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The settled facts.
+
+    `card` is the one that the SavedModel has already; `map` and `set` are that card's with the flags over them;
+    `vocabularies` are those of the inputs.
+    """
+
+    saved: SavedModel
+    card: ModelCard | None
+    signature: Signature
+    score: Score
+    user_input: str
+    candidate_input: str
+    map: dict[str, str]
+    set: dict[str, str]
+    vocabularies: Mapping[str, Vocabulary]
+    warnings: tuple[str, ...]
+
+    def column_of(self, name: str) -> str:
+        """The pair column that feeds the input `name`."""
+        return self.map.get(name, name)
+
+    def known_tables(self) -> dict[str, KnownTable]:
+        """For each role the table that knows its ids, where there is one."""
+        inputs = {"user": self.user_input, "candidate": self.candidate_input}
+        tables = {role: self.vocabularies[name].table for role, name in inputs.items()}
+        return {role: table.for_card() for role, table in tables.items() if table is not None}
+
+    def describe_known(self, tables: Mapping[str, KnownTable]) -> dict[str, str]:
+        """For each role how a run tells known ids from unknown ones, or why it cannot."""
+        if self.card is not None and self.card.known is not None:
+            return dict.fromkeys(("user", "candidate"), f"signature {self.card.known.signature}")
+        described = {}
+        for role, name in (("user", self.user_input), ("candidate", self.candidate_input)):
+            table = tables.get(role)
+            entries = "" if table is None or table.entries is None else f" of {table.entries:,} ids"
+            described[role] = f"look-up table{entries}" if table else f"not told: {self.vocabularies[name].why}"
+        return described
+
+
+def choose(settings: AdoptSettings) -> Choice:
+    """Everything about the model that can be settled from its bytes and the flags.
+
+    Raises ModelError where it cannot be scored, UsageError (E-BINDING) with every problem and the flags that would
+    mend it.
+    """
+    saved = read_saved_model(settings.saved_model, settings.model_version, trust_model=settings.trust_model)
+    _require_elsewhere(settings, saved)
+    signature, _ = choose_signature(saved, settings.signature)
+    require_columns(signature, saved.path)
+    card = saved.card if saved.card is not None and saved.card.signature == signature.name else None
+    score, _ = choose_score(signature, settings.score_output, card)
+    constants = {name: text for name, text in (card.set if card else {}).items() if name not in settings.map}
+    constants |= settings.set
+    mapped = {**(card.map if card else {}), **settings.map}
+    mapped = {name: column for name, column in mapped.items() if name not in constants}
+    user, candidate = _choose_roles(signature, card, settings, mapped, constants)
+    labels = _labels(signature, {user, candidate, *constants, *mapped})
+    problems = [
+        *(f"--map {name}: the model has no such input" for name in settings.map if name not in signature.inputs),
+        *(f"--set {name}: the model has no such input" for name in settings.set if name not in signature.inputs),
+        *_role_problems(signature, {"user": user, "candidate": candidate}, constants),
+        *(
+            f"input {spec} looks like the label that the model was trained on, which no pair has at night; "
+            f"if it is a feature, say --map {spec.name}={spec.name}"
+            for spec in labels
+        ),
+    ]
+    flags = [f"--{role}-input INPUT" for role, name in (("user", user), ("candidate", candidate)) if name is None]
+    flags += [f"--set {spec.name}={'false' if spec.dtype == 'bool' else 0}" for spec in labels]
+    if problems or user is None or candidate is None:
+        raise UsageError(
+            "E-BINDING",
+            f"what signature {signature.name!r} takes cannot be told from the model alone",
+            where=saved.path,
+            found="inputs " + (", ".join(map(str, signature.inputs.values())) or "none"),
+            expected="one input that takes the user's id, one that takes the candidate's, and no label",
+            details=problems,
+            next_step=f"add {' '.join(flags)}" if flags else "correct what is named above",
+        )
+    warnings = [f"trusted with --trust-model: {', '.join(sorted({item.op for item in saved.hazards}))}"]
+    return Choice(
+        saved=saved,
+        card=card,
+        signature=signature,
+        score=score,
+        user_input=user,
+        candidate_input=candidate,
+        map=mapped,
+        set=constants,
+        vocabularies=read_vocabularies(saved.path, signature),
+        warnings=tuple(warnings if saved.hazards else []),
+    )
+
+
+def _require_elsewhere(settings: AdoptSettings, saved: SavedModel) -> None:
+    if settings.output.resolve().is_relative_to(saved.path):
+        raise UsageError(
+            "E-OUTPUT-IS-INPUT",
+            "the output lies inside the SavedModel that would be copied",
+            where=settings.output,
+            expected=f"a directory outside {saved.path}",
+            next_step="give another directory with --output",
+        )
+
+
+def _choose_roles(
+    signature: Signature,
+    card: ModelCard | None,
+    settings: AdoptSettings,
+    mapped: Mapping[str, str],
+    constants: Mapping[str, str],
+) -> tuple[str | None, str | None]:
+    """The inputs of user and candidate: flag, card, the input fed from `user_id`, and the only other one."""
+    fed = [name for name in signature.inputs if mapped.get(name, name) == USER_ID]
+    by_column = next((name for name in (*fed, USER_ID) if name in signature.inputs), None)
+    user = settings.user_input or (card.user_input if card else None) or by_column
+    candidate = settings.candidate_input or (card.candidate_input if card else None)
+    if candidate is None and user is not None:
+        candidate = choose_candidate(signature, user, constants)
+    return user, candidate
+
+
+def _role_problems(
+    signature: Signature, roles: Mapping[str, str | None], constants: Mapping[str, str]
+) -> Iterator[str]:
+    for role, name in roles.items():
+        if name is None:
+            yield f"the {role} input cannot be told; give --{role}-input"
+        elif name not in signature.inputs:
+            yield f"--{role}-input {name}: the model has no such input"
+        elif name in constants:
+            yield f"input {name} takes the {role}'s id, and --set makes it a constant"
+        elif not takes_ids(signature.inputs[name]):
+            yield f"input {signature.inputs[name]} cannot take the {role}'s id: ids are strings or integers"
+    if roles["user"] is not None and roles["user"] == roles["candidate"]:
+        yield f"input {roles['user']} takes both ids"
+
+
+def _labels(signature: Signature, settled: Collection[str | None]) -> list[TensorSpec]:
+    """Inputs of numbers that nothing was said about and that are called like a label."""
+    return [
+        spec
+        for name, spec in signature.inputs.items()
+        if name not in settled and spec.dtype != "string" and _LABEL.search(name)
+    ]

@@ -1,0 +1,159 @@
+"""What there is to know about a model before it is loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batchscore.errors import ModelError
+from batchscore.runtime.formats import choose_meta_graph
+from batchscore.runtime.graph import Graph
+from batchscore.runtime.roles import Roles, choose_roles
+from batchscore.runtime.safety import require_trusted
+from batchscore.runtime.saved_model import (
+    SavedModel,
+    TensorSpec,
+    choose_signature,
+    read_meta_graphs,
+    read_saved_model,
+    require_columns,
+)
+from batchscore.runtime.score import choose_score
+from batchscore.runtime.variables_index import VARIABLES_INDEX, Variable, read_variables
+from batchscore.runtime.versions import list_versions, missing_files
+from batchscore.runtime.vocabulary import Table, Vocabulary, asset_nodes, find_tables, find_vocabularies
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version below the base directory; `missing` is empty where it is complete."""
+
+    number: int
+    missing: list[str]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What `run` would score with, and why; where it would refuse, only `refusal`, its message."""
+
+    signature: str | None = None
+    signature_why: str | None = None
+    score_output: str | None = None
+    score_output_why: str | None = None
+    roles: Roles | None = None
+    refusal: str | None = None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A SavedModel as its bytes show it. `vocabularies` are those of the inputs of each signature."""
+
+    saved: SavedModel
+    versions: list[Version]
+    files: int
+    bytes: int
+    choice: Choice
+    tables: list[Table]
+    vocabularies: dict[str, dict[str, Vocabulary]]
+    variables: list[Variable]
+
+    def to_json(self) -> str:
+        """The inspection as a JSON document, with fields in this order."""
+        return json.dumps(self._plain(), indent=1)
+
+    def _plain(self) -> dict[str, Any]:
+        saved = self.saved
+        return {
+            "schema_version": 1,
+            "path": str(saved.path),
+            "version": saved.version,
+            "chosen": saved.chosen,
+            "versions": [
+                {"version": item.number, "complete": not item.missing, "missing": item.missing}
+                for item in self.versions
+            ],
+            "fingerprint": saved.fingerprint,
+            "files": self.files,
+            "bytes": self.bytes,
+            "tensorflow_version": saved.tensorflow_version,
+            "choice": dataclasses.asdict(self.choice),
+            "signatures": {
+                name: {
+                    "inputs": [
+                        _plain_spec(spec) | {"vocabulary": _plain_vocabulary(self.vocabularies[name][spec.name])}
+                        for spec in signature.inputs.values()
+                    ],
+                    "outputs": [_plain_spec(spec) for spec in signature.outputs.values()],
+                }
+                for name, signature in saved.signatures.items()
+            },
+            "tables": [_plain_table(table) for table in self.tables],
+            "variables": [dataclasses.asdict(variable) for variable in self.variables],
+            "card": saved.card.model_dump(mode="json", exclude_none=True) if saved.card else None,
+            "hazards": [dataclasses.asdict(hazard) for hazard in saved.hazards],
+        }
+
+
+def inspect_model(
+    model: Path, version: int | None = None, signature: str | None = None, score_output: str | None = None
+) -> Inspection:
+    """Look at a SavedModel, or at the chosen version below a base directory, without loading it.
+
+    `signature` and `score_output` are what `run` would be told. Raises ModelError where there is nothing to look
+    at: E-MODEL-MISSING, E-MODEL-NOT-SAVEDMODEL, E-MODEL-INCOMPLETE, E-MODEL-CARD.
+    """
+    saved = read_saved_model(model, version, trust_model=True)
+    meta_graph = choose_meta_graph(read_meta_graphs(saved.path), saved.path)
+    graph = Graph(meta_graph)
+    index = saved.path / VARIABLES_INDEX
+    variables = read_variables(index) if index.is_file() else []
+    tables = find_tables(graph, asset_nodes(meta_graph), variables, saved.path)
+    files = [path for path in saved.path.rglob("*") if path.is_file()]
+    return Inspection(
+        saved=saved,
+        versions=_versions(model, saved),
+        files=len(files),
+        bytes=sum(path.stat().st_size for path in files),
+        choice=_choose(saved, signature, score_output),
+        tables=list(tables.values()),
+        vocabularies={name: find_vocabularies(graph, item, tables) for name, item in saved.signatures.items()},
+        variables=variables,
+    )
+
+
+def _versions(model: Path, saved: SavedModel) -> list[Version]:
+    if saved.version is None:
+        return []
+    return [Version(number, missing_files(model / str(number))) for number in list_versions(model)]
+
+
+def _choose(saved: SavedModel, wanted_signature: str | None, wanted_output: str | None) -> Choice:
+    try:
+        require_trusted(saved.path, saved.hazards, trust_model=False)
+        signature, signature_why = choose_signature(saved, wanted_signature)
+        require_columns(signature, saved.path)
+        score, score_why = choose_score(signature, wanted_output, saved.card)
+    except ModelError as error:
+        return Choice(refusal=str(error))
+    return Choice(signature.name, signature_why, score.name, score_why, choose_roles(signature, saved.card))
+
+
+def _plain_spec(spec: TensorSpec) -> dict[str, Any]:
+    return {"name": spec.name, "dtype": spec.dtype, "shape": spec.shape}
+
+
+def _plain_vocabulary(vocabulary: Vocabulary) -> dict[str, Any]:
+    table = vocabulary.table
+    return {
+        "table": table.name if table else None,
+        "entries": table.entries if table else None,
+        "why": vocabulary.why,
+    }
+
+
+def _plain_table(table: Table) -> dict[str, Any]:
+    names = ("name", "op", "key_dtype", "value_dtype", "entries", "filled_from")
+    return {name: getattr(table, name) for name in names}

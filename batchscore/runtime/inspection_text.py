@@ -1,0 +1,134 @@
+"""An inspection in words, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from batchscore.runtime.card import CARD_PATH, ModelCard
+from batchscore.runtime.inspection import Inspection
+from batchscore.runtime.vocabulary import Vocabulary
+
+_LISTED = 20
+_KIB = 1024
+
+
+def describe(inspection: Inspection) -> str:
+    """The text that `batchscore inspect` prints: one section for each thing to know, blank lines between them."""
+    sections = (_model, _choice, _signatures, _tables, _variables, _card, _safety)
+    return "\n\n".join("\n".join(lines) for section in sections if (lines := list(section(inspection))))
+
+
+def _model(inspection: Inspection) -> Iterator[str]:
+    saved = inspection.saved
+    yield f"{saved.label} at {saved.path}"
+    yield f"  chosen       {saved.chosen}"
+    yield f"  fingerprint  {saved.fingerprint}"
+    yield f"  size         {_spell_bytes(inspection.bytes)} in {inspection.files:,} files"
+    yield f"  written by   TensorFlow {saved.tensorflow_version or 'of an unknown version'}"
+    for item in inspection.versions[:_LISTED]:
+        state = f"incomplete: {', '.join(item.missing[:3])}" if item.missing else "complete"
+        yield f"  version {item.number:<4} {state}"
+    yield from _more(inspection.versions, "versions")
+
+
+def _choice(inspection: Inspection) -> Iterator[str]:
+    choice = inspection.choice
+    if choice.refusal is not None or choice.roles is None:
+        yield "run would refuse this model"
+        yield from (f"  {line}" for line in (choice.refusal or "").splitlines())
+        return
+    roles = choice.roles
+    yield "run would score with"
+    yield f"  signature    {choice.signature} ({choice.signature_why})"
+    yield f"  score        {choice.score_output} ({choice.score_output_why})"
+    yield f"  user         {roles.user_input or '-'} ({roles.user_why})"
+    yield f"  candidate    {roles.candidate_input or '-'} ({roles.candidate_why})"
+
+
+def _signatures(inspection: Inspection) -> Iterator[str]:
+    chosen, signatures = inspection.choice.signature, inspection.saved.signatures
+    for index, name in enumerate(sorted(signatures, key=lambda name: (name != chosen, name))):
+        signature, vocabularies = signatures[name], inspection.vocabularies[name]
+        if index:
+            yield ""
+        yield f"signature {name}"
+        width = max((len(str(spec)) for spec in signature.inputs.values()), default=0)
+        for spec in signature.inputs.values():
+            yield f"  in   {spec!s:<{width}}  {_spell_vocabulary(vocabularies[spec.name])}"
+        for spec in signature.outputs.values():
+            yield f"  out  {spec}"
+
+
+def _tables(inspection: Inspection) -> Iterator[str]:
+    if inspection.tables:
+        yield "look-up tables"
+    for table in inspection.tables[:_LISTED]:
+        size = "unknown size" if table.entries is None else f"{table.entries:,} entries from {table.filled_from}"
+        yield f"  {table.key_dtype} to {table.value_dtype}, {size} ({table.op} {table.name!r})"
+    yield from _more(inspection.tables, "tables")
+
+
+def _variables(inspection: Inspection) -> Iterator[str]:
+    if not inspection.variables:
+        yield "no variables"
+        return
+    total = sum(variable.bytes for variable in inspection.variables)
+    yield f"variables: {len(inspection.variables):,}, {_spell_bytes(total)}"
+    largest = sorted(inspection.variables, key=lambda variable: -variable.bytes)
+    width = max(len(variable.name) for variable in largest[:_LISTED])
+    for variable in largest[:_LISTED]:
+        yield f"  {variable.name:<{width}}  {variable.dtype} {list(variable.shape)}"
+    yield from _more(largest, "variables")
+
+
+def _card(inspection: Inspection) -> Iterator[str]:
+    card = inspection.saved.card
+    if card is None:
+        yield "no model card: `batchscore adopt` writes one"
+        return
+    yield f"card {CARD_PATH.as_posix()}"
+    yield f"  probe rows   {len(card.probes.scores)}"
+    yield f"  made with    {', '.join(f'{name} {version}' for name, version in card.made_with.items()) or '-'}"
+    yield f"  unknown ids  {_spell_known(card)}"
+    if card.map:
+        yield f"  columns      {', '.join(f'{name} <- {column}' for name, column in card.map.items())}"
+    if card.set:
+        yield f"  constants    {', '.join(f'{name} = {text}' for name, text in card.set.items())}"
+
+
+def _safety(inspection: Inspection) -> Iterator[str]:
+    hazards = inspection.saved.hazards
+    if not hazards:
+        yield "safety: it only computes"
+        return
+    yield "safety: it does more than compute, and is loaded only with --trust-model"
+    yield from (f"  {hazard}" for hazard in hazards[:_LISTED])
+    yield from _more(hazards, "ops")
+
+
+def _spell_vocabulary(vocabulary: Vocabulary) -> str:
+    if vocabulary.table is None:
+        return vocabulary.why
+    entries = vocabulary.table.entries
+    return "known ids, unknown how many" if entries is None else f"{entries:,} known ids"
+
+
+def _spell_known(card: ModelCard) -> str:
+    if card.known is not None:
+        return f"told by signature {card.known.signature}"
+    tables = card.known_tables
+    roles = [name for name in ("user", "candidate") if tables is not None and getattr(tables, name) is not None]
+    return f"told by look-up tables of {' and '.join(roles)}" if roles else "not told"
+
+
+def _spell_bytes(count: float) -> str:
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < _KIB:
+            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
+        count /= _KIB
+    return f"{count:,.1f} GiB"
+
+
+def _more(items: Sequence[object], name: str) -> Iterator[str]:
+    if len(items) > _LISTED:
+        yield f"  and {len(items) - _LISTED:,} more {name}"

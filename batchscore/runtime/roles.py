@@ -1,0 +1,47 @@
+"""Which input of a signature takes the user's id, and which the candidate's."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from batchscore.columns import USER_ID
+from batchscore.runtime.card import ModelCard
+from batchscore.runtime.saved_model import Signature, TensorSpec
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The inputs that take the two ids, and why; None where the model alone does not tell."""
+
+    user_input: str | None
+    user_why: str
+    candidate_input: str | None
+    candidate_why: str
+
+
+def choose_roles(signature: Signature, card: ModelCard | None, constants: Collection[str] = ()) -> Roles:
+    """The roles that the card gives, else `user_id` and what `choose_candidate` finds."""
+    if card is not None and card.signature == signature.name:
+        return Roles(card.user_input, "model card", card.candidate_input, "model card")
+    user = USER_ID if USER_ID in signature.inputs else None
+    candidate = choose_candidate(signature, user, constants)
+    return Roles(
+        user,
+        "the default" if user else f"no input {USER_ID!r}: give --user-column",
+        candidate,
+        "the only other input that can take ids" if candidate else "several could be it: give --candidate-column",
+    )
+
+
+def choose_candidate(signature: Signature, user_input: str | None, constants: Collection[str] = ()) -> str | None:
+    """The only input besides the user's and constants, else the only one of those that takes text or integers."""
+    others = [name for name in signature.inputs if name != user_input and name not in constants]
+    if len(others) > 1:
+        others = [name for name in others if takes_ids(signature.inputs[name])]
+    return others[0] if len(others) == 1 else None
+
+
+def takes_ids(spec: TensorSpec) -> bool:
+    """Whether an input can take ids: text or integers."""
+    return spec.dtype == "string" or spec.dtype.startswith(("int", "uint"))

@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from batchscore.adoption.adopt import adopt
+from batchscore.config import AdoptSettings, RunSettings
+from batchscore.errors import BatchscoreError
+from batchscore.runtime.card import CARD_PATH, read_card
+from batchscore.runtime.saved_model import fingerprint
+from batchscore.runtime.tolerance import score_tolerance
+from batchscore.scoring.run import run
+
+pytestmark = [pytest.mark.process, pytest.mark.tensorflow]
+
+USERS = [f"u{number}" for number in range(0, 60, 7)]
+ITEMS = [f"m{number}" for number in range(0, 40, 3)]
+
+
+def write_pairs(path, users, candidates, **features):
+    pairs = [(user, candidate) for user in users[1] for candidate in candidates[1]]
+    columns = {users[0]: [user for user, _ in pairs], candidates[0]: [candidate for _, candidate in pairs]}
+    for name, make in features.items():
+        columns[name] = [make(row) for row in range(len(pairs))]
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def refusal(error_id, **settings):
+    with pytest.raises(BatchscoreError) as caught:
+        adopt(AdoptSettings(**settings))
+    assert caught.value.error_id == error_id
+    return str(caught.value)
+
+
+def plain_scores(path, signature, feeds):
+    """What TensorFlow itself gives."""
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(path))
+    return {name: value.numpy() for name, value in loaded.signatures[signature](**feeds(tf)).items()}
+
+
+TEXT_IDS = {"users": ("user_id", USERS), "candidates": ("movie_id", ITEMS)}
+
+
+def text_feeds(table, shape=(-1,)):
+    return lambda tf: {
+        name: tf.reshape(tf.constant(table[name].to_list()), shape) for name in ("user_id", "movie_id")
+    }
+
+
+CASES = {
+    "heads": ("modules/heads", {"score_output": "0.7*rating + 0.3*click"}, TEXT_IDS, {}, "serving_default",
+              text_feeds, lambda out: 0.7 * out["rating"] + 0.3 * out["click"].reshape(-1), (8, 10)),
+    "one head": ("modules/heads", {"score_output": "click"}, TEXT_IDS, {}, "serving_default",
+                 text_feeds, lambda out: out["click"], (8, 10)),
+    "label": ("modules/label", {"set": ["user_rating=0"]}, TEXT_IDS, {}, "serving_default",
+              lambda table: lambda tf: text_feeds(table)(tf) | {"user_rating": tf.zeros(len(table))},
+              lambda out: out["score"], (8, 10)),
+    "mutable": ("modules/mutable", {}, TEXT_IDS, {}, "serving_default", text_feeds,
+                lambda out: out["score"], (8, 10)),
+    "text_table": ("modules/text_table", {},
+                   {"users": ("user_id", USERS), "candidates": ("item", [100, 104, 129])}, {}, "serving_default",
+                   lambda table: lambda tf: {"user_id": tf.constant(table["user_id"].to_list()),
+                                             "item": tf.constant(table["item"].to_numpy()[:, None])},
+                   lambda out: out["score"], (8, 3)),
+    "renamed": ("modules/renamed",
+                {"signature": "rank", "map": ["uid=user_id", "article=sku"], "candidate_input": "article"},
+                {"users": ("user_id", [3, 49, 77]), "candidates": ("sku", ITEMS)}, {}, "rank",
+                lambda table: lambda tf: {"uid": tf.constant(table["user_id"].to_numpy()),
+                                          "article": tf.constant(table["sku"].to_list())},
+                lambda out: out["logit"], (2, 10)),
+    "hashed": ("modules/hashed", {"candidate_input": "item_id"},
+               {"users": ("user_id", USERS), "candidates": ("item_id", ITEMS)},
+               {"premium": lambda row: row % 3 == 0, "age": lambda row: row % 90}, "serving_default",
+               lambda table: lambda tf: {"user_id": tf.constant(table["user_id"].to_list()),
+                                         "item_id": tf.constant(table["item_id"].to_list()),
+                                         "premium": tf.constant(table["premium"].to_list()),
+                                         "age": tf.constant(table["age"].to_list(), tf.int32)},
+               lambda out: out["points"], (None, None)),
+    "Keras 3": ("keras3/exported", {}, TEXT_IDS, {}, "serve", lambda table: text_feeds(table, (-1, 1)),
+                lambda out: out["output_0"], (8, 10)),
+    "Keras 3, serve": ("keras3/exported", {"signature": "serve"}, TEXT_IDS, {}, "serve",
+                       lambda table: text_feeds(table, (-1, 1)), lambda out: out["output_0"], (8, 10)),
+    "tf-keras export": ("tf_keras/exported", {}, TEXT_IDS, {}, "serving_default",
+                        lambda table: text_feeds(table, (-1, 1)), lambda out: out["output_0"], (8, 10)),
+    "tf-keras saved": ("tf_keras/saved", {}, TEXT_IDS, {}, "serving_default",
+                       lambda table: text_feeds(table, (-1, 1)), lambda out: out["rating"], (8, 10)),
+    "fixed batch": ("modules/fixed_batch", {}, {"users": ("user_id", ["u1", "u2"]),
+                                                "candidates": ("movie_id", ["m1", "m2", "m5", "m9"])}, {},
+                    "serving_default", text_feeds, lambda out: out["score"].astype(np.float32), (2, 4)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_other_people_export_is_adopted_and_scored_as_by_tensorflow(exports, tmp_path, name):
+    place, flags, ids, features, signature, feeds, expected, known = CASES[name]
+    kind, model = place.split("/")
+    source = exports(kind) / model
+    report = adopt(AdoptSettings(saved_model=source, output=tmp_path / "model", **flags))
+    assert (report.model_version, report.probe_origin) == (1, "invented")
+    assert report.probe_rows >= 16 or name == "fixed batch"
+    pairs = write_pairs(tmp_path / "pairs.parquet", **ids, **features)
+    done = run(RunSettings(input=pairs, output=tmp_path / "ranked.parquet", model=tmp_path / "model", top_n=1000))
+    assert (done.known_users.known, done.known_candidates.known) == known
+    table = pl.read_parquet(pairs)
+    outputs = plain_scores(source, signature, feeds(table))
+    scores = np.asarray(expected(outputs), np.float64).reshape(-1)
+    ranked = pl.read_parquet(tmp_path / "ranked.parquet")
+    keys = [ids["users"][0], ids["candidates"][0]]
+    joined = table.with_columns(expected=scores).join(ranked, on=keys, how="left")
+    difference = (joined["score"].cast(pl.Float64) - joined["expected"]).abs().max()
+    assert difference <= score_tolerance(scores)
+
+
+def test_the_files_are_copied_and_listed_and_the_fingerprint_is_that_of_the_version(exports, tmp_path):
+    source = exports("modules") / "text_table"
+    report = adopt(AdoptSettings(saved_model=source, output=tmp_path / "model"))
+    version = tmp_path / "model" / "1"
+    for path in (path for path in source.rglob("*") if path.is_file()):
+        copy = version / path.relative_to(source)
+        assert copy.read_bytes() == path.read_bytes()
+        assert copy.stat().st_ino != path.stat().st_ino
+    card = read_card(version)
+    assert {entry.path for entry in card.files} == {
+        path.relative_to(version).as_posix() for path in version.rglob("*") if path.is_file()
+    } - {CARD_PATH.as_posix()}
+    assert fingerprint(version) == report.model_fingerprint
+    assert len(set(card.probes.scores)) > 16
+
+
+def test_versions_count_up_and_a_version_can_be_adopted_again(exports, tmp_path):
+    base = tmp_path / "model"
+    adopt(AdoptSettings(saved_model=exports("modules") / "label", output=base, set=["user_rating=0"]))
+    report = adopt(AdoptSettings(saved_model=base, output=base))
+    assert (report.model_version, report.source) == (2, str(base / "1"))
+    assert read_card(base / "2").set == {"user_rating": "0"}
+
+
+def test_the_card_of_a_trainer_is_kept_under_the_flags(tmp_path, models):
+    report = adopt(AdoptSettings(saved_model=models.parents[1] / "sample_data" / "model", output=tmp_path / "model",
+                                 map=["user_id=member"]))  # fmt: skip
+    card = read_card(tmp_path / "model" / "1")
+    before = read_card(models.parents[1] / "sample_data" / "model" / "1")
+    assert (card.known, card.training) == (before.known, before.training)
+    assert card.map == {"user_id": "member"}
+    assert report.unknown_ids == {"user": "signature known", "candidate": "signature known"}
+
+
+def test_flags_of_a_run_win_over_the_card(exports, tmp_path):
+    source, base = exports("modules") / "label", tmp_path / "model"
+    adopt(AdoptSettings(saved_model=source, output=base, set=["user_rating=0"], map=["movie_id=sku"]))
+    pairs = write_pairs(
+        tmp_path / "pairs.parquet", ("user_id", USERS), ("sku", ITEMS), film=lambda row: f"m{row % 30}"
+    )
+    output = tmp_path / "ranked.parquet"
+    report = run(RunSettings(input=pairs, output=output, model=base))
+    assert {item.input: item.column or item.constant for item in report.bindings} == {
+        "movie_id": "sku", "user_id": "user_id", "user_rating": "0.0"
+    }  # fmt: skip
+    report = run(RunSettings(input=pairs, output=output, model=base, set=["user_rating=3"], map=["movie_id=film"],
+                             max_unknown_candidates="off"))  # fmt: skip
+    assert {item.input: item.column or item.constant for item in report.bindings} == {
+        "movie_id": "film", "user_id": "user_id", "user_rating": "3.0"
+    }  # fmt: skip
+
+
+def test_probe_rows_may_be_drawn_from_real_pairs(exports, tmp_path):
+    sample = write_pairs(tmp_path / "sample.parquet", ("member", USERS), ("movie_id", ITEMS))
+    report = adopt(
+        AdoptSettings(
+            saved_model=exports("modules") / "mutable", output=tmp_path / "model", probes=sample,
+            map=["user_id=member"],
+        )
+    )  # fmt: skip
+    probes = read_card(tmp_path / "model" / "1").probes
+    assert (report.probe_rows, report.probe_origin, report.warnings) == (64, "drawn from sample.parquet", [])
+    assert set(probes.inputs["user_id"]) == set(USERS)
+    assert set(probes.inputs["movie_id"]) <= set(ITEMS)
+
+
+def test_a_small_sample_is_taken_with_a_warning(exports, tmp_path):
+    sample = write_pairs(tmp_path / "sample.parquet", ("user_id", ["u1"]), ("movie_id", ["m1", "m2"]))
+    report = adopt(
+        AdoptSettings(saved_model=exports("modules") / "mutable", output=tmp_path / "model", probes=sample)
+    )
+    assert report.probe_rows == 2
+    assert report.warnings == ["the sample gives only 2 probe rows; 16 or more tell more"]
+
+
+def test_a_sample_that_does_not_fit_is_refused(exports, tmp_path):
+    source = exports("modules") / "mutable"
+    sample = write_pairs(tmp_path / "sample.parquet", ("user_id", USERS), ("sku", ITEMS))
+    message = refusal("E-BINDING", saved_model=source, output=tmp_path / "model", probes=sample)
+    assert "input movie_id string [n] has no column 'movie_id'" in message
+    sample = write_pairs(tmp_path / "sample.parquet", ("user_id", [None]), ("movie_id", ["m1"]))
+    table = pq.read_table(sample)
+    pq.write_table(table.cast(pa.schema([("user_id", pa.string()), ("movie_id", pa.string())])), sample)
+    message = refusal("E-BAD-ROWS", saved_model=source, output=tmp_path / "model", probes=sample)
+    assert "no row of the sample can be scored" in message
+    assert "found:    null id: 1" in message
+    assert [path.name for path in (tmp_path / "model").glob("[0-9]*")] == []
+
+
+def test_the_label_among_the_inputs_is_recognised(exports, tmp_path):
+    message = refusal("E-BINDING", saved_model=exports("modules") / "label", output=tmp_path / "model")
+    assert "input user_rating float32 [n] looks like the label that the model was trained on" in message
+    assert message.endswith("next:     add --set user_rating=0")
+    assert not (tmp_path / "model").exists()
+    adopt(AdoptSettings(saved_model=exports("modules") / "label", output=tmp_path / "model",
+                        map=["user_rating=user_rating"]))  # fmt: skip
+    assert read_card(tmp_path / "model" / "1").map == {"user_rating": "user_rating"}
+
+
+@pytest.mark.parametrize(("name", "flags", "said"), [
+    ("hashed", {}, "the candidate input cannot be told; give --candidate-input"),
+    ("renamed", {"signature": "rank"}, "the user input cannot be told; give --user-input"),
+    ("heads", {"score_output": "click", "map": ["movie=sku"]}, "--map movie: the model has no such input"),
+    ("heads", {"score_output": "click", "user_input": "member"}, "--user-input member: the model has no"),
+    ("heads", {"score_output": "click", "candidate_input": "user_id"}, "input user_id takes both ids"),
+    ("heads", {"score_output": "click", "set": ["movie_id=m1"]}, "the candidate input cannot be told"),
+    ("hashed", {"candidate_input": "premium"}, "input premium bool [n] cannot take the candidate's id"),
+])  # fmt: skip
+def test_what_cannot_be_told_is_asked_for(exports, tmp_path, name, flags, said):
+    flags = {"saved_model": exports("modules") / name, "output": tmp_path / "model", **flags}
+    assert said in refusal("E-BINDING", **flags)
+    assert not (tmp_path / "model").exists()
+
+
+def test_models_that_cannot_be_ranked_by_are_refused_and_nothing_is_published(exports, tmp_path):
+    modules, base = exports("modules"), tmp_path / "model"
+    assert "it takes lists" in refusal("E-MODEL-SIGNATURE", saved_model=modules / "listwise", output=base)
+    message = refusal("E-MODEL-PROBES", saved_model=modules / "noisy", output=base)
+    assert "the model gives one row other scores from call to call" in message
+    assert "every one NaN or infinite" in refusal(
+        "E-MODEL-NONFINITE", saved_model=modules / "no_number", output=base
+    )
+    assert "no dropout" in message
+    assert [path.name for path in base.iterdir() if path.name.isdigit()] == []
+
+
+def test_a_model_that_fails_on_unknown_ids_gets_known_ones(exports, tmp_path):
+    report = adopt(AdoptSettings(saved_model=exports("modules") / "strict", output=tmp_path / "model"))
+    assert (report.probe_rows, report.warnings) == (32, [])
+    assert all(user.startswith("u") for user in read_card(tmp_path / "model" / "1").probes.inputs["user_id"])
+
+
+def test_a_risky_model_is_adopted_only_when_trusted_and_so_is_its_copy_run(exports, tmp_path):
+    source = exports("risky") / "ReadFile"
+    message = refusal("E-MODEL-UNTRUSTED", saved_model=source, output=tmp_path / "model")
+    assert "ReadFile reads files" in message
+    message = refusal("E-BINDING", saved_model=source, output=tmp_path / "model", trust_model=True)
+    assert "the user input cannot be told" in message
+
+
+def test_the_output_may_not_lie_in_the_source(exports, tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(exports("modules") / "mutable", source)
+    refusal("E-OUTPUT-IS-INPUT", saved_model=source, output=source / "model")
+    refusal("E-OUTPUT-IS-INPUT", saved_model=source, output=source)
+
+
+def test_a_source_that_changes_under_the_copy_is_noticed(exports, tmp_path, monkeypatch):
+    source = tmp_path / "source"
+    shutil.copytree(exports("modules") / "mutable", source)
+    copyfile = shutil.copyfile
+
+    def change(origin, target):
+        copyfile(origin, target)
+        (source / "saved_model.pb").write_bytes(b"new")
+
+    monkeypatch.setattr("batchscore.adoption.copying.shutil.copyfile", change)
+    message = refusal("E-MODEL-INCOMPLETE", saved_model=source, output=tmp_path / "model")
+    assert "the SavedModel changed while it was copied" in message
+    assert [path.name for path in (tmp_path / "model").iterdir() if path.name.isdigit()] == []
+
+
+def test_the_command(batchscore, exports, tmp_path):
+    told = batchscore("adopt", exports("modules") / "heads", "--output", tmp_path / "model", "--score-output",
+                      "rating*click", "--json")  # fmt: skip
+    assert told.exit_code == 0
+    report = json.loads(told.out)
+    assert (report["model_version"], report["score_output"]) == (1, "rating*click")
+    assert "INFO published model 1: signature serving_default, score rating*click, user user_id" in told.err
+    told = batchscore("adopt", "--output", tmp_path / "model")
+    assert (told.exit_code, "Missing argument 'SAVEDMODEL'" in told.err) == (2, True)
+    told = batchscore("adopt", exports("modules") / "heads", "--output", tmp_path / "model")
+    assert told.exit_code == 4
+    assert "E-MODEL-OUTPUT: 2 outputs of signature 'serving_default' could be the score" in told.err
