@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tensorflow.core.framework import graph_pb2, node_def_pb2
+from tensorflow.core.framework import node_def_pb2, versions_pb2
 from tensorflow.python.framework import op_def_registry
 
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
@@ -31,9 +31,21 @@ class FlatGraph:
 
     nodes: dict[str, node_def_pb2.NodeDef]
     functions: dict[str, Any]
+    versions: versions_pb2.VersionDef
+
+    def called_functions(self) -> list[Any]:
+        """The functions that nodes call, directly or through one another, by name."""
+        called: dict[str, Any] = {}
+        waiting = list(self.nodes.values())
+        while waiting:
+            for name in _function_names(waiting.pop()):
+                if name not in called and name in self.functions:
+                    called[name] = self.functions[name]
+                    waiting += called[name].node_def
+        return [called[name] for name in sorted(called)]
 
 
-def inline(graph: graph_pb2.GraphDef, output: str) -> tuple[FlatGraph, str]:
+def inline(graph: Any, output: str) -> tuple[FlatGraph, str]:
     """The flat graph that computes tensor `output` of `graph`, and the name of that tensor in it.
 
     Only calls are inlined; `If`, `While` and the like stay and keep their functions.
@@ -41,7 +53,7 @@ def inline(graph: graph_pb2.GraphDef, output: str) -> tuple[FlatGraph, str]:
     functions = {function.signature.name: function for function in graph.library.function}
     inliner = _Inliner(functions)
     tensor = inliner.resolve(_Scope("", _by_name(graph.node), {}, {}), output)
-    return FlatGraph(inliner.flat, functions), tensor
+    return FlatGraph(inliner.flat, functions, graph.versions), tensor
 
 
 @dataclass(frozen=True)
@@ -84,6 +96,7 @@ class _Inliner:
             node.name, node.device = flat_name, ""
             for attr in _DROPPED_ATTRS:
                 node.attr.pop(attr, None)
+            _fill_defaults(node)
             inputs = [self.resolve(scope, scope.spell(i)) for i in node.input if not i.startswith("^")]
             controls = [c for i in node.input if i.startswith("^") for c in self._controls(scope, i[1:])]
             del node.input[:]
@@ -111,6 +124,16 @@ class _Inliner:
         return scope.calls[name]
 
 
+def _fill_defaults(node: Any) -> None:
+    """Write out the attributes that an export leaves out because they have their default value."""
+    definition = op_def_registry.get(node.op)
+    if definition is None:
+        raise UnknownOpError(node)
+    for attr in definition.attr:
+        if attr.name not in node.attr and attr.HasField("default_value"):
+            node.attr[attr.name].CopyFrom(attr.default_value)
+
+
 def _by_name(nodes: Any) -> dict[str, Any]:
     return {node.name: node for node in nodes}
 
@@ -131,3 +154,10 @@ def _output_index(node: Any, output: str, index: int) -> int:
         else:
             before += 1
     raise KeyError(output)
+
+
+def _function_names(node: Any) -> list[str]:
+    attrs = node.attr.values()
+    return [attr.func.name for attr in attrs if attr.HasField("func")] + [
+        function.name for attr in attrs for function in attr.list.func
+    ]
