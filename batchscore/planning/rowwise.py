@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
 
+from tensorflow.core.framework import attr_value_pb2
 from tensorflow.python.framework import op_def_registry
 
-from batchscore.planning.facts import Known, Shape
+from batchscore.planning.facts import Dim, Known, Shape
 from batchscore.planning.inline import FlatGraph
 
 
@@ -112,8 +113,8 @@ class Op:
         return value is not None and value.dtype.kind in "iufb" and not value.any()
 
     def attr(self, name: str) -> Any:
-        """Attribute `name` as an AttrValue."""
-        return self.node.attr[name]
+        """Attribute `name` as an AttrValue, empty where the op has none (reading a missing one would add it)."""
+        return self.node.attr[name] if name in self.node.attr else attr_value_pb2.AttrValue()
 
     def all_inputs(self) -> frozenset[str]:
         """Every placeholder that one of the inputs depends on."""
@@ -156,8 +157,17 @@ def prove(graph: FlatGraph, known: Known, inputs: Iterable[str], rules: dict[str
         else:
             found = _apply(Op(node, names, facts, known), rules)
         each = found if isinstance(found, list) else [found] * max(outputs, 1)
-        proof.facts.update({f"{node.name}:{index}": fact for index, fact in enumerate(each)})
+        for index, fact in enumerate(each):
+            proof.facts[f"{node.name}:{index}"] = fact
+            _complete_shape(known, f"{node.name}:{index}", fact)
     return proof
+
+
+def _complete_shape(known: Known, tensor: str, fact: Fact) -> None:
+    """Rows have as many entries as the batch, also where TensorFlow lost sight of it."""
+    shape = known.shapes.get(tensor)
+    if fact.kind is Kind.ROWS and shape is not None and shape[fact.axis] is None:
+        known.shapes[tensor] = (*shape[: fact.axis], Dim(0, fact.per_row), *shape[fact.axis + 1 :])
 
 
 def _apply(op: Op, rules: dict[str, Rule]) -> Fact | list[Fact]:

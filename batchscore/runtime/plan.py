@@ -66,13 +66,15 @@ class Part:
 class Head:
     """What is computed once a pair: tensor `output` [call_rows], XLA-compiled at its first call.
 
-    `inputs` are fed pair by pair, each [call_rows] or [call_rows, 1]; the caller pads a short last call.
+    `blocks_feed`, int32 [], is the number of blocks of `block_rows` rows that hold pairs: no others are computed,
+    and the scores behind them are 0. `inputs` are fed pair by pair, each [call_rows] or [call_rows, 1].
     """
 
     output: str
     dtype: str
     call_rows: int
     block_rows: int
+    blocks_feed: str
     inputs: tuple[PlanInput, ...]
     steps: tuple[str, ...]
 
