@@ -248,7 +248,7 @@ class _Assembly:
         for name, node in graph.nodes.items():
             if node.op != "Assert":
                 continue
-            inputs = frozenset().union(*(self._draft.facts[s].inputs for s in self._draft.sources(node)))
+            inputs = self._draft.inputs_of(node)
             if inputs and not any(inputs <= part for part in self._parts):
                 raise CannotPlanError(f"{name} (Assert): it looks at inputs of several parts")
             if inputs:

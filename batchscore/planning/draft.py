@@ -36,6 +36,10 @@ class Draft:
         """Data inputs of `node`, as tensors."""
         return [name for name in node.input if not name.startswith("^")]
 
+    def inputs_of(self, node: node_def_pb2.NodeDef) -> frozenset[str]:
+        """The placeholders that the data inputs of `node` depend on."""
+        return frozenset().union(*(self.facts[source].inputs for source in self.sources(node)))
+
     def closure(self, tensor: str) -> list[str]:
         """Names of the nodes that `tensor` is computed from, producers first."""
         needed = {tensor.rsplit(":", 1)[0]}

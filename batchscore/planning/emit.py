@@ -53,7 +53,7 @@ class Emitter:
 
     def guard(self, name: str, part: str) -> str:
         """The control input that makes `part` run check `name` of the model."""
-        return "^" + self._emit(f"{name}:0", f"{PREFIX}/{part}", f"{PREFIX}/{part}/rows").rsplit(":", 1)[0]
+        return "^" + self._emit_node(name, f"{PREFIX}/{part}", f"{PREFIX}/{part}/rows")
 
     def _emit(self, tensor: str, scope: str, rows: str | None) -> str:
         if self._draft.facts[tensor].kind is Kind.WEIGHT:
@@ -69,8 +69,22 @@ class Emitter:
         if target not in self.nodes:
             node = self._draft.nodes[name]
             inputs = [self._emit(source, scope, rows) for source in self._draft.sources(node)]
-            self.nodes[target] = copy_node(self._draft, node, target, inputs)
+            checks = [f"^{self._emit_node(check, scope, rows)}" for check in self._checks_before(node, scope)]
+            self.nodes[target] = copy_node(self._draft, node, target, [*inputs, *checks])
         return f"{target}:{index}"
+
+    def _checks_before(self, node: Any, scope: str) -> list[str]:
+        """The model's own assertions that it makes before `node`, as far as they look at this part's inputs alone."""
+        controls = [name[1:] for name in node.input if name.startswith("^")]
+        return [
+            name
+            for name in controls
+            if self._draft.nodes[name].op == "Assert"
+            and all(f"{scope}/{given}" in self.nodes for given in self._draft.inputs_of(self._draft.nodes[name]))
+        ]
+
+    def _emit_node(self, name: str, scope: str, rows: str | None) -> str:
+        return self._emit(f"{name}:0", scope, rows).rsplit(":", 1)[0]
 
     def _emit_value(self, target: str, value: Linear, rows: str | None) -> None:
         """`fixed + per_row * rows` for the number of rows that the part is run on."""

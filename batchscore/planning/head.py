@@ -99,14 +99,45 @@ def score_dtype(definition: graph_pb2.GraphDef, score: str) -> Any:
 
 
 def _with_fixed_names(definition: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
-    """Functions under names of our own, the same in every process: they must not meet those of the model."""
-    functions = definition.library.function
-    names = {function.signature.name: f"{PREFIX}_{i}" for i, function in enumerate(functions)}
-    for function in functions:
-        function.signature.name = names[function.signature.name]
-    for node in [*definition.node, *(node for function in functions for node in function.node_def)]:
+    """Functions in the order of their calls, under names of our own that are the same in every process.
+
+    TensorFlow numbers functions, and arguments after them, by what else the process has traced; and the names must
+    not meet those of the model's functions.
+    """
+    functions = {function.signature.name: function for function in definition.library.function}
+    names: dict[str, str] = {}
+    waiting = list(definition.node)
+    while waiting:
+        node = waiting.pop(0)
         node.attr.pop("_output_shapes", None)
-        for attr in node.attr.values():
+        for _, attr in sorted(node.attr.items()):
             if attr.HasField("func"):
-                attr.func.name = names[attr.func.name]
+                called = attr.func.name
+                if called not in names:
+                    names[called] = f"{PREFIX}_{len(names)}"
+                    waiting += functions[called].node_def
+                attr.func.name = names[called]
+    for called, name in names.items():
+        _rename(functions[called], name)
+    del definition.library.function[:]
+    definition.library.function.extend(functions[called] for called in names)
     return definition
+
+
+def _rename(function: Any, name: str) -> None:
+    signature = function.signature
+    signature.name = name
+    arguments = {argument.name: f"argument_{i}" for i, argument in enumerate(signature.input_arg)}
+    results = {result.name: f"result_{i}" for i, result in enumerate(signature.output_arg)}
+    for argument in signature.input_arg:
+        argument.name = arguments[argument.name]
+    for result in signature.output_arg:
+        result.name = results[result.name]
+    returned = {results[key]: arguments.get(value, value) for key, value in function.ret.items()}
+    function.ret.clear()
+    function.ret.update(returned)
+    function.arg_attr.clear()
+    for node in function.node_def:
+        inputs = [arguments.get(source, source) for source in node.input]
+        del node.input[:]
+        node.input.extend(inputs)

@@ -34,7 +34,7 @@ def group_inputs(
     for side in (user_inputs, candidate_inputs):
         groups.join({name for name in used if name in side})
     for name in closure:
-        met = frozenset().union(*(draft.facts[s].inputs for s in draft.sources(draft.nodes[name])))
+        met = draft.inputs_of(draft.nodes[name])
         roots = groups.roots(met)
         if len(roots) > 1 and not (
             roots & groups.roots(user_inputs & set(used)) and roots & groups.roots(candidate_inputs & set(used))

@@ -129,3 +129,290 @@ def score_with(score, names):
     scope = {"score": score}
     exec(f"def positional({arguments}):\n    return score({', '.join(f'{n}={n}' for n in names)})", scope)  # noqa: S102
     return scope["positional"]
+
+
+def test_two_towers_with_several_features(tmp_path, planning, keras):
+    import tensorflow as tf
+
+    vocabularies = {"user_id": USERS, "gender": ["F", "M"], "movie_id": MOVIES, "genre": list("abcd")}
+    towers = {name: tower(keras, vocabulary, 8) for name, vocabulary in vocabularies.items()}
+    query = keras.Sequential([keras.layers.Dense(32, "relu"), keras.layers.Dense(16)])
+    item = keras.Sequential([keras.layers.Dense(32, "relu"), keras.layers.LayerNormalization(), keras.layers.Dense(16)])
+    top = mlp(keras, 24)
+
+    def score(**inputs):
+        embedded = {name: towers[name](inputs[name]) for name in vocabularies}
+        user = query(tf.concat([embedded["user_id"], embedded["gender"]], 1))
+        movie = item(tf.concat([embedded["movie_id"], embedded["genre"]], 1))
+        return {"score": top(tf.concat([user, movie, user * movie], 1))}
+
+    path = planning.save(
+        tmp_path / "m", score_with(score, vocabularies), dict.fromkeys(vocabularies, "string"), [towers, query, item, top]
+    )
+    found = plan(path)  # the graph alone says that gender joins the user and genre the candidate
+    assert {part.name: [item.name for item in part.inputs] for part in found.parts} == {
+        "user": ["gender", "user_id"],
+        "candidate": ["genre", "movie_id"],
+    }
+    assert {part.name: len(part.tables) for part in found.parts} == {"user": 2, "candidate": 2}
+    planning.assert_same_scores(path, found, rows(**{name: ids(values) for name, values in vocabularies.items()}))
+
+
+def test_int64_ids_of_shape_n_1(tmp_path, planning, keras):
+    import tensorflow as tf
+
+    users = keras.Sequential([keras.layers.IntegerLookup(vocabulary=list(range(1, 50))), keras.layers.Embedding(51, 16)])
+    movies = keras.Sequential([keras.layers.IntegerLookup(vocabulary=list(range(1, 90))), keras.layers.Embedding(91, 16)])
+    flat, top = keras.layers.Flatten(), mlp(keras, 32, 16)
+
+    def score(user_id, movie_id):
+        joined = tf.concat([users(user_id), movies(movie_id)], axis=-1)
+        return {"score": top(flat(joined))}
+
+    ranks = {"user_id": 2, "movie_id": 2}
+    path = planning.save(
+        tmp_path / "m", score, {"user_id": "int64", "movie_id": "int64"}, [users, movies, flat, top], ranks=ranks
+    )
+    found = plan(path)
+    assert {item.rank for part in found.parts for item in part.inputs} == {2}
+    pairs = rows(user_id=numbers(1, 60, "int64"), movie_id=numbers(1, 99, "int64"))
+    planning.assert_same_scores(path, found, pairs)
+
+
+def test_time_and_text_features(tmp_path, planning, keras):
+    import tensorflow as tf
+
+    layers = keras.layers
+    times = np.linspace(8e8, 9e8, 100)
+    normalise = layers.Normalization(axis=None)
+    normalise.adapt(times)
+    bucket = keras.Sequential([layers.Discretization(list(times[::10])), layers.Embedding(12, 8)])
+    words = layers.TextVectorization(max_tokens=50)
+    words.adapt(MOVIES)
+    text = keras.Sequential([words, layers.Embedding(50, 8, mask_zero=True), layers.GlobalAveragePooling1D()])
+    fixed = layers.TextVectorization(max_tokens=50, output_sequence_length=3)
+    fixed.adapt(MOVIES)
+    text_of_three = keras.Sequential([fixed, layers.Embedding(50, 8), layers.GlobalAveragePooling1D()])
+    user, top = tower(keras, USERS), mlp(keras, 32)
+
+    def score(user_id, timestamp, movie_title):
+        moment = tf.concat([bucket(timestamp), tf.reshape(normalise(timestamp), (-1, 1))], 1)
+        query = tf.concat([user(user_id), moment], 1)
+        return {"score": top(tf.concat([query, text(movie_title), text_of_three(movie_title)], 1))}
+
+    specs = {"user_id": "string", "timestamp": "int64", "movie_title": "string"}
+    tracked = [normalise, bucket, words, text, fixed, text_of_three, user, top]
+    path = planning.save(tmp_path / "m", score, specs, tracked)
+    found = plan(path, candidates=["movie_title"])
+    assert {part.name for part in found.parts} == {"user", "candidate"}
+    titles = np.array(["Film 1", "film 2 or the film 17 and film", "nothing known here at all", "film"])
+    pairs = rows(
+        user_id=ids(USERS), timestamp=numbers(8e8, 9e8, "int64"), movie_title=lambda rng, n: rng.choice(titles, n)
+    )
+    planning.assert_same_scores(path, found, pairs)
+
+
+def test_pooling_that_depends_on_the_longest_text_is_not_planned(tmp_path, planning, keras):
+    import tensorflow as tf
+
+    words = keras.layers.TextVectorization(max_tokens=50)
+    words.adapt(MOVIES)
+    text = keras.Sequential([words, keras.layers.Embedding(50, 8), keras.layers.GlobalAveragePooling1D()])
+    user, top = tower(keras, USERS), mlp(keras, 8)
+
+    def score(user_id, movie_title):
+        return {"score": top(tf.concat([user(user_id), text(movie_title)], 1))}
+
+    path = planning.save(tmp_path / "m", score, dict.fromkeys(["user_id", "movie_title"], "string"), [words, text, user, top])
+    found = plan_model(path, "serving_default", "score", user_inputs=["user_id"], candidate_inputs=["movie_title"])
+    assert isinstance(found, NotPlanned)
+    assert "(Mean): its result depends on the longest text of the batch" in found.reason
+
+
+@pytest.fixture(scope="module")
+def with_pair_features(tmp_path_factory, planning, keras):
+    """A number and a category that belong to neither side, and a string made of both sides."""
+    import tensorflow as tf
+
+    user, movie, channel, crossed = (tower(keras, v, 8) for v in (USERS, MOVIES, ["web", "tv"], [f"{a}x{b}" for a in "12" for b in "ab"]))
+    top = mlp(keras, 24, 8)
+
+    def score(user_id, age, movie_id, genre, retrieval_score, channel_name):
+        cross = tf.strings.join([age, genre], separator="x")
+        number = tf.math.log1p(tf.reshape(retrieval_score, [-1, 1]))
+        joined = [user(user_id), channel(channel_name), movie(movie_id), number, crossed(cross)]
+        return {"score": top(tf.concat(joined, 1)), "embedding": user(user_id)}
+
+    specs = {name: "float32" if name == "retrieval_score" else "string" for name in score.__code__.co_varnames[:6]}
+    path = tmp_path_factory.mktemp("pairs") / "m"
+    return planning.save(path, score, specs, [user, movie, channel, crossed, top])
+
+
+PAIRS = {
+    "user_id": ids(USERS), "age": ids("12"), "movie_id": ids(MOVIES), "genre": ids("ab"),
+    "retrieval_score": numbers(0, 5, "float32"), "channel_name": ids(["web", "tv"]),
+}  # fmt: skip
+
+
+def test_pair_features(planning, with_pair_features):
+    found = plan(with_pair_features)
+    inputs = {part.name: [item.name for item in part.inputs] for part in found.parts}
+    assert inputs.pop("user") == ["user_id"]
+    assert inputs.pop("candidate") == ["movie_id"]
+    assert sorted(inputs.values()) == [["age", "genre"], ["channel_name"]]
+    assert [item.name for item in found.head.inputs] == ["retrieval_score"]
+    planning.assert_same_scores(with_pair_features, found, rows(**PAIRS))
+
+
+def test_roles_that_are_given_win(planning, with_pair_features):
+    found = plan(with_pair_features, ["user_id", "age", "channel_name"], ["movie_id", "genre"])
+    inputs = {part.name: [item.name for item in part.inputs] for part in found.parts}
+    assert inputs.pop("user") == ["age", "channel_name", "user_id"]
+    assert inputs.pop("candidate") == ["genre", "movie_id"]
+    assert list(inputs.values()) == [["age", "genre"]]  # the string made of both is computed once a pair of values
+    planning.assert_same_scores(with_pair_features, found, rows(**PAIRS))
+
+
+def test_more_pairs_than_a_block_and_a_full_call(planning, with_pair_features):
+    found = plan(with_pair_features)
+    for count in (1, found.head.block_rows, found.head.block_rows + 1, found.head.call_rows):
+        made = {name: make(np.random.default_rng(1), count) for name, make in PAIRS.items()}
+        pairs = {name: v.astype(object) if v.dtype.kind == "U" else v for name, v in made.items()}
+        planning.assert_same_scores(with_pair_features, found, pairs)
+
+
+def test_one_of_several_outputs(planning, with_pair_features):
+    assert isinstance(plan(with_pair_features), Plan)
+    found = plan_model(
+        with_pair_features, "serving_default", "embedding", user_inputs=["user_id"], candidate_inputs=["movie_id"]
+    )
+    assert found.reason == "the score output has more than one value a pair"
+
+
+def not_planned(tmp_path, planning, keras, change):
+    """The reason why the tutorial's model is not planned after `change(hidden layer)`."""
+    import tensorflow as tf
+
+    user, movie, rating = tower(keras, USERS, 8), tower(keras, MOVIES, 8), mlp(keras, 8)
+    counter = tf.Variable(0)
+
+    def score(user_id, movie_id):
+        return {"score": rating(change(tf.concat([user(user_id), movie(movie_id)], axis=1), counter))}
+
+    tracked = [user, movie, rating, counter]
+    path = planning.save(tmp_path / "m", score, {"user_id": "string", "movie_id": "string"}, tracked)
+    found = plan_model(path, "serving_default", "score", user_inputs=["user_id"], candidate_inputs=["movie_id"])
+    assert isinstance(found, NotPlanned), found
+    return found.reason
+
+
+BATCH_DEPENDENT = {
+    "softmax over the batch": (lambda tf, x: tf.transpose(tf.nn.softmax(tf.transpose(x))), "(Softmax)"),
+    "softmax by hand": (lambda tf, x: tf.exp(x) / tf.reduce_sum(tf.exp(x), 0, keepdims=True), "(Sum)"),
+    "centred on the batch": (lambda tf, x: x - tf.reduce_mean(x, 0), "(Mean)"),
+    "cumulative": (lambda tf, x: tf.cumsum(x, 0), "(Cumsum)"),
+    "reversed": (lambda tf, x: x[::-1], "(StridedSlice)"),
+    "shifted": (lambda tf, x: tf.concat([x[1:], x[:1]], 0), "(StridedSlice)"),
+    "rolled": (lambda tf, x: tf.roll(x, 1, 0), "(Roll)"),
+    "in-batch products": (lambda tf, x: tf.matmul(tf.matmul(x, x, transpose_b=True), x), "(MatMul)"),
+    "divided by the number of pairs": (lambda tf, x: x / tf.cast(tf.shape(x)[0], tf.float32), "(Cast)"),
+    "position in the batch": (lambda tf, x: x + tf.cast(tf.range(tf.shape(x)[0])[:, None], tf.float32), "(Range)"),
+    "sorted": (lambda tf, x: tf.sort(x, axis=0), "(TopKV2)"),
+    "mixed by a reshape": (lambda tf, x: tf.transpose(tf.reshape(x, [16, -1])), "(Reshape)"),
+    "random": (lambda tf, x: x + tf.random.uniform([16]), "(RandomUniform)"),
+    "batch normalisation in training": (
+        lambda tf, x: tf.compat.v1.nn.fused_batch_norm(x[:, None, None], tf.ones(16), tf.zeros(16))[0][:, 0, 0],
+        "(FusedBatchNormV3): it normalises over the batch",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BATCH_DEPENDENT)
+def test_what_depends_on_the_batch_is_not_planned(tmp_path, planning, keras, name):
+    import tensorflow as tf
+
+    change, op = BATCH_DEPENDENT[name]
+    assert op in not_planned(tmp_path, planning, keras, lambda x, _: change(tf, x))
+
+
+def test_a_model_that_counts_its_calls_is_not_planned(tmp_path, planning, keras):
+    import tensorflow as tf
+
+    def count(x, counter):
+        with tf.control_dependencies([counter.assign_add(1)]):
+            return tf.identity(x)
+
+    assert "changes state" in not_planned(tmp_path, planning, keras, count)
+
+
+def test_the_models_own_assertions_are_kept(tmp_path, planning, keras):
+    import tensorflow as tf
+
+    layers = keras.layers
+    user = keras.Sequential([
+        layers.StringLookup(vocabulary=USERS, mask_token=None, num_oov_indices=0), layers.Embedding(len(USERS), 8),
+    ])  # fmt: skip
+    genre = keras.Sequential([layers.IntegerLookup(vocabulary=[4, 5, 6]), layers.CategoryEncoding(4, "one_hot")])
+    movie, top = tower(keras, MOVIES, 8), mlp(keras, 8)
+
+    def score(user_id, movie_id, genre_id):
+        return {"score": top(tf.concat([user(user_id), tf.concat([movie(movie_id), genre(genre_id)], 1)], 1))}
+
+    specs = {"user_id": "string", "movie_id": "string", "genre_id": "int64"}
+    path = planning.save(tmp_path / "m", score, specs, [user, movie, genre, top])
+    found = plan(path)
+    known = lambda rng, n: rng.choice(np.array(USERS), n)  # noqa: E731
+    pairs = rows(user_id=known, movie_id=ids(MOVIES), genre_id=numbers(4, 8, "int64"))
+    planning.assert_same_scores(path, found, pairs)
+    pairs["user_id"][17] = "nobody"
+    model = planning.LoadedModel(path, found)
+    for way in (model.score, model.score_with_plan):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="nobody"):
+            way(pairs)
+    model.close()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_other_floats(tmp_path, planning, keras, dtype):
+    import tensorflow as tf
+
+    rng = np.random.default_rng(5)
+    user = tf.Variable(rng.normal(size=(40, 8)), dtype=dtype)
+    movie = tf.Variable(rng.normal(size=(60, 8)), dtype=dtype)
+    weight = tf.Variable(rng.normal(size=(16, 1)), dtype=dtype)
+
+    def score(user_id, movie_id):
+        return {"score": tf.matmul(tf.concat([tf.gather(user, user_id), tf.gather(movie, movie_id)], 1), weight)}
+
+    path = planning.save(tmp_path / "m", score, {"user_id": "int64", "movie_id": "int32"}, [user, movie, weight])
+    found = plan(path)
+    assert found.head.dtype == ("float32" if dtype == "float16" else "float64")
+    pairs = rows(user_id=numbers(0, 40, "int64"), movie_id=numbers(0, 60, "int32"))
+    model = planning.LoadedModel(path, found)
+    precision = {"float16": 2e-2, "float64": 1e-12}[dtype]
+    np.testing.assert_allclose(model.score_with_plan(pairs), model.score(pairs), rtol=precision, atol=precision)
+    model.close()
+
+
+def test_a_plan_holds_no_weights_and_its_size_does_not_depend_on_the_vocabulary(tmp_path, planning, keras):
+    import tensorflow as tf
+
+    sizes = []
+    for count in (10, 20_000):
+        user, movie, rating = tower(keras, [str(i) for i in range(count)]), tower(keras, MOVIES), mlp(keras, 256, 64)
+
+        def score(user_id, movie_id, user=user, movie=movie, rating=rating):
+            return {"score": rating(tf.concat([user(user_id), movie(movie_id)], axis=1))}
+
+        specs = [tf.TensorSpec([None], tf.string, name=name) for name in ("user_id", "movie_id")]
+        module = tf.Module()
+        module.tracked = [user, movie, rating]
+        function = tf.function(lambda user_id, movie_id, score=score: score(user_id, movie_id), input_signature=specs)
+        tf.saved_model.save(module, str(tmp_path / str(count)), signatures={"serving_default": function})
+        sizes.append(len(plan(tmp_path / str(count)).graph))
+    assert max(sizes) - min(sizes) < 64  # the table's name and the variable's shape are spelled in the graph
+    assert max(sizes) < 20_000
+
+
+def test_a_plan_is_the_same_every_time(with_pair_features):
+    assert plan(with_pair_features) == plan(with_pair_features)
