@@ -80,7 +80,8 @@ class Emitter:
             name
             for name in controls
             if self._draft.nodes[name].op == "Assert"
-            and all(f"{scope}/{given}" in self.nodes for given in self._draft.inputs_of(self._draft.nodes[name]))
+            and (inputs := self._draft.inputs_of(self._draft.nodes[name]))
+            and all(f"{scope}/{given}" in self.nodes for given in inputs)
         ]
 
     def _emit_node(self, name: str, scope: str, rows: str | None) -> str:
