@@ -10,15 +10,16 @@ import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 
 from batchscore.planning import head as heads
+from batchscore.planning.compiled import is_compiled
 from batchscore.planning.describe import describe_steps
 from batchscore.planning.draft import Draft, make_constant, make_node
 from batchscore.planning.emit import PREFIX, BlockEmitter, Emitter
-from batchscore.planning.facts import infer
 from batchscore.planning.factorise import factorise
+from batchscore.planning.facts import infer
 from batchscore.planning.flops import count_flops
 from batchscore.planning.inline import FlatGraph, UnknownOpError, inline
 from batchscore.planning.rowwise import Kind, prove
-from batchscore.planning.rules import RULES
+from batchscore.planning.rules.table import RULES
 from batchscore.planning.saved import CannotPlanError, Given
 from batchscore.planning.sides import Sides, group_inputs
 from batchscore.runtime.plan import Head, Part, Plan, PlanInput, PlanTable
@@ -64,7 +65,11 @@ def _require_row_wise(draft: Draft, stateful: list[str], score: str) -> None:
     for name in draft.closure(score):
         node = draft.nodes[name]
         if node.op in _TABLES and not (node.attr["shared_name"].s or node.attr["use_node_name_sharing"].b):
-            raise CannotPlanError(f"{name} ({node.op}): the look-up table has no name by which a plan could share it")
+            raise CannotPlanError(
+                f"{name} ({node.op}): the look-up table has no name by which a plan could share it"
+            )
+        if any(attr.HasField("func") for attr in node.attr.values()):
+            raise CannotPlanError(f"{name} ({node.op}): it calls a function")
 
 
 @dataclass
@@ -147,7 +152,7 @@ class _Assembly:
         home = self._sides.home(fact.inputs)
         if home is not None:
             return self._sides.groups[home]
-        compiled = self._draft.is_compiled(tensor.rsplit(":", 1)[0])
+        compiled = is_compiled(self._draft, tensor.rsplit(":", 1)[0])
         return None if compiled and fact.kind is Kind.ROWS and fact.padding is None else fact.inputs
 
     def _feed(self, tensor: str) -> str | None:
@@ -197,7 +202,9 @@ class _Assembly:
 
     def _reshape_block(self, inner: str, dtype: int, shape: list[int], name: str) -> str:
         self._block_feeds[f"{name}/shape"] = make_constant(f"{name}/shape", np.array(shape, np.int32))
-        self._block_feeds[name] = make_node(name, "Reshape", [inner, f"{name}/shape:0"], T=dtype, Tshape=types_pb2.DT_INT32)
+        self._block_feeds[name] = make_node(
+            name, "Reshape", [inner, f"{name}/shape:0"], T=dtype, Tshape=types_pb2.DT_INT32
+        )
         return f"{name}:0"
 
     def _building(self, inputs: frozenset[str]) -> _Building:
@@ -216,7 +223,12 @@ class _Assembly:
     def _write_part(self, inputs: frozenset[str], checks: dict[frozenset[str], list[str]]) -> Part:
         building = self._parts[inputs]
         name = building.name
-        guards = [self._emitter.guard(check, name) for needed, found in checks.items() if needed <= inputs for check in found]
+        guards = [
+            self._emitter.guard(check, name)
+            for needed, found in checks.items()
+            if needed <= inputs
+            for check in found
+        ]
         tables = []
         for place, (tensor, width) in enumerate(building.widths.items()):
             dtype = self._draft.known.dtypes[tensor]

@@ -6,18 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tensorflow.core.framework import attr_value_pb2, node_def_pb2, types_pb2
+from tensorflow.core.framework import attr_value_pb2, node_def_pb2
 from tensorflow.python.framework import tensor_util
 
 from batchscore.planning.facts import Dim, Known, Shape
 from batchscore.planning.rowwise import WEIGHT, Fact, Kind
-from batchscore.planning.rules import COMPILED
-
-_COMPILED_DTYPES = frozenset({
-    types_pb2.DT_FLOAT, types_pb2.DT_DOUBLE, types_pb2.DT_HALF, types_pb2.DT_BFLOAT16, types_pb2.DT_BOOL,
-    types_pb2.DT_INT8, types_pb2.DT_INT16, types_pb2.DT_INT32, types_pb2.DT_INT64, types_pb2.DT_UINT8,
-    types_pb2.DT_UINT16, types_pb2.DT_UINT32, types_pb2.DT_UINT64,
-})  # fmt: skip
 
 
 @dataclass
@@ -47,12 +40,6 @@ class Draft:
             if name in needed:
                 needed.update(source.rsplit(":", 1)[0] for source in self.sources(self.nodes[name]))
         return [name for name in self.nodes if name in needed]
-
-    def is_compiled(self, name: str) -> bool:
-        """Whether XLA compiles node `name`: its op, and the dtypes of what goes in and out."""
-        node = self.nodes[name]
-        tensors = [f"{name}:0", *self.sources(node)]
-        return node.op in COMPILED and all(self.known.dtypes.get(t) in _COMPILED_DTYPES for t in tensors)
 
     def width(self, tensor: str) -> int | None:
         """Width of a tensor [n, width] of one row an entry, None where it is anything else."""
@@ -97,7 +84,7 @@ def make_node(name: str, op: str, inputs: list[str], **attrs: Any) -> node_def_p
             attr.b = value
         elif isinstance(value, bytes):
             attr.s = value
-        elif key[0].isupper() and key != "N" or "type" in key or key in ("SrcT", "DstT"):
+        elif (key[0].isupper() and key != "N") or "type" in key or key in ("SrcT", "DstT"):
             attr.type = value
         else:
             attr.i = value
@@ -107,6 +94,4 @@ def make_node(name: str, op: str, inputs: list[str], **attrs: Any) -> node_def_p
 def make_constant(name: str, value: np.ndarray) -> node_def_pb2.NodeDef:
     """A Const node."""
     proto = tensor_util.make_tensor_proto(value)
-    return make_node(
-        name, "Const", [], dtype=proto.dtype, value=attr_value_pb2.AttrValue(tensor=proto)
-    )
+    return make_node(name, "Const", [], dtype=proto.dtype, value=attr_value_pb2.AttrValue(tensor=proto))

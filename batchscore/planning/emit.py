@@ -1,4 +1,4 @@
-"""Writes pieces of a draft as nodes of the plan: weights once, each part over inputs of its own, the head's block."""
+"""Writes pieces of a draft as nodes of the plan: weights, parts over inputs of their own, and the head's block."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ class Emitter:
         )
         rows = f"{PREFIX}/{part}/rows"
         if rows not in self.nodes:
-            self.nodes[rows] = make_node(rows, "Size", [target], T=node.attr["dtype"].type, out_type=types_pb2.DT_INT64)
+            self.nodes[rows] = make_node(
+                rows, "Size", [target], T=node.attr["dtype"].type, out_type=types_pb2.DT_INT64
+            )
         return f"{target}:0"
 
     def add(self, node: Any) -> str:
@@ -74,7 +76,7 @@ class Emitter:
         return f"{target}:{index}"
 
     def _checks_before(self, node: Any, scope: str) -> list[str]:
-        """The model's own assertions that it makes before `node`, as far as they look at this part's inputs alone."""
+        """The assertions that the model makes before `node`, as far as they look at this part's inputs alone."""
         controls = [name[1:] for name in node.input if name.startswith("^")]
         return [
             name

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from batchscore.planning.compiled import is_compiled
 from batchscore.planning.draft import Draft
 from batchscore.planning.facts import Dim, Shape
 from batchscore.planning.rowwise import Kind
@@ -66,7 +67,7 @@ class _Rewriter:
         return found
 
     def _is_compiled(self, name: str) -> bool:
-        return Draft(self._old, self.draft.facts, self.draft.known).is_compiled(name)
+        return is_compiled(Draft(self._old, self.draft.facts, self.draft.known), name)
 
     def _home(self, tensor: str) -> int | None:
         return self._sides.home(self.draft.facts[tensor].inputs)
@@ -102,7 +103,12 @@ class _Rewriter:
         width = sum(self._width(segment) for segment in segments)
         axis = self.draft.add_constant(np.array(1, np.int32))
         return self.draft.add(
-            "ConcatV2", [*segments, axis], (Dim(0, 1), Dim(width)), T=self._type(segments[0]), Tidx=3, N=len(segments)
+            "ConcatV2",
+            [*segments, axis],
+            (Dim(0, 1), Dim(width)),
+            T=self._type(segments[0]),
+            Tidx=3,
+            N=len(segments),
         )
 
     def _width(self, tensor: str) -> int:
@@ -265,13 +271,15 @@ class _Rewriter:
         if node.op not in _BINARY and node.op != "BiasAdd":
             return None
         layout = next((f for s in sources if isinstance(f := self._forms.get(s), _Joined)), None)
-        if layout is None or any(self._shape(s) != self._shape(f"{name}:0") for s in sources if not self._is_weight(s)):
+        if layout is None or any(
+            self._shape(s) != self._shape(f"{name}:0") for s in sources if not self._is_weight(s)
+        ):
             return None
         widths = [self._width(segment) for segment in layout.segments]
         columns = [self._columns(source, widths) for source in sources]
         if any(column is None for column in columns):
             return None
-        pieces = [self._again(name, list(inputs)) for inputs in zip(*columns, strict=True)]  # type: ignore[arg-type]
+        pieces = [self._again(name, list(inputs)) for inputs in zip(*columns, strict=True)]
         return _Joined(tuple(pieces)) if any(self._home(piece) is not _HEAD for piece in pieces) else None
 
     def _columns(self, source: str, widths: list[int]) -> list[str] | None:
@@ -285,7 +293,10 @@ class _Rewriter:
         if not shape or shape[-1] == Dim(1):
             return [source] * len(widths)
         starts = np.cumsum([0, *widths[:-1]])
-        return [self._cut(source, int(start), width, axis=len(shape) - 1) for start, width in zip(starts, widths, strict=True)]
+        return [
+            self._cut(source, int(start), width, axis=len(shape) - 1)
+            for start, width in zip(starts, widths, strict=True)
+        ]
 
     def _again(self, name: str, inputs: list[str]) -> str:
         """Node `name` once more, on segments."""
@@ -300,7 +311,11 @@ class _Rewriter:
         node = self._old[name]
         left, right = (self._shape(source) for source in sources)
         facts = [self.draft.facts[source] for source in sources]
-        if any(f.kind is not Kind.ROWS or f.axis != 0 or f.per_row != 1 for f in facts) or left is None or right is None:
+        if (
+            any(f.kind is not Kind.ROWS or f.axis != 0 or f.per_row != 1 for f in facts)
+            or left is None
+            or right is None
+        ):
             return False
         if node.attr["adj_x"].b or len(left) != 3 or len(right) != 3 or None in left or None in right:  # noqa: PLR2004
             return False
@@ -308,10 +323,14 @@ class _Rewriter:
         if left[1] != Dim(1) or right[outer] != Dim(1) or left[2] != right[inner]:
             return False
         width = left[2].fixed  # type: ignore[union-attr]
-        flat = [self._reshape(self._value(source), (Dim(0, 1), Dim(width)), [-1, width]) for source in sources]
-        product = self._binary("Mul", *flat, (Dim(0, 1), Dim(width)))
+        first, second = [
+            self._reshape(self._value(source), (Dim(0, 1), Dim(width)), [-1, width]) for source in sources
+        ]
+        product = self._binary("Mul", first, second, (Dim(0, 1), Dim(width)))
         axis = self.draft.add_constant(np.array([1], np.int32))
-        total = self.draft.add("Sum", [product, axis], (Dim(0, 1), Dim(1)), T=self._type(product), Tidx=3, keep_dims=True)
+        total = self.draft.add(
+            "Sum", [product, axis], (Dim(0, 1), Dim(1)), T=self._type(product), Tidx=3, keep_dims=True
+        )
         self._same[tensor] = self._reshape(total, (Dim(0, 1), Dim(1), Dim(1)), [-1, 1, 1])
         return True
 

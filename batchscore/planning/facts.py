@@ -79,7 +79,7 @@ def infer(graph: FlatGraph, inputs: Mapping[str, int]) -> Known:
         if any(other is None or len(other) != len(others[0] or ()) for other in others):
             shapes[tensor] = None
         else:
-            shapes[tensor] = tuple(_dim(dims) for dims in zip(*others, strict=True))  # type: ignore[arg-type]
+            shapes[tensor] = tuple(_dim(dims) for dims in zip(*others, strict=True))
     values = {}
     for tensor in seen[0][2].keys() & seen[1][2].keys() & seen[2][2].keys():
         linear = _linear([values_[tensor] for _, _, values_ in seen])
@@ -114,7 +114,9 @@ def _linear(values: list[np.ndarray]) -> Linear | None:
     return Linear(fixed.astype(first.dtype), per_row)
 
 
-def _at(graph: FlatGraph, inputs: Mapping[str, int], batch: int) -> tuple[dict[str, Any], dict[str, int], dict[str, Any]]:
+def _at(
+    graph: FlatGraph, inputs: Mapping[str, int], batch: int
+) -> tuple[dict[str, Any], dict[str, int], dict[str, Any]]:
     imported = ops.Graph()
     definition = graph_pb2.GraphDef(versions=graph.versions)
     for node in graph.nodes.values():
@@ -146,7 +148,7 @@ def _at(graph: FlatGraph, inputs: Mapping[str, int], batch: int) -> tuple[dict[s
 
 
 def _shape_like_keys(definition: Any, lookup: Any) -> None:
-    """Put in a look-up's place an op of the same shape: TensorFlow knows no shape for a look-up without its table."""
+    """Put an op of the same shape in a look-up's place: without its table TensorFlow does not know the shape."""
     _, keys, default = lookup.input
     dtype = lookup.attr["Tout"].type
     shape = definition.node.add(name=f"{lookup.name}/keys_shape", op="Shape", input=[keys])

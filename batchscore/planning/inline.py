@@ -66,7 +66,7 @@ class _Scope:
     """Inlined calls: scope of the body, its results as tensors of that scope, and the names of its controls."""
 
     def spell(self, tensor: str) -> str:
-        """`node:index` for what a graph calls `node` or `node:index`, a function `argument` or `node:output:index`."""
+        """`node:index` for what graphs call `node` or `node:index`, functions `argument` or `node:output:index`."""
         name, *rest = tensor.split(":")
         if len(rest) < 2:  # noqa: PLR2004
             return f"{name}:{rest[0] if rest else 0}"

@@ -37,8 +37,8 @@ def plan_model(
     """
     import tensorflow as tf  # noqa: PLC0415 - importing this module must not load TensorFlow
 
-    from batchscore.planning.assemble import CannotPlanError, assemble  # noqa: PLC0415
-    from batchscore.planning.saved import read_signature  # noqa: PLC0415
+    from batchscore.planning.assemble import assemble  # noqa: PLC0415
+    from batchscore.planning.saved import CannotPlanError, read_signature  # noqa: PLC0415
 
     try:
         with _deep_recursion():

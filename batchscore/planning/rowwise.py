@@ -42,7 +42,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Padding:
-    """A dimension that is as long as the longest row of the batch; what stands behind a row's own end is padding."""
+    """A dimension as long as the longest row of the batch; what stands behind a row's own end is padding."""
 
     axis: int
     source: str
@@ -181,12 +181,13 @@ def _apply(op: Op, rules: dict[str, Rule]) -> Fact | list[Fact]:
         unproven = next((fact for fact in op.facts if fact.kind is Kind.UNPROVEN), None)
         if unproven is not None and op.node.op not in ("Minimum", "Maximum"):
             return replace(unproven, inputs=op.all_inputs(), source="")
-        if rule is None:
-            raise NotProvenError("not known to treat every row alone")
-        found = rule(op)
+        return (rule or _no_rule)(op)
     except NotProvenError as error:
         return _unproven(op.node, str(error), op.all_inputs())
-    return found
+
+
+def _no_rule(_: Op) -> Fact:
+    raise NotProvenError("not known to treat every row alone")
 
 
 def _weight(op: Op) -> Fact:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from batchscore.planning.compiled import is_compiled
 from batchscore.planning.draft import Draft
 
 
@@ -44,13 +45,14 @@ def group_inputs(
     named = user_inputs | candidate_inputs
     direct = [group for group in found if not group & named and _is_compiled(draft, closure, group)]
     return Sides(
-        tuple(group for group in found if group not in direct), frozenset().union(*direct) if direct else frozenset()
+        tuple(group for group in found if group not in direct),
+        frozenset().union(*direct) if direct else frozenset(),
     )
 
 
 def _is_compiled(draft: Draft, closure: list[str], group: frozenset[str]) -> bool:
     alone = [n for n in closure if (i := draft.facts[f"{n}:0"].inputs) and i <= group and n not in group]
-    return bool(alone) and all(draft.is_compiled(name) for name in alone)
+    return bool(alone) and all(is_compiled(draft, name) for name in alone)
 
 
 class _Groups:

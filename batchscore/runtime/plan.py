@@ -109,7 +109,7 @@ class NotPlanned:
 
 
 def write_plan(directory: Path, plan: Plan | NotPlanned) -> None:
-    """Write `plan` as one file into `directory`, which exists; whoever reads sees the old plan or all of this one."""
+    """Write `plan` as one file into the existing `directory`; who reads sees the old plan or all of this one."""
     content: dict[str, Any] = asdict(plan)
     content["kind"] = type(plan).__name__
     if isinstance(plan, Plan):

@@ -18,9 +18,9 @@ def save(path, score, inputs, tracked, *, ranks=None):
     module = tf.Module()
     module.tracked = tracked
     shapes = {name: [None, 1] if (ranks or {}).get(name) == 2 else [None] for name in inputs}
-    specs = [tf.TensorSpec(shapes[name], dtype, name=name) for name, dtype in inputs.items()]
-    module.score = tf.function(score, input_signature=specs)
-    tf.saved_model.save(module, str(path), signatures={"serving_default": module.score})
+    specs = {name: tf.TensorSpec(shapes[name], dtype, name=name) for name, dtype in inputs.items()}
+    signature = tf.function(score).get_concrete_function(**specs)
+    tf.saved_model.save(module, str(path), signatures={"serving_default": signature})
     return path
 
 
@@ -68,7 +68,9 @@ class LoadedModel:
                 shuffle.shuffle(distinct)
             number = {key: row for row, key in enumerate(distinct)}
             values = {
-                item.tensor: np.array([key[i] for key in distinct], dtype=columns[i].dtype).reshape((-1, 1)[: item.rank])
+                item.tensor: np.array([key[i] for key in distinct], dtype=columns[i].dtype).reshape(
+                    (-1, 1)[: item.rank]
+                )
                 for i, item in enumerate(part.inputs)
             }
             tables = self.run([table.output for table in part.tables], values)
