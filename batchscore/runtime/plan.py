@@ -130,8 +130,11 @@ def read_plan(directory: Path) -> Plan | NotPlanned | None:
         content = json.loads(path.read_bytes())
         if content["planner_version"] != PLANNER_VERSION:
             return None
-        if content.pop("kind") == "NotPlanned":
+        kind = content.pop("kind")
+        if kind == "NotPlanned":
             return NotPlanned(**content)
+        if kind != "Plan":
+            raise ValueError(f"a {kind}")  # noqa: TRY301 - one message for all damage
         content["parts"] = tuple(_part(part) for part in content["parts"])
         content["head"] = _head(content["head"])
         content["graph"] = base64.b64decode(content["graph"], validate=True)

@@ -164,6 +164,10 @@ class Builder:
         dtypes = {name: embeds[name][0] for name in self.features}
         return score, dtypes, {name: f["rank"] for name, f in self.features.items()}
 
+    def normalise(self, x):
+        mean, variance = self.tf.nn.moments(x, [1], keepdims=True)
+        return (x - mean) * self.tf.math.rsqrt(variance + 0.1)
+
     def top(self, width):
         tf, steps = self.tf, []
         start = width
@@ -190,9 +194,7 @@ class Builder:
                 scale, shift = self.weight(width), self.weight(width)
                 steps.append(lambda x, f, s=scale, t=shift: (x * s + t, f))
             elif kind == "layer norm":
-                steps.append(lambda x, f: (
-                    (x - tf.reduce_mean(x, 1, keepdims=True)) * tf.math.rsqrt(tf.math.reduce_variance(x, 1, keepdims=True) + 0.1), f
-                ))  # fmt: skip
+                steps.append(lambda x, f: (self.normalise(x), f))
             elif kind == "act":
                 steps.append(lambda x, f, a=activation: (self.apply(a, x), f))
             elif kind == "slice" and width > 1:

@@ -44,7 +44,7 @@ from batchscore.planning.rules.shapes import (
 MATH = frozenset({
     "Abs", "Add", "AddN", "AddV2", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Ceil", "ClipByValue", "Cos", "Cosh",
     "Div", "DivNoNan", "Elu", "Equal", "Erf", "Erfc", "Exp", "Expm1", "Floor", "FloorDiv", "FloorMod", "Greater",
-    "GreaterEqual", "Inv", "IsFinite", "IsInf", "IsNan", "LeakyRelu", "Less", "LessEqual", "Log", "Log1p", 
+    "GreaterEqual", "Inv", "IsFinite", "IsInf", "IsNan", "LeakyRelu", "Less", "LessEqual", "Log", "Log1p",
     "LogicalAnd",
     "LogicalNot", "LogicalOr", "Mod", "Mul", "MulNoNan", "Neg", "NotEqual", "OnesLike", "Pow", "RealDiv",
     "Reciprocal",
@@ -98,6 +98,6 @@ RULES: dict[str, Rule] = {
 
 NOT_COMPILED = TEXT | {
     "LookupTableFindV2", "ResourceGather", "RaggedTensorToTensor", "StringSplitV2", "Unique", "UniqueV2",
-    "DenseBincount", "CheckNumerics",
+    "DenseBincount", "CheckNumerics", "EuclideanNorm",
 }  # fmt: skip
 """Ops that XLA does not compile, or that fail on bad values where XLA would go on."""
