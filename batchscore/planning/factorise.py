@@ -6,12 +6,15 @@ Two forms of a mixed tensor [n, width] are followed through the graph:
 - `_Summed`: it is the sum of terms, at most one a side and one that mixes.
 
 A matrix product of a joined tensor is a sum, `[u, c] W = u W_u + c W_c`; a sum stays one through biases, further
-sums, factors and, if no term mixes, through the next matrix product. Where a form ends, the tensor is put together
-from its segments or terms again. All weights are slices of the model's own variables, taken in the graph.
+sums, factors and, if no term mixes, through the next matrix product. A bias or factor is only taken into the terms
+of a sum that nothing else uses: otherwise the parts would have to hold it twice. Where a form ends, the tensor is
+put together from its segments or terms again. All weights are slices of the model's own variables, taken in the
+graph.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +53,7 @@ class _Rewriter:
         self.draft = Draft({}, draft.facts, draft.known)
         self._forms: dict[str, _Joined | _Summed] = {}
         self._same: dict[str, str] = {}
+        self._uses = Counter(tensor for node in self._old.values() for tensor in draft.sources(node))
 
     def run(self, score: str) -> str:
         for name, node in self._old.items():
@@ -222,7 +226,7 @@ class _Rewriter:
         if self._is_weight(right) or (self._is_weight(left) and op != "Sub"):
             rows, weight = (left, right) if self._is_weight(right) else (right, left)
             form = self._forms.get(rows)
-            if not isinstance(form, _Summed) or self._shape(rows) != shape:
+            if not isinstance(form, _Summed) or self._shape(rows) != shape or self._uses[rows] > 1:
                 return None
             terms = dict(form.terms)
             home = next((home for home in terms if home is not _HEAD), _HEAD)
@@ -256,6 +260,8 @@ class _Rewriter:
             left, right = right, left
         form = self._forms.get(left)
         if not isinstance(form, _Summed) or not self._is_weight(right) or self._shape(left) != self._shape(tensor):
+            return None
+        if self._uses[left] > 1:
             return None
         shape = self._shape(tensor)
         return _Summed({home: self._binary(op, term, right, shape) for home, term in form.terms.items()})

@@ -86,6 +86,8 @@ class _Inliner:
         if scope.nodes[name].op in CALLS:
             body, results, _ = self._call(scope, name)
             return self.resolve(body, results[int(index)])
+        if scope.nodes[name].op == "IdentityN":  # a custom gradient passes its tensors through one node
+            return self.resolve(scope, scope.spell(scope.nodes[name].input[int(index)]))
         return f"{self._add(scope, name)}:{index}"
 
     def _add(self, scope: _Scope, name: str) -> str:

@@ -20,7 +20,7 @@ FEATURES = st.fixed_dictionaries({
     "rank": st.sampled_from([1, 1, 2]),
     "role": st.booleans(),
 })  # fmt: skip
-UNARY = ["relu", "tanh", "sigmoid", "identity", "square", "softplus"]
+UNARY = ["relu", "tanh", "sigmoid", "identity", "square", "softplus", "silu", "gelu"]
 TOWERS = st.lists(
     st.tuples(st.sampled_from(["dense", "norm", "scale", "softmax"]), st.integers(2, 8), st.sampled_from(UNARY)),
     max_size=2,
