@@ -99,16 +99,14 @@ class _Assembly:
         self._block = BlockEmitter(draft, heads.BLOCK_ROWS, self._feed)
 
     def finish(self, graph: FlatGraph, score: str, flops_before: int) -> Plan:
-        if self._part_inputs(score) is not None and len(self._draft.facts[score].inputs) == len(self._given.inputs):
-            node = self._draft.node_of(score)
-            raise CannotPlanError(f"{node.name} ({node.op}): all inputs meet in what cannot be compiled")
         result = self._result(self._block.emit(score), score)
         checks = self._checks(graph)
         parts = tuple(self._write_part(inputs, checks) for inputs in self._parts)
         if not parts:
             raise CannotPlanError("no part of the score can be computed less often than once a pair")
+        if len(self._given.inputs) > 1 and frozenset(self._given.inputs) in self._parts:
+            raise CannotPlanError("all inputs meet in one part, which would be computed once a pair")
         inputs = tuple(self._write_direct(placeholder) for placeholder in self._direct)
-        # nodes of the graph and their order must not depend on the order in which they were asked for
         block = heads.Block(
             nodes=[*self._block_feeds.values(), *self._block.nodes.values()],
             score=result,

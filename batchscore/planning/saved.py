@@ -36,7 +36,7 @@ class Given:
 
 
 def read_signature(path: Path, signature: str, score_output: str) -> Given:
-    """Read signature `signature` from the SavedModel directory `path`."""
+    """Read a signature of the SavedModel directory `path`, in which `read_saved_model` has found both of them."""
     saved_model = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
     serving = next(meta for meta in saved_model.meta_graphs if list(meta.meta_info_def.tags) == ["serve"])
     definition = serving.signature_def[signature]

@@ -306,6 +306,49 @@ def test_one_of_several_outputs(with_pair_features):
     assert found.reason == "the score output has more than one value a pair"
 
 
+def test_without_sides_nothing_can_be_planned(tmp_path, planning):
+    import tensorflow as tf
+
+    user, movie = tf.Variable(tf.ones([9, 4])), tf.Variable(tf.ones([9, 4]))
+
+    def score(user_id, movie_id):
+        return {"score": tf.reduce_sum(tf.gather(user, user_id) * tf.gather(movie, movie_id), 1)}
+
+    path = planning.save(tmp_path / "m", score, {"user_id": "int64", "movie_id": "int64"}, [user, movie])
+    found = plan_model(path, "serving_default", "score", user_inputs=[], candidate_inputs=[])
+    assert found.reason == "all inputs meet in one part, which would be computed once a pair"
+
+
+def test_a_score_of_the_candidate_alone_is_computed_once_a_candidate(tmp_path, planning):
+    import tensorflow as tf
+
+    popularity = tf.Variable(tf.random.normal([9], seed=1))
+
+    def score(user_id, movie_id):
+        return {"score": tf.gather(popularity, movie_id) + 0.0 * tf.zeros_like(user_id, "float32")}
+
+    def score_without_user(user_id, movie_id):  # noqa: ARG001 - a popularity model keeps the signature of the others
+        return {"score": tf.gather(popularity, movie_id)}
+
+    specs = {"user_id": "int64", "movie_id": "int64"}
+    pairs = rows(user_id=numbers(0, 9, "int64"), movie_id=numbers(0, 9, "int64"))
+    for place, function in enumerate([score, score_without_user]):
+        path = planning.save(tmp_path / str(place), function, specs, [popularity])
+        planning.assert_same_scores(path, make_plan(path), pairs)
+    assert [part.name for part in make_plan(path).parts] == ["candidate"]
+
+
+def test_a_string_of_both_sides_as_score_is_not_planned(tmp_path, planning):
+    import tensorflow as tf
+
+    def score(user_id, movie_id):
+        return {"score": tf.strings.to_hash_bucket_fast(tf.strings.join([user_id, movie_id]), 100)}
+
+    path = planning.save(tmp_path / "m", score, {"user_id": "string", "movie_id": "string"}, [])
+    found = plan_model(path, "serving_default", "score", user_inputs=["user_id"], candidate_inputs=["movie_id"])
+    assert found.reason == "all inputs meet in one part, which would be computed once a pair"
+
+
 def not_planned(tmp_path, planning, change):
     """The reason why a small model is not planned after `change(hidden layer [n, 16])`."""
     import tensorflow as tf
