@@ -19,7 +19,6 @@ from batchscore.planning.emit import PREFIX
 
 CALL_ROWS = 65_536
 BLOCK_ROWS = 512
-ROWS_FEED = f"{PREFIX}/head/rows"
 BLOCKS_FEED = f"{PREFIX}/head/blocks"
 SCORES = f"{PREFIX}/head/scores"
 

@@ -150,8 +150,11 @@ def prove(graph: FlatGraph, known: Known, inputs: Iterable[str], rules: dict[str
         outputs = _count_outputs(node, known)
         names = [name for name in node.input if not name.startswith("^")]
         facts = [proof.facts[name] for name in names]
-        if node.name in placeholders:
-            found: Fact | list[Fact] = Fact(Kind.ROWS, frozenset({node.name}))
+        values = [known.values.get(f"{node.name}:{index}") for index in range(outputs)]
+        if values and all(value is not None for value in values):
+            found: Fact | list[Fact] = [SIZE if value and value.per_row.any() else WEIGHT for value in values]
+        elif node.name in placeholders:
+            found = Fact(Kind.ROWS, frozenset({node.name}))
         elif node.op == "Placeholder":
             found = _unproven(node, "it is fed by something that is no input of the signature", frozenset())
         else:
@@ -171,9 +174,6 @@ def _complete_shape(known: Known, tensor: str, fact: Fact) -> None:
 
 
 def _apply(op: Op, rules: dict[str, Rule]) -> Fact | list[Fact]:
-    linear = op.known.values.get(f"{op.node.name}:0")
-    if linear is not None:
-        return SIZE if linear.per_row.any() else WEIGHT
     rule = rules.get(op.node.op)
     try:
         if all(fact.kind is Kind.WEIGHT for fact in op.facts):
