@@ -114,6 +114,20 @@ def _comma_list(value: object) -> object:
 
 InputColumn = Annotated[str, AfterValidator(_input_name)]
 Widths = Annotated[tuple[PositiveInt, ...], BeforeValidator(_comma_list)]
+
+
+def _bytes(value: object) -> object:
+    """`4GB`, `512MiB` or a number of bytes as a number of bytes."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d+)\s*(?:([KMGT])(i?)B)?", value.strip(), re.IGNORECASE)
+    if match is None:
+        raise ValueError(f"{value!r} is not an amount of memory: write 4GB, 512MiB or a number of bytes")
+    number, unit, binary = match.groups()
+    return int(number) * (1024 if binary else 1000) ** (" KMGT".index(unit.upper()) if unit else 0)
+
+
+Bytes = Annotated[PositiveInt, BeforeValidator(_bytes)]
 ColumnMap = Annotated[dict[str, str], BeforeValidator(_assignments)]
 Constants = Annotated[dict[str, str], BeforeValidator(_toml_scalars), BeforeValidator(_assignments)]
 KeptColumns = Annotated[dict[str, str], BeforeValidator(_keep)]
@@ -160,6 +174,9 @@ class RunSettings(Settings):
     max_model_age: Age = Age("off")
     max_identical_lists: Annotated[Limit, AfterValidator(_share)] = Limit("50%", fraction=Fraction(1, 2))
     allow_equal_scores: bool = False
+    plan: Literal["auto", "require", "off"] = "auto"
+    plan_cache: Path | None = None
+    memory: Bytes | None = None
     threads: PositiveInt = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
     keep_previous: NonNegativeInt = 1
     state_dir: Path | None = None

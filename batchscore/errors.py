@@ -54,6 +54,7 @@ ERROR_IDS: dict[str, str] = {
     "E-MODEL-SIGNATURE": "the SavedModel has no such signature, or one that cannot be scored",
     "E-MODEL-OUTPUT": "the score output cannot be told, or has a shape or type that is no score",
     "E-MODEL-CARD": "the model card does not fit the SavedModel",
+    "E-PLAN-REQUIRED": "the run could not be done with a plan, and --plan require asks for one",
     "E-MODEL-PLAN": "the plan of the model cannot be read",
     "E-MODEL-LOAD": "TensorFlow cannot load the SavedModel",
     "E-MODEL-RUN": "the model failed while it scored",

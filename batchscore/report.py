@@ -85,6 +85,23 @@ class Scores(_Part):
     spread: float | None = None
 
 
+class PlanUsed(_Part):
+    """Whether the run was scored by a plan, and why not; the pair that differed most when both were compared.
+
+    The check compares `checked_pairs` pairs, whose scores may differ by `tolerance`.
+    """
+
+    used: bool = False
+    why_not: str | None = None
+    checked_pairs: int = 0
+    worst_difference: float | None = None
+    tolerance: float | None = None
+    user: str | None = None
+    candidate: str | None = None
+    model_score: float | None = None
+    plan_score: float | None = None
+
+
 class Output(_Part):
     """The published file."""
 
@@ -135,7 +152,7 @@ class Report(_Part):
     scores: Scores = Field(default_factory=Scores)
     ties_at_cut: int = 0
     """Users whose first pair below the cut has the same score as the last one above it."""
-    plan: str = "off"
+    plan: PlanUsed = Field(default_factory=PlanUsed)
     runtime: str | None = None
     versions: dict[str, str] = Field(default_factory=dict)
     seconds: dict[str, float] = Field(default_factory=dict)
@@ -196,7 +213,7 @@ class Report(_Part):
             f"published {self.users - self.users_none:,} users, {_count(self.rows_written)} rows{self._change()}",
             label,
             f"unknown users {_share(self.known_users)} candidates {_share(self.known_candidates)}",
-            f"plan {self.plan}",
+            f"plan {'on' if self.plan.used else 'off'}",
             _duration(self.seconds["total"]),
         ]
         bad = sum(self.bad_rows.values())

@@ -14,9 +14,10 @@ from batchscore.adoption.report import AdoptionReport
 from batchscore.config import AdoptSettings
 from batchscore.errors import ModelError
 from batchscore.observer import Observer
-from batchscore.runtime.card import KnownTable, KnownTables, ModelCard, Probes, list_files, write_card
+from batchscore.runtime.card import CARD_PATH, KnownTable, KnownTables, ModelCard, Probes, list_files, write_card
 from batchscore.runtime.known_ids import open_lookup
 from batchscore.runtime.model_base import hold_model_base
+from batchscore.runtime.planner import make_plan
 from batchscore.runtime.probes import replay_probes, score_rows
 from batchscore.runtime.saved_model import read_saved_model
 from batchscore.runtime.session import Session, open_session
@@ -50,6 +51,12 @@ def adopt(settings: AdoptSettings, observer: Observer = _UNOBSERVED) -> Adoption
             _require_repeatable(session, choice, card)
         finally:
             session.close()
+        if not choice.score.terms:
+            observer.stage("planning")
+            make_plan(
+                base.incoming, card.signature, card.score_output, (base.incoming / CARD_PATH).parent,
+                user_input=card.user_input, candidate_input=card.candidate_input,
+            )  # fmt: skip
         published = read_saved_model(base.incoming, trust_model=settings.trust_model)
         observer.committing()
         path = base.publish()

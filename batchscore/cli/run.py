@@ -56,6 +56,23 @@ from batchscore.config import MODEL_ENVIRONMENT, RunSettings
     help="Users whose list a model that ignores the user would have made too.  [default: 50%]",
 )
 @click.option("--allow-equal-scores", is_flag=True, default=None, help="Publish although all scores are equal.")
+@click.option(
+    "--plan",
+    metavar="auto|require|off",
+    help="Compute each part of the model once a distinct input, "
+    "where that is proven to give the same scores.  [default: auto]",
+)
+@click.option(
+    "--plan-cache",
+    metavar="DIR",
+    help="Where plans are kept that do not lie with their model. "
+    "Default: batchscore/plans in the user's cache folder.",
+)
+@click.option(
+    "--memory",
+    metavar="SIZE",
+    help="Memory that the run may plan with (4GB). Default: the machine's or the control group's.",
+)
 @click.option("--threads", metavar="N", help="Cores to score on. Default: those the process may use.")
 @click.option("--keep-previous", metavar="N", help="Earlier outputs to keep.  [default: 1]")
 @click.option(

@@ -27,6 +27,7 @@ from batchscore.runtime.session import (
     refuse_nulls,
     run_failure,
 )
+from batchscore.runtime.table import Table
 from batchscore.runtime.tensors import FeedTensor, read_tensor
 
 _COLUMN_DIMENSIONS = 2
@@ -109,7 +110,7 @@ class CSession(Session):
                 self._library.TF_DeleteSession(self._session, status)
             self._library.TF_DeleteGraph(self._graph)
 
-    def _call(self, prepared: _Prepared, *feeds: pa.Array | np.ndarray) -> list[np.ndarray]:
+    def _call(self, prepared: _Prepared, *feeds: pa.Array | np.ndarray | Table) -> list[np.ndarray]:
         library = self._library
         results = (ctypes.c_void_p * len(prepared.outputs))()
         tensors: list[FeedTensor] = []

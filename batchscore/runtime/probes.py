@@ -80,11 +80,11 @@ def score_rows(
 
     Raises ModelError like `replay_probes`.
     """
-    results = session.run(signature, _feeds(signature, inputs, rows), list(score.outputs))
+    results = session.run(signature, probe_feeds(signature, inputs, rows), list(score.outputs))
     return score.compute(results, rows)
 
 
-def _feeds(signature: Signature, inputs: Mapping[str, list[Any]], rows: int) -> dict[str, pa.Array]:
+def probe_feeds(signature: Signature, inputs: Mapping[str, list[Any]], rows: int) -> dict[str, pa.Array]:
     problems = [] if rows else ["there are no probe rows"]
     feeds: dict[str, pa.Array] = {}
     for name, spec in signature.inputs.items():

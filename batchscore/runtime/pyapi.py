@@ -21,6 +21,7 @@ from batchscore.runtime.session import (
     refuse_nulls,
     run_failure,
 )
+from batchscore.runtime.table import Table
 
 with quiet_start():
     import tensorflow as tf
@@ -93,7 +94,7 @@ class PythonSession(Session):
         run: Callable[..., Sequence[Any]],
         inputs: Sequence[Any],
         label: str,
-        *feeds: pa.Array | np.ndarray,
+        *feeds: pa.Array | np.ndarray | Table,
     ) -> list[np.ndarray]:
         values = [_values(feed, tensor) for feed, tensor in zip(feeds, inputs, strict=True)]
         for value, tensor in zip(values, inputs, strict=True):
@@ -113,9 +114,11 @@ def _reason(error: Exception) -> str:
     return first_line(str(getattr(error, "message", error)).removeprefix("Graph execution error:"))
 
 
-def _values(feed: pa.Array | np.ndarray, tensor: Any) -> np.ndarray:
+def _values(feed: pa.Array | np.ndarray | Table, tensor: Any) -> np.ndarray:
     """The feed as a new NumPy array: TensorFlow may keep one that it was given."""
     refuse_nulls(feed)
+    if isinstance(feed, Table):
+        return feed.values
     if isinstance(feed, np.ndarray):
         values = feed.copy()
     elif tensor.dtype == tf.string:

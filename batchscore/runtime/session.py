@@ -18,6 +18,7 @@ from batchscore.errors import ModelError
 from batchscore.runtime.libtensorflow import LibraryUnavailableError
 from batchscore.runtime.proto import DTYPES
 from batchscore.runtime.saved_model import Signature
+from batchscore.runtime.table import Table
 
 Api = Literal["c", "python"]
 
@@ -25,13 +26,13 @@ Api = Literal["c", "python"]
 class Call(Protocol):
     """Prepared feeds and fetches of a session: see `Session.prepare`."""
 
-    def __call__(self, *feeds: pa.Array | np.ndarray) -> list[np.ndarray]:
+    def __call__(self, *feeds: pa.Array | np.ndarray | Table) -> list[np.ndarray]:
         """Run once, with one feed a tensor name, in the order in which they were prepared.
 
-        A feed is a null-free Arrow array (shaped [n], or [n, 1] where the fed tensor has two dimensions) or a NumPy
-        array of numbers in the tensor's own shape. Strings are Arrow strings or binary of any kind, or a dictionary
-        of them, which costs less the more rows share a string. bfloat16 and float16 are fed from floats. The
-        memory of a feed is the caller's again when the call returns.
+        A feed is a null-free Arrow array (shaped [n], or [n, 1] where the fed tensor has two dimensions), a NumPy
+        array of numbers in the tensor's own shape, or a Table, which is not copied. Strings are Arrow strings or
+        binary of any kind, or a dictionary of them, which costs less the more rows share a string. bfloat16 and
+        float16 are fed from floats. The memory of a feed is the caller's again when the call returns.
 
         Returns an array for each fetch: numeric dtypes as they are, bfloat16 and float16 widened to float32,
         strings as an object array of bytes. May be called from several threads at once. Raises ModelError
@@ -132,7 +133,7 @@ def load_failure(path: Path, reason: str, *, expected: str | None = None) -> Mod
     )
 
 
-def refuse_nulls(feed: pa.Array | np.ndarray) -> None:
+def refuse_nulls(feed: pa.Array | np.ndarray | Table) -> None:
     """ValueError where an Arrow array has a null, or a dictionary code that stands for one."""
     if isinstance(feed, pa.Array):
         nulls = feed.null_count

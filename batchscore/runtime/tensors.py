@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+import itertools
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from batchscore.runtime.libtensorflow import Deallocator
 from batchscore.runtime.proto import DTYPES
+from batchscore.runtime.table import Table
 from batchscore.runtime.tstring import HEADER_BYTES, Strings, address_of, read_strings
 
 _DTYPE_NUMBERS = {name: number for number, name in DTYPES.items()}
 _STRING, _BFLOAT16 = _DTYPE_NUMBERS["string"], _DTYPE_NUMBERS["bfloat16"]
 
 
+Feed: TypeAlias = pa.Array | np.ndarray | Table
+
+
 class FeedTensor:
     """One value that is fed: a TF_Tensor, and the Arrow memory that it may point into, until `delete`."""
 
     def __init__(
-        self, library: ctypes.CDLL, feed: pa.Array | np.ndarray, *, dtype: int, as_column: bool, copy_strings: bool
+        self, library: ctypes.CDLL, feed: Feed, *, dtype: int, as_column: bool, copy_strings: bool
     ) -> None:
         """`dtype` is the number of the fed tensor's type; `as_column` shapes an Arrow array [n, 1], not [n].
 
-        Numbers are always copied: that costs a thousandth of what any model does with them, and TensorFlow may
-        keep them as long as it likes (XLA does, in its cache, where a value must be a constant). Strings are copied
-        only where the model may keep them.
+        A Table is fed from where it lies. Other numbers are copied: that costs a thousandth of what any model does
+        with them, and TensorFlow may keep them as long as it likes (XLA does, in its cache, where a value must be a
+        constant). Strings are copied only where the model may keep them.
         """
         self._library = library
         self._borrowed: Strings | None = None
+        if isinstance(feed, Table):
+            values = feed.values
+            self.pointer = _lend(library, _DTYPE_NUMBERS[values.dtype.name], values, values.shape)
+            return
         shape = _shape(feed, as_column=as_column)
         if isinstance(feed, pa.Array) and dtype == _STRING:
             strings = read_strings(feed)
-            self.pointer = _lend(library, strings.copy() if copy_strings else strings.view(), shape)
+            self.pointer = _lend(library, _STRING, strings.copy() if copy_strings else strings.view(), shape)
             self._borrowed = None if copy_strings else strings
         else:
             values = feed.to_numpy(zero_copy_only=False) if isinstance(feed, pa.Array) else feed
@@ -99,25 +108,28 @@ def _copy(library: ctypes.CDLL, number: int, values: np.ndarray, shape: tuple[in
 
 
 _lent: dict[int, np.ndarray] = {}
-"""Blocks that TensorFlow holds, by address. A variable may hold one until its session is closed."""
+"""Blocks that TensorFlow holds, by the number under which they were lent. A variable may hold one until its session
+is closed."""
+
+_loans = itertools.count(1)
 
 
-def _take_back(data: int, _size: int, _argument: Any) -> None:
-    del _lent[data]
+def _take_back(_data: int, _size: int, loan: int) -> None:
+    del _lent[loan]
 
 
 _deallocator = Deallocator(_take_back)
 
 
-def _lend(library: ctypes.CDLL, block: np.ndarray, shape: tuple[int, ...]) -> int:
-    """A string tensor over `block`, which TensorFlow gives back when it is done, and never changes.
+def _lend(library: ctypes.CDLL, number: int, block: np.ndarray, shape: tuple[int, ...]) -> int:
+    """A tensor of type `number` over `block`, which TensorFlow gives back when it is done, and never changes.
 
     It changes only memory that it allocated itself.
     """
-    address = address_of(block)
-    _lent[address] = block
+    loan = next(_loans)
+    _lent[loan] = block
     dims = (ctypes.c_int64 * len(shape))(*shape)
-    return int(library.TF_NewTensor(_STRING, dims, len(shape), address, block.nbytes, _deallocator, None))
+    return int(library.TF_NewTensor(number, dims, len(shape), address_of(block), block.nbytes, _deallocator, loan))
 
 
 def _read_strings(library: ctypes.CDLL, data: int, shape: tuple[int, ...]) -> np.ndarray:

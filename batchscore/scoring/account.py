@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from batchscore.errors import BatchscoreError, ModelError
-from batchscore.report import InputBinding, InputFile, KnownIds, Report
+from batchscore.report import InputBinding, InputFile, KnownIds, PlanUsed, Report
 from batchscore.scoring.badrows import BadRows
 from batchscore.scoring.binding import Binding
 from batchscore.scoring.inputs import Pairs
 from batchscore.scoring.model import RunModel
+from batchscore.scoring.plans import AnyScorer
 from batchscore.scoring.publish import Claim
-from batchscore.scoring.scorer import Scorer
 from batchscore.scoring.topn import RankedLists
 from batchscore.scoring.unknown import UnknownIds
 
@@ -86,7 +86,31 @@ def _counted(ids: UnknownIds) -> KnownIds:
         return KnownIds(why=f"the look-up failed: {str(error).splitlines()[0]}")
 
 
-def ranked(report: Report, lists: RankedLists, bad: BadRows, scorer: Scorer, previous: Report | None) -> None:
+def scored(report: Report, scorer: AnyScorer, why_not_planned: str | None) -> None:
+    """Which way the run was scored, and how far the plan was from the model."""
+    if scorer.positions_left_out:
+        _log.info("%d positions of a call give other bits and stay empty", scorer.positions_left_out)
+    check = scorer.check
+    report.plan = PlanUsed(why_not=why_not_planned)
+    if check is not None:
+        report.plan = PlanUsed(
+            used=check.ok,
+            why_not=None if check.ok else f"it gives other scores: {check.describe()}",
+            checked_pairs=check.rows,
+            worst_difference=check.worst,
+            tolerance=check.tolerance,
+            user=check.user,
+            candidate=check.candidate,
+            model_score=check.signature_score,
+            plan_score=check.plan_score,
+        )
+        if not check.ok:
+            warn(report, f"scored without the plan: {report.plan.why_not}")
+    if report.plan.why_not:
+        _log.info("plan off: %s", report.plan.why_not)
+
+
+def ranked(report: Report, lists: RankedLists, bad: BadRows, previous: Report | None) -> None:
     """The lists that are about to be published, against those published before."""
     report.rows_written = lists.rows
     report.users_none = lists.count_missing(bad.users)
@@ -97,8 +121,6 @@ def ranked(report: Report, lists: RankedLists, bad: BadRows, scorer: Scorer, pre
     if bad.count:
         rows = "1 bad row was" if bad.count == 1 else f"{bad.count:,} bad rows were"
         warn(report, f"{rows} left out (within --max-bad-rows)")
-    if scorer.positions_left_out:
-        _log.info("%d positions of a call give other bits and stay empty", scorer.positions_left_out)
     if previous is not None:
         report.previous = {"users": previous.users, "rows": previous.rows_written}
         if previous.users:

@@ -19,6 +19,7 @@ from batchscore.limits import Limit
 from batchscore.report import GuardResult
 from batchscore.scoring.binding import Binding
 from batchscore.scoring.casts import is_text
+from batchscore.scoring.coded import Coded
 from batchscore.scoring.reader import PairBatch
 from batchscore.scoring.scorer import ScorablePairs, ScoredPairs
 
@@ -141,39 +142,41 @@ class BadRows:
         temporary.replace(path)
 
     def _check(self, batch: PairBatch, binding: Binding) -> ScorablePairs:
-        originals = {name: _plain(batch.table.column(name)) for name in binding.columns}
+        originals = {name: Coded.read(batch.table.column(name)) for name in binding.columns}
         columns = dict(originals)
         bad = _Marks(batch.table.num_rows)
-        for name, array in originals.items():
-            if is_text(array.type):
-                invalid, columns[name] = _invalid_text(array)
-                bad.mark(invalid, name, "invalid UTF-8")
+        for name, column in originals.items():
+            if is_text(column.values.type):
+                invalid, values = _invalid_text(column.values)
+                columns[name] = column.with_values(values)
+                bad.mark(column.spread(invalid), name, "invalid UTF-8")
         for name in (binding.user, binding.candidate):
-            bad.mark(_nulls(columns[name]), name, "null id")
+            bad.mark(columns[name].nulls(), name, "null id")
         feeds, missing = {}, {}
         for bound in binding.inputs:
-            values, uncast = bound.cast.apply(columns[bound.column])
-            bad.mark(uncast, bound.column, bound.cast.reason)
-            nulls = _nulls(columns[bound.column])
+            column = columns[bound.column]
+            values, uncast = bound.cast.apply(column.values)
+            bad.mark(column.spread(uncast), bound.column, bound.cast.reason)
+            feeds[bound.input.name] = column.with_values(values).to_array()
+            nulls = column.nulls()
             if bound.fill is None:
                 bad.mark(nulls, bound.column, "null feature")
             elif nulls is not None:
-                values = pc.fill_null(values, bound.fill)
+                feeds[bound.input.name] = _fill(feeds[bound.input.name], bound.fill)
                 missing[bound.input.name] = nulls
-            feeds[bound.input.name] = values
         for name, nulls in missing.items():
             self.filled[name] += int((nulls & ~bad.rows).sum())
         pairs = ScorablePairs(
             file=batch.path,
             rows=np.arange(batch.first_row, batch.first_row + batch.table.num_rows),
-            user=columns[binding.user],
-            candidate=columns[binding.candidate],
-            kept=[columns[column] for column in binding.kept.values()],
+            user=columns[binding.user].to_array(),
+            candidate=columns[binding.candidate].to_array(),
+            kept=[columns[column].to_array() for column in binding.kept.values()],
             feeds=feeds,
             constants=binding.constants,
         )
-        for position, column, reason in bad.in_row_order():
-            self._add(pairs, position, column, reason, _spell(originals[column][position]))
+        for position, name, reason in bad.in_row_order():
+            self._add(pairs, position, name, reason, _spell(originals[name].scalar(position)))
         return pairs.keep(~bad.rows) if bad.found else pairs
 
     def _add(self, pairs: ScorablePairs, position: int, column: str, reason: str, value: str | None) -> None:
@@ -208,18 +211,9 @@ class _Marks:
         )
 
 
-def _plain(array: pa.Array) -> pa.Array:
-    """The array without its dictionary; string views, which Arrow cannot filter, as large_string."""
-    if pa.types.is_string_view(array.type):
-        return array.cast(pa.large_string())
-    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
-
-
-def _nulls(array: pa.Array) -> np.ndarray | None:
-    if not array.null_count:
-        return None
-    mask: np.ndarray = array.is_null().to_numpy(zero_copy_only=False)
-    return mask
+def _fill(array: pa.Array, value: pa.Scalar) -> pa.Array:
+    plain = array.dictionary_decode() if isinstance(array, pa.DictionaryArray) else array
+    return pc.fill_null(plain, value)
 
 
 def _invalid_text(array: pa.Array) -> tuple[np.ndarray | None, pa.Array]:

@@ -40,10 +40,18 @@ class PairFile:
         """Rows, by the footer."""
         return int(self.metadata.num_rows)
 
-    def open(self) -> pq.ParquetFile:
-        """The file, open for reading. InputError (E-INPUT-CHANGED) where it is another one now."""
+    def open(self, *, as_dictionaries: Sequence[str]) -> pq.ParquetFile:
+        """The file, open for reading, with these columns of strings as dictionaries.
+
+        InputError (E-INPUT-CHANGED) where it is another one now.
+        """
         self.require_unchanged()
-        return pq.ParquetFile(pa.OSFile(str(self.path)), metadata=self.metadata, page_checksum_verification=True)
+        return pq.ParquetFile(
+            pa.OSFile(str(self.path)),
+            metadata=self.metadata,
+            read_dictionary=list(as_dictionaries),
+            page_checksum_verification=True,
+        )
 
     def require_unchanged(self) -> None:
         """Raise InputError (E-INPUT-CHANGED) where the path holds other data now than when it was opened."""

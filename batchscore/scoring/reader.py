@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,8 +12,11 @@ import pyarrow as pa
 from batchscore.columns import plain_type
 from batchscore.scoring.inputs import PairFile, Pairs, corrupt
 
-BATCH_ROWS = 65_536
+BATCH_ROWS = 262_144
 """Rows read at a time. It decides memory and progress, never a result."""
+
+_BATCHES_AHEAD = 2
+_STOP_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -26,8 +31,9 @@ class PairBatch:
 def read_batches(pairs: Pairs, columns: Sequence[str]) -> Iterator[PairBatch]:
     """The rows of `pairs`, file after file, at most BATCH_ROWS at a time, with `columns` only.
 
-    Each column has the type that it has in the first file, without its dictionary where other files have another
-    layout. Raises InputError: E-INPUT-CORRUPT where a page does not decode or fails its checksum, E-INPUT-CHANGED.
+    Each column has the type that it has in the first file; text comes as a dictionary, which costs nothing where
+    the file has it so, and saves every later stage from looking at the same text twice. Raises InputError:
+    E-INPUT-CORRUPT where a page does not decode or fails its checksum, E-INPUT-CHANGED.
     """
     wanted = pa.schema([pairs.schema.field(name) for name in columns])
     for file in pairs.files:
@@ -37,7 +43,8 @@ def read_batches(pairs: Pairs, columns: Sequence[str]) -> Iterator[PairBatch]:
 def _read_file(file: PairFile, wanted: pa.Schema) -> Iterator[PairBatch]:
     row = 0
     try:
-        with file.open() as parquet:
+        texts = [field.name for field in wanted if _is_text(plain_type(field.type))]
+        with file.open(as_dictionaries=texts) as parquet:
             # threads would only prefetch columns; the scorer has its own use for the cores
             for table in parquet.iter_batches(BATCH_ROWS, columns=wanted.names, use_threads=False):
                 yield PairBatch(str(file.path), row, _conform(table.select(wanted.names), wanted))
@@ -52,13 +59,58 @@ def _read_file(file: PairFile, wanted: pa.Schema) -> Iterator[PairBatch]:
 
 
 def _conform(table: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
-    """Text of one layout; dictionaries stay, since the stages that follow take both."""
+    """Text of one layout, with or without dictionaries: the stages that follow take both."""
     arrays = [
-        column if _same_layout(column.type, field.type) else column.cast(plain_type(field.type))
-        for column, field in zip(table.columns, wanted, strict=True)
+        _as_layout(column, plain_type(field.type)) for column, field in zip(table.columns, wanted, strict=True)
     ]
     return pa.RecordBatch.from_arrays(arrays, names=wanted.names)
 
 
-def _same_layout(one: pa.DataType, other: pa.DataType) -> bool:
-    return bool(plain_type(one) == plain_type(other))
+def _as_layout(column: pa.Array, wanted: pa.DataType) -> pa.Array:
+    if plain_type(column.type) == wanted:
+        return column
+    if isinstance(column, pa.DictionaryArray):
+        return pa.DictionaryArray.from_arrays(column.indices, column.dictionary.cast(wanted))
+    return column.cast(wanted)
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
+
+
+def read_ahead(batches: Iterator[PairBatch]) -> Iterator[PairBatch]:
+    """Pass `batches` on, reading the next ones in a thread while the last ones are worked on.
+
+    What the reading raises is raised here, at its place.
+    """
+    ready: queue.Queue[PairBatch | BaseException | None] = queue.Queue(_BATCHES_AHEAD)
+    stop = threading.Event()
+
+    def put(item: PairBatch | BaseException | None) -> bool:
+        while not stop.is_set():
+            try:
+                ready.put(item, timeout=_STOP_SECONDS)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def read() -> None:
+        try:
+            for batch in batches:
+                if not put(batch):
+                    return
+            put(None)
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the batches
+            put(error)
+
+    thread = threading.Thread(target=read, name="reader", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()

@@ -20,9 +20,10 @@ from batchscore.scoring.binding import Binding, bind
 from batchscore.scoring.guards import Guards
 from batchscore.scoring.inputs import Pairs, open_pairs
 from batchscore.scoring.model import choose_model, id_roles, load
+from batchscore.scoring.plans import open_scorer
 from batchscore.scoring.publish import Claim, claim
-from batchscore.scoring.reader import PairBatch, read_batches
-from batchscore.scoring.scorer import ScorablePairs, Scorer
+from batchscore.scoring.reader import PairBatch, read_ahead, read_batches
+from batchscore.scoring.scorer import ScorablePairs
 from batchscore.scoring.topn import TopN
 from batchscore.scoring.unknown import UnknownIds, watch_unknown
 
@@ -71,26 +72,27 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
         observer.stage("loading the model")
         session = load(model, settings)
         report.runtime = session.runtime
+        scorer, why_not_planned = open_scorer(model, session, binding, settings)
 
     bad = BadRows(settings.max_bad_rows, pairs.rows)
     unknown = [UnknownIds(role) for role in id_roles(model, session, binding, settings)]
-    scorer = Scorer(session, model.signature, model.score, threads=settings.threads)
     top = TopN(settings.top_n, binding.schema)
     observer.stage("scoring", pairs.rows)
     with closing(session), closing(scorer), account.kept(report, bad, unknown, output):
-        batches = _observed(clock.each("read", read_batches(pairs, binding.columns)), observer)
+        batches = _observed(clock.each("read", read_ahead(read_batches(pairs, binding.columns))), observer)
         usable = clock.each("check", bad.drop_unusable(batches, binding))
         watched = clock.each("guard", watch_unknown(usable, unknown, lambda: _read_ids(pairs, binding)))
         scored = clock.each("score", bad.drop_unranked(scorer.score(watched)))
         for batch in scored:
             with clock.stage("rank"):
                 top.add(batch)
+        account.scored(report, scorer, why_not_planned)
         bad.require_some_finite()
         pairs.require_unchanged()
 
         with clock.stage("rank"):
             lists = top.finish()
-        account.ranked(report, lists, bad, scorer, output.previous_report())
+        account.ranked(report, lists, bad, output.previous_report())
         with clock.stage("guard"):
             guards.check_lists(lists, report.users, bad.finite, lambda: account.park(report, lists, output))
         observer.stage("publishing")

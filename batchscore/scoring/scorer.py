@@ -1,9 +1,8 @@
 """A batch of pairs to scores.
 
-TensorFlow's float32 results depend on the shape of a batch and, at some shapes, on a row's position in it. So
-every call has one fixed shape, padded with a copy of a real row, on one intra-op thread; several callers share the
-cores; and a self-test at the start finds the positions at which a row gets other bits than elsewhere. Those stay
-empty. A pair's score is then the same whatever stands beside it.
+Every call has one fixed shape, padded with a copy of a real row, on one intra-op thread; several callers share the
+cores; and positions at which a row gets other bits than elsewhere (see `positions`) stay empty. A pair's score is
+then the same whatever stands beside it.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -20,12 +20,12 @@ from batchscore.errors import ModelError
 from batchscore.runtime.saved_model import Signature
 from batchscore.runtime.score import Score
 from batchscore.runtime.session import Session
+from batchscore.scoring.positions import find_positions
 
 COMPUTE_ROWS = 4096
 """Rows of every call of the model, unless the signature itself fixes them."""
 
 _BATCHES_IN_FLIGHT = 3
-_TESTED_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,17 @@ class ScorablePairs:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def slice(self, start: int, rows: int) -> ScorablePairs:
+        """At most `rows` pairs from `start` on, without copying."""
+        return replace(
+            self,
+            rows=self.rows[start : start + rows],
+            user=self.user.slice(start, rows),
+            candidate=self.candidate.slice(start, rows),
+            kept=[array.slice(start, rows) for array in self.kept],
+            feeds={name: array.slice(start, rows) for name, array in self.feeds.items()},
+        )
 
     def keep(self, mask: np.ndarray) -> ScorablePairs:
         """The pairs at which `mask` is true."""
@@ -85,6 +96,7 @@ class Scorer:
         self._compute_rows = min(fixed, default=COMPUTE_ROWS)
         self._positions = np.arange(self._compute_rows)
         self._tested = False
+        self.check: None = None
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="scorer")
 
     @property
@@ -97,7 +109,9 @@ class Scorer:
         pending: deque[tuple[ScorablePairs, list[Future[_Chunk]]]] = deque()
         for pairs in batches:
             if not self._tested and len(pairs):
-                self._test_positions(pairs)
+                call = partial(self._call, pairs)
+                self._positions = find_positions(call, len(pairs), self._compute_rows, what="pair")
+                self._tested = True
             starts = range(0, len(pairs), len(self._positions))
             pending.append((pairs, [self._pool.submit(self._score_chunk, pairs, start) for start in starts]))
             if len(pending) >= _BATCHES_IN_FLIGHT:
@@ -105,45 +119,13 @@ class Scorer:
         while pending:
             yield _collect(*pending.popleft())
 
+    def score_once(self, pairs: ScorablePairs) -> np.ndarray:
+        """Scores of at most one call's pairs, float32 [n], as the signature gives them. Raises as `score` does."""
+        return self._score_rows(pairs, np.arange(len(pairs)))
+
     def close(self) -> None:
         """Wait for the calls that are under way and begin no other: the session may be closed after it."""
         self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def _test_positions(self, pairs: ScorablePairs) -> None:
-        """Score a few rows in all positions, and leave out each position that is not bit-equal to the majority.
-
-        Then those rows stand side by side in one more call, in which each must keep its bits. A model that fails on
-        every one of the rows is at fault itself: nothing is gained by isolating millions.
-        """
-        usable = np.ones(self._compute_rows, bool)
-        tested: list[int] = []
-        majority: list[np.uint32] = []
-        failure: ModelError | None = None
-        for row in np.linspace(0, len(pairs) - 1, min(_TESTED_ROWS, len(pairs)), dtype=np.int64):
-            try:
-                found = self._call(pairs, np.full(self._compute_rows, row)).view(np.uint32)
-            except ModelError as error:
-                failure = error
-                continue  # a row that the model refuses is found and named where it is scored
-            bits, counts = np.unique(found, return_counts=True)
-            tested.append(int(row))
-            majority.append(bits[np.argmax(counts)])
-            usable &= found == majority[-1]
-        if failure is not None and not tested and len(pairs) >= _TESTED_ROWS:
-            raise failure
-        if tested:
-            mixed = self._call(pairs, np.resize(tested, self._compute_rows)).view(np.uint32)
-            usable &= mixed == np.resize(majority, self._compute_rows)
-        if usable.sum() * 2 < self._compute_rows:
-            raise ModelError(
-                "E-MODEL-RUN",
-                "the model gives one pair different scores within one call",
-                found=f"only {int(usable.sum()):,} of {self._compute_rows:,} positions agree",
-                expected="a score that depends on the pair alone",
-                next_step="export the model for serving: no dropout, no random op, no statistics over the batch",
-            )
-        self._positions = np.flatnonzero(usable)
-        self._tested = True
 
     def _score_chunk(self, pairs: ScorablePairs, start: int) -> _Chunk:
         rows = np.arange(start, min(start + len(self._positions), len(pairs)))

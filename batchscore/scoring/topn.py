@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchscore.report import Scores
+from batchscore.scoring.cut import cut
 from batchscore.scoring.scorer import ScoredPairs
 
 _LEAST_PENDING_ROWS = 1_000_000
@@ -44,8 +45,11 @@ class TopN:
             return
         scores = scored.scores + np.float32(0)  # -0.0 becomes 0.0
         self._moments.add(scores)
-        self._pending.append(self._frame([pairs.user, pairs.candidate, None, None, *pairs.kept], scores))
-        self._pending_rows += len(pairs)
+        rows = cut(pairs.user, pairs.candidate, scores, self._top_n + 1)
+        chosen = pa.array(rows)
+        columns = [column.take(chosen) for column in (pairs.user, pairs.candidate, *pairs.kept)]
+        self._pending.append(self._frame([*columns[:2], None, None, *columns[2:]], scores[rows]))
+        self._pending_rows += len(rows)
         if self._pending_rows >= max(_LEAST_PENDING_ROWS, self._best.height):
             self._merge()
 
@@ -67,7 +71,7 @@ class TopN:
         )
 
     def _frame(self, arrays: list[pa.Array | None], scores: np.ndarray) -> pl.DataFrame:
-        user, candidate, _, _, *kept = arrays
+        user, candidate, _, _, *kept = map(_plain, arrays)
         columns = {_USER: user, _CANDIDATE: candidate, **dict(zip(self._kept, map(_carried, kept), strict=True))}
         frame = pl.DataFrame({name: pl.from_arrow(array) for name, array in columns.items()})
         return frame.with_columns(pl.Series(_SCORE, scores))
@@ -77,15 +81,17 @@ class TopN:
             return
         frame = pl.concat([self._best, *self._pending])
         self._pending, self._pending_rows = [], 0
+        ordered = {f"{name}_order": _order(frame[name]) for name in (_USER, _CANDIDATE)}
+        user, candidate = ordered
         ties = [key for name in self._kept for key in _total_order(name, frame.schema[name])]
         self._best = (
             frame.lazy()
-            .sort(
-                [_USER, pl.col(_SCORE), _CANDIDATE, *ties], descending=[False, True, False, *(False for _ in ties)]
-            )
-            .unique([_USER, _CANDIDATE], keep="first", maintain_order=True)
-            .group_by(_USER, maintain_order=True)
+            .with_columns(**ordered)
+            .sort([user, pl.col(_SCORE), candidate, *ties], descending=[False, True, False, *(False for _ in ties)])
+            .unique([user, candidate], keep="first", maintain_order=True)
+            .group_by(user, maintain_order=True)
             .head(self._top_n + 1)
+            .drop(user, candidate)
             .collect()
         )
 
@@ -161,6 +167,17 @@ def _carried(array: pa.Array) -> pa.Array:
     if pa.types.is_floating(array.type):
         return pc.if_else(pc.is_nan(array), pa.scalar(np.nan, array.type), array)
     return array
+
+
+def _plain(array: pa.Array | None) -> pa.Array | None:
+    return array.dictionary_decode() if isinstance(array, pa.DictionaryArray) else array
+
+
+def _order(ids: pl.Series) -> pl.Series:
+    """Integers in the order of the ids: text is compared once a distinct id, not once a row."""
+    if ids.dtype != pl.String:
+        return ids
+    return ids.cast(pl.Enum(ids.unique().sort())).to_physical()
 
 
 def _total_order(name: str, dtype: pl.DataType) -> list[pl.Expr]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -44,6 +45,8 @@ class UnknownIds:
         self._seen: pl.Series | None = None
         self._pending: list[pl.Series] = []
         self._pending_ids = 0
+        self._dictionary: pa.Array | None = None
+        self._taken = np.zeros(0, bool)
         self._known = 0
         self._unknown = 0
         self._examples: list[str] = []
@@ -52,8 +55,8 @@ class UnknownIds:
         """Count the ids of a batch."""
         if self._role.is_known is None or self._role.input is None or not len(pairs):
             return
-        ids = pl.Series(pl.from_arrow(pc.unique(pairs.feeds[self._role.input])))
-        self._pending.append(ids)
+        ids = self._unseen(pairs.feeds[self._role.input])
+        self._pending.append(pl.Series(pl.from_arrow(ids)))
         self._pending_ids += len(ids)
         if self._pending_ids > max(_FIRST_LOOK_ROWS, 0 if self._seen is None else len(self._seen)):
             self._look_up()
@@ -92,6 +95,17 @@ class UnknownIds:
             next_step=f"check that --{name}-column names the id that the model was trained with, and its age; "
             f"accept once with --max-unknown-{name}s off",
         )
+
+    def _unseen(self, ids: pa.Array) -> pa.Array:
+        """The distinct ids, without those of a dictionary that came in the batch before and were taken then."""
+        if not isinstance(ids, pa.DictionaryArray):
+            return pc.unique(ids)
+        if self._dictionary is None or not self._dictionary.equals(ids.dictionary):
+            self._dictionary, self._taken = ids.dictionary, np.zeros(len(ids.dictionary), bool)
+        used = np.bincount(ids.indices.to_numpy(), minlength=len(self._taken)) > 0
+        new = used & ~self._taken
+        self._taken |= used
+        return self._dictionary.filter(pa.array(new))
 
     def _look_up(self) -> None:
         if not self._pending or self._role.is_known is None:

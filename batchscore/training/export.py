@@ -14,7 +14,9 @@ import tensorflow as tf
 
 from batchscore.columns import SCORE
 from batchscore.errors import ModelError, OutputError
-from batchscore.runtime.card import KnownSignature, ModelCard, Probes, list_files, write_card
+from batchscore.planning.plan_model import plan_model
+from batchscore.runtime.card import CARD_PATH, KnownSignature, ModelCard, Probes, list_files, write_card
+from batchscore.runtime.plan import write_plan
 from batchscore.runtime.probes import ProbeResult, replay_probes
 from batchscore.runtime.saved_model import SERVING_DEFAULT, SavedModel, read_saved_model
 from batchscore.runtime.score import choose_score
@@ -107,6 +109,32 @@ def export_model(
             found=str(error).rpartition("}} ")[2].splitlines()[0],  # TensorFlow puts its function node first
             next_step="check the permissions of --output and the free space",
         ) from error
+
+
+def leave_plan(saved: SavedModel) -> None:
+    """Put the plan for the score with the model, so that no run has to make it; or the reason why there is none.
+
+    Raises OutputError (E-OUTPUT) where it cannot be written.
+    """
+    card = saved.card
+    if card is None:
+        raise ModelError(
+            "E-MODEL-CARD", "the export has no card", where=saved.path, next_step="report this as a bug"
+        )
+    plan = plan_model(
+        saved.path,
+        card.signature,
+        card.score_output,
+        user_inputs=[card.user_input] if card.user_input else [],
+        candidate_inputs=[card.candidate_input] if card.candidate_input else [],
+    )
+    try:
+        write_plan(saved.path / CARD_PATH.parent, plan)
+    except OSError as error:
+        raise OutputError(
+            "E-OUTPUT", "the plan cannot be written", where=saved.path, found=error.strerror,
+            next_step="check the permissions of --output and the free space",
+        ) from error  # fmt: skip
 
 
 def check_export(path: Path) -> Exported:

@@ -48,6 +48,7 @@ def train(settings: TrainSettings, observer: Observer = _UNOBSERVED) -> Training
                 probes = export.draw_probes(interactions, settings.seed)
                 export.export_model(model, probes, base.incoming, library_versions(), journal.for_card())
                 exported = export.check_export(base.incoming)
+                export.leave_plan(exported.saved)
                 journal.note(**exported.describe())
             with journal.stage("publish"):
                 observer.committing()

@@ -72,11 +72,16 @@ def schema_of(user_type, candidate_type, kept=KEPT):
     return ranked_schema(pa.field("u", user_type), pa.field("c", candidate_type), kept)
 
 
+def as_checked(array):
+    """The array as the stage before hands it on."""
+    return array.cast(pa.large_string()) if pa.types.is_string_view(array.type) else array
+
+
 def batch_of(rows, user_type, candidate_type, kept=KEPT):
     columns = list(zip(*rows, strict=True)) or [[]] * (3 + len(kept))
     types = [user_type, candidate_type, pa.float32(), *(field.type for field in kept)]
     user, candidate, _, *kept_arrays = (
-        pa.array(column, type_) for column, type_ in zip(columns, types, strict=True)
+        as_checked(pa.array(column, type_)) for column, type_ in zip(columns, types, strict=True)
     )
     pairs = ScorablePairs("f", np.arange(len(rows)), user, candidate, kept_arrays, {}, {})
     return ScoredPairs(pairs, np.array(columns[2], np.float32))
@@ -209,7 +214,7 @@ def test_a_kept_column_comes_out_as_it_went_in(tmp_path, type_, values):
     array = pa.concat_arrays([array, pa.nulls(1, type_)])
     rows = [("u", candidate, 3.0 - index) for index, candidate in enumerate("abc")]
     batch = batch_of(rows, pa.string(), pa.string(), [])
-    batch.pairs.kept.append(array)
+    batch.pairs.kept.append(as_checked(array))
     schema = schema_of(pa.string(), pa.string(), [pa.field("kept", type_)])
     rank([batch], 5, schema).write(tmp_path / "out")
     column = pq.read_table(tmp_path / "out")["kept"]

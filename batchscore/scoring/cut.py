@@ -1,0 +1,52 @@
+"""The first cut of a batch: rows that can still be among their user's top N, found without sorting text."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_LOW = np.uint64(0xFFFFFFFF)
+_SIGN = np.uint32(0x80000000)
+
+
+def cut(users: pa.Array, candidates: pa.Array, scores: np.ndarray, keep: int) -> np.ndarray:
+    """Row numbers, ascending, that hold every row of each user's best `keep` distinct candidates in this batch.
+
+    Rows that share the lowest of those scores all stay: which of them comes first is decided elsewhere. `scores`
+    are float32, finite, without -0.0. A user with a candidate twice among the rows that would stay keeps all rows.
+    """
+    codes = _codes(users)
+    ranks = _descending(scores)
+    keys = codes.astype(np.uint64) << np.uint64(32) | ranks
+    keys.sort()
+    starts = np.flatnonzero(np.diff(keys >> np.uint64(32), prepend=np.uint64(2**32)))
+    ends = np.append(starts[1:], len(keys))
+    last = np.minimum(starts + keep, ends) - 1
+    limit = np.zeros(int(codes.max()) + 1, np.uint32)
+    limit[(keys[starts] >> np.uint64(32)).astype(np.int64)] = (keys[last] & _LOW).astype(np.uint32)
+    staying = ranks <= limit[codes]
+    rows = np.flatnonzero(staying)
+    repeated = _users_with_repeats(codes[rows], _codes(candidates.take(pa.array(rows))))
+    if len(repeated):
+        rows = np.flatnonzero(staying | np.isin(codes, repeated))
+    return rows
+
+
+def _codes(array: pa.Array) -> np.ndarray:
+    encoded = array if isinstance(array, pa.DictionaryArray) else pc.dictionary_encode(array)
+    codes: np.ndarray = encoded.indices.to_numpy(zero_copy_only=False)
+    return codes
+
+
+def _descending(scores: np.ndarray) -> np.ndarray:
+    """uint32 numbers whose ascending order is the descending order of the scores."""
+    bits = scores.view(np.uint32)
+    ascending = np.where(bits & _SIGN, ~bits, bits | _SIGN)
+    return ~ascending
+
+
+def _users_with_repeats(users: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    keys = users.astype(np.int64) << 32 | candidates.astype(np.int64)
+    keys.sort()
+    return np.unique(keys[1:][keys[1:] == keys[:-1]] >> 32)

@@ -1,0 +1,65 @@
+"""Columns of values as the distinct tuples among them, so that work is done once a tuple."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_BITS_OF = {"float": pa.int32(), "double": pa.int64(), "halffloat": pa.int16()}
+_MOST_KEYS = 2**62
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """n rows as m tuples: `codes` (int [n], below m) say which; `values` has an array [m] for each column.
+
+    Some tuples may be used by no row. Floats are told apart by their bits: 0.0 and -0.0 are two values.
+    """
+
+    codes: np.ndarray
+    values: tuple[pa.Array, ...]
+
+    def __len__(self) -> int:
+        return len(self.values[0])
+
+
+def find_distinct(columns: list[pa.Array]) -> Distinct:
+    """The distinct tuples of `columns`, which have equal length and no nulls."""
+    codes, values = _encode(columns[0])
+    if len(columns) == 1:
+        return Distinct(codes, (values,))
+    encoded = [(codes, values), *(_encode(column) for column in columns[1:])]
+    keys, size = codes.astype(np.int64), len(values)
+    for more, their_values in encoded[1:]:
+        if size * max(len(their_values), 1) > _MOST_KEYS:
+            keys, size = _densify(keys)
+        keys = keys * len(their_values) + more
+        size *= max(len(their_values), 1)
+    dense, first = _first_of_each(keys)
+    return Distinct(dense, tuple(values.take(pa.array(codes[first])) for codes, values in encoded))
+
+
+def _encode(column: pa.Array) -> tuple[np.ndarray, pa.Array]:
+    if isinstance(column, pa.DictionaryArray):
+        return column.indices.to_numpy(zero_copy_only=False), column.dictionary
+    bits = _BITS_OF.get(str(column.type))
+    encoded = (column if bits is None else column.view(bits)).dictionary_encode()
+    values = encoded.dictionary if bits is None else encoded.dictionary.view(column.type)
+    return encoded.indices.to_numpy(zero_copy_only=False), values
+
+
+def _densify(keys: np.ndarray) -> tuple[np.ndarray, int]:
+    encoded = pa.array(keys).dictionary_encode()
+    return encoded.indices.to_numpy().astype(np.int64), len(encoded.dictionary)
+
+
+def _first_of_each(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Dense codes of `keys`, and for each code the first row that has it."""
+    encoded = pc.dictionary_encode(pa.array(keys))
+    codes = encoded.indices.to_numpy()
+    first = np.empty(len(encoded.dictionary), np.int64)
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    return codes, first

@@ -1,0 +1,196 @@
+"""A part of a plan: what depends on a few inputs only, computed once a distinct tuple of their values, and kept.
+
+The results lie in tables that the head reads by row number. They stay across batches, as far as the memory goes
+that they are given: a full table is doubled, and at its limit begun anew. Calls under way keep the tables that they
+were given, and nothing that they read is ever overwritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from batchscore.errors import ModelError
+from batchscore.runtime.plan import Part
+from batchscore.runtime.session import Session
+from batchscore.runtime.table import Table
+from batchscore.scoring.distinct import Distinct, find_distinct
+from batchscore.scoring.positions import find_positions
+
+CALL_ROWS = 256
+"""Rows of every call of a part: one shape, as for the scorer's calls."""
+
+LEAST_CAPACITY = 65_536
+"""Rows that a table has at least: as many as the pairs of a call of the head, so that one call's tuples fit."""
+
+_UNPLACED = -2
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where n pairs find a part: int32 [n] row numbers in `tables`. `failures` says for a pair why it has none."""
+
+    rows: np.ndarray
+    tables: tuple[Table, ...]
+    failures: Mapping[int, str]
+
+
+@dataclass
+class _Kept:
+    """What has been computed: the row of each tuple, or why the model failed on it."""
+
+    tables: tuple[Table, ...]
+    row_of: dict[Any, int] = field(default_factory=dict)
+    failure_of: dict[Any, str] = field(default_factory=dict)
+    filled: int = 0
+    dictionary: pa.Array | None = None
+    dictionary_rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
+
+    @property
+    def capacity(self) -> int:
+        return len(self.tables[0].values)
+
+
+class PartTables:
+    """All that has been computed of one part. For one thread at a time; the calls that read it may be many."""
+
+    def __init__(self, session: Session, part: Part, *, budget_bytes: int) -> None:
+        self.part = part
+        self._call = session.prepare(
+            [item.tensor for item in part.inputs],
+            [item.output for item in part.tables],
+            label=f"part {part.name!r}",
+        )
+        row_bytes = sum(table.width * np.dtype(table.dtype).itemsize for table in part.tables)
+        self._most_rows = max(LEAST_CAPACITY, budget_bytes // row_bytes)
+        self._positions: np.ndarray | None = None
+        self._kept = self._begin(LEAST_CAPACITY)
+
+    @property
+    def positions_left_out(self) -> int:
+        """How many positions of a call give other bits than the rest, and stay empty."""
+        return 0 if self._positions is None else CALL_ROWS - len(self._positions)
+
+    def place(self, feeds: Mapping[str, pa.Array]) -> Placed:
+        """Row numbers for the rows of `feeds` (an array of each input of the part), computing what is missing.
+
+        At most LEAST_CAPACITY rows. Raises ModelError (E-MODEL-RUN) where the model fails on everything.
+        """
+        distinct = find_distinct([feeds[item.name] for item in self.part.inputs])
+        used = np.flatnonzero(np.bincount(distinct.codes, minlength=len(distinct)))
+        row_of_code = self._place(distinct, used)
+        if row_of_code is None:
+            self._kept = self._begin(self._kept.capacity)
+            row_of_code = self._place(distinct, used)
+        assert row_of_code is not None, "a table holds at least one call's tuples"  # noqa: S101 - sized for it
+        rows = row_of_code[distinct.codes]
+        return Placed(rows, self._kept.tables, self._failures(distinct, rows))
+
+    def _place(self, distinct: Distinct, used: np.ndarray) -> np.ndarray | None:
+        """The row of each code in `used`, or None where the table has no room for all."""
+        kept = self._kept
+        rows = self._known_rows(distinct)
+        new = used[rows[used] == _UNPLACED]
+        if not len(new):
+            return rows
+        keys = _keys(distinct, new)
+        missing = [i for i, key in enumerate(keys) if key not in kept.row_of]
+        if kept.filled + len(missing) > kept.capacity and not self._grow(kept.filled + len(missing)):
+            return None
+        if missing:
+            chosen = pa.array(new[missing])
+            self._compute([values.take(chosen) for values in distinct.values], [keys[i] for i in missing])
+        rows[new] = [kept.row_of[key] for key in keys]
+        return rows
+
+    def _known_rows(self, distinct: Distinct) -> np.ndarray:
+        """What is known of the codes' rows: of a dictionary that came last time too, what was found then."""
+        if len(distinct.values) > 1:
+            return np.full(len(distinct), _UNPLACED, np.int32)
+        kept = self._kept
+        if kept.dictionary is None or not kept.dictionary.equals(distinct.values[0]):
+            kept.dictionary = distinct.values[0]
+            kept.dictionary_rows = np.full(len(distinct), _UNPLACED, np.int32)
+        return kept.dictionary_rows
+
+    def _grow(self, rows: int) -> bool:
+        capacity = self._kept.capacity
+        while capacity < rows:
+            capacity *= 2
+        if capacity > self._most_rows:
+            return False
+        grown = self._make_tables(capacity)
+        for old, new in zip(self._kept.tables, grown, strict=True):
+            new.values[: self._kept.filled] = old.values[: self._kept.filled]
+        self._kept.tables = grown
+        return True
+
+    def _begin(self, capacity: int) -> _Kept:
+        return _Kept(self._make_tables(capacity))
+
+    def _make_tables(self, capacity: int) -> tuple[Table, ...]:
+        return tuple(Table(capacity, table.width, table.dtype) for table in self.part.tables)
+
+    def _compute(self, values: list[pa.Array], keys: list[Any]) -> None:
+        if self._positions is None:
+            self._positions = find_positions(
+                lambda rows: np.concatenate([_bytes(result) for result in self._run(values, rows)], axis=1),
+                len(keys), CALL_ROWS, what="input",
+            )  # fmt: skip
+        for start in range(0, len(keys), len(self._positions)):
+            self._compute_rows(values, keys, np.arange(start, min(start + len(self._positions), len(keys))))
+
+    def _compute_rows(self, values: list[pa.Array], keys: list[Any], rows: np.ndarray) -> None:
+        """Compute and keep `rows` of `values`; where the model fails, find by bisection the ones it fails on."""
+        kept, places = self._kept, self._positions[: len(rows)] if self._positions is not None else rows
+        padded = np.full(CALL_ROWS, rows[0])
+        padded[places] = rows
+        try:
+            results = self._run(values, padded)
+        except ModelError as error:
+            if error.error_id != "E-MODEL-RUN":
+                raise
+            if len(rows) > 1:
+                for half in np.array_split(rows, 2):
+                    self._compute_rows(values, keys, half)
+                return
+            kept.row_of[keys[rows[0]]] = -1
+            kept.failure_of[keys[rows[0]]] = str(error)
+            return
+        for table, result in zip(kept.tables, results, strict=True):
+            table.values[kept.filled : kept.filled + len(rows)] = result[places]
+        for number, row in enumerate(rows, kept.filled):
+            kept.row_of[keys[row]] = number
+        kept.filled += len(rows)
+
+    def _run(self, values: list[pa.Array], rows: np.ndarray) -> list[np.ndarray]:
+        chosen = pa.array(rows)
+        return [result.reshape(len(rows), -1) for result in self._call(*(array.take(chosen) for array in values))]
+
+    def _failures(self, distinct: Distinct, rows: np.ndarray) -> dict[int, str]:
+        failed = np.flatnonzero(rows < 0)
+        if not len(failed):
+            return {}
+        keys = _keys(distinct, distinct.codes[failed])
+        return {int(row): self._kept.failure_of[key] for row, key in zip(failed, keys, strict=True)}
+
+
+def _keys(distinct: Distinct, codes: np.ndarray) -> list[Any]:
+    """Hashable keys of the tuples at `codes`; floats by their bits."""
+    chosen = pa.array(codes)
+    columns = [_key_values(values.take(chosen)) for values in distinct.values]
+    return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+
+
+def _key_values(values: pa.Array) -> list[Any]:
+    if pa.types.is_floating(values.type):
+        return [item.tobytes() for item in values.to_numpy(zero_copy_only=False)]
+    return values.to_pylist()  # type: ignore[no-any-return]
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values).view(np.uint8).reshape(len(values), -1)

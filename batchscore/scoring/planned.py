@@ -1,0 +1,239 @@
+"""Scoring by a plan: parts once a distinct input, the head once a pair, several calls of it at a time.
+
+Before any score is kept the plan is compared with the signature itself; where the scores differ, or the plan cannot
+be used, the signature scores the whole run.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import pyarrow as pa
+
+from batchscore.errors import ModelError
+from batchscore.runtime.plan import Plan
+from batchscore.runtime.session import Session
+from batchscore.runtime.tolerance import score_tolerance
+from batchscore.scoring.parts import PartTables, Placed
+from batchscore.scoring.positions import find_positions
+from batchscore.scoring.scorer import COMPUTE_ROWS, ScorablePairs, ScoredPairs, Scorer
+
+_CALLS_IN_FLIGHT_A_THREAD = 3
+_TESTED_BLOCKS = 2
+_SEED = 20_261_124
+
+
+@dataclass(frozen=True)
+class PlanCheck:
+    """Scores of the plan against those of the signature: the pair that differs most, and both its scores."""
+
+    rows: int
+    worst: float
+    tolerance: float
+    user: str
+    candidate: str
+    signature_score: float
+    plan_score: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the plan may be used."""
+        return self.worst <= self.tolerance
+
+    def describe(self) -> str:
+        """The check in one line."""
+        if not self.rows:
+            return "the model failed on every sample of pairs"
+        return (
+            f"user {self.user}, candidate {self.candidate}: {self.plan_score:.9g} by the plan, "
+            f"{self.signature_score:.9g} by the model (tolerance {self.tolerance:.3g})"
+        )
+
+
+def plan_required(why_not: str) -> ModelError:
+    """The error of a run that has to use a plan and cannot."""
+    return ModelError(
+        "E-PLAN-REQUIRED",
+        "the run cannot be done with a plan",
+        found=why_not,
+        next_step="run with --plan auto, which scores with the model itself where there is no plan",
+    )
+
+
+class PlannedScorer:
+    """Scores pairs by `plan`, or by `signature_scorer` where the plan does not give its scores."""
+
+    def __init__(
+        self,
+        session: Session,
+        plan: Plan,
+        signature_scorer: Scorer,
+        *,
+        threads: int,
+        budget_bytes: int,
+        probes: ScorablePairs | None,
+        required: bool,
+    ) -> None:
+        self._plan = plan
+        self._signature_scorer = signature_scorer
+        self._probes = probes
+        self._required = required
+        session.import_graph(plan.graph, "")
+        share = budget_bytes // max(len(plan.parts), 1)
+        self._parts = [PartTables(session, part, budget_bytes=share) for part in plan.parts]
+        head = plan.head
+        feeds = [head.blocks_feed, *(part.rows_feed for part in plan.parts)]
+        feeds += [table.feed for part in plan.parts for table in part.tables]
+        feeds += [item.tensor for item in head.inputs]
+        self._head = session.prepare(feeds, [head.output], label="the head of the plan")
+        self._positions = np.arange(head.call_rows)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="head")
+        self._in_flight = threads * _CALLS_IN_FLIGHT_A_THREAD
+        self.check: PlanCheck | None = None
+
+    @property
+    def positions_left_out(self) -> int:
+        """How many positions of a call the self-test found to differ."""
+        if self.check is None or not self.check.ok:
+            return self._signature_scorer.positions_left_out
+        head = self._plan.head.call_rows - len(self._positions)
+        return head + sum(part.positions_left_out for part in self._parts)
+
+    def score(self, batches: Iterator[ScorablePairs]) -> Iterator[ScoredPairs]:
+        """Score each batch; order and length are kept. Raises ModelError: E-MODEL-RUN, E-MODEL-OUTPUT."""
+        first = next((pairs for pairs in batches if len(pairs)), None)
+        if first is None:
+            return
+        batches = chain([first], batches)
+        self.check = self._compare(first)
+        if self._required and not self.check.ok:
+            raise plan_required(self.check.describe())
+        yield from self._score(batches) if self.check.ok else self._signature_scorer.score(batches)
+
+    def close(self) -> None:
+        """Wait for the calls that are under way and begin no other: the session may be closed after it."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._signature_scorer.close()
+
+    def _score(self, batches: Iterator[ScorablePairs]) -> Iterator[ScoredPairs]:
+        pending: deque[tuple[ScorablePairs, deque[_Call]]] = deque()
+        in_flight = 0
+        for pairs in batches:
+            calls: deque[_Call] = deque()
+            pending.append((pairs, calls))
+            for start in range(0, len(pairs), len(self._positions)):
+                calls.append(self._begin(pairs.slice(start, len(self._positions)), start))
+                in_flight += 1
+                while in_flight > self._in_flight and len(pending) > 1:
+                    in_flight -= len(pending[0][1])
+                    yield _collect(*pending.popleft())
+        while pending:
+            yield _collect(*pending.popleft())
+
+    def _begin(self, pairs: ScorablePairs, start: int) -> _Call:
+        placed = self._place(pairs)
+        failures = {start + row: why for part in placed for row, why in part.failures.items()}
+        return _Call(self._pool.submit(self._run_head, pairs, placed), start, failures)
+
+    def _place(self, pairs: ScorablePairs) -> list[Placed]:
+        return [part.place(_feeds(pairs, [item.name for item in part.part.inputs])) for part in self._parts]
+
+    def _run_head(self, pairs: ScorablePairs, placed: list[Placed]) -> np.ndarray:
+        places = self._positions[: len(pairs)]
+        return self._call_head(pairs, placed, np.arange(len(pairs)), places)[places]
+
+    def _call_head(
+        self, pairs: ScorablePairs, placed: list[Placed], rows: np.ndarray, places: np.ndarray
+    ) -> np.ndarray:
+        """Scores [call_rows] of `rows` of the pairs, put at `places`; what lies elsewhere means nothing."""
+        head = self._plan.head
+        blocks = -(-(int(places[-1]) + 1) // head.block_rows)
+        numbers = []
+        for part in placed:
+            padded = np.zeros(head.call_rows, np.int32)
+            padded[places] = np.maximum(part.rows[rows], 0)
+            numbers.append(padded)
+        spread = np.full(head.call_rows, rows[0])
+        spread[places] = rows
+        direct = _feeds(pairs, [item.name for item in head.inputs])
+        inputs = [direct[item.name].take(pa.array(spread)) for item in head.inputs]
+        tables = [table for part in placed for table in part.tables]
+        (scores,) = self._head(np.array(blocks, np.int32), *numbers, *tables, *inputs)
+        with np.errstate(over="ignore"):
+            return scores.reshape(-1).astype(np.float32)
+
+    def _compare(self, first: ScorablePairs) -> PlanCheck:
+        """Test the positions of the head, then score the probes and a seeded sample of `first` both ways."""
+        chosen = np.random.default_rng(_SEED).permutation(len(first))[:COMPUTE_ROWS]
+        mask = np.zeros(len(first), bool)
+        mask[chosen] = True
+        samples = [first.keep(mask), *([self._probes] if self._probes is not None else [])]
+        checks: list[PlanCheck] = []
+        for sample in samples:
+            try:
+                expected = self._signature_scorer.score_once(sample)
+            except ModelError:
+                continue  # rows on which the model fails are isolated and named where they are scored
+            placed = self._place(sample)
+            if not checks:
+                self._test_positions(sample, placed)
+            checks.append(_check(sample, expected, self._run_head(sample, placed)))
+        if not checks:
+            return PlanCheck(0, np.inf, 0.0, "", "", np.nan, np.nan)
+        return max(checks, key=lambda check: (not check.ok, check.worst / (check.tolerance or 1.0)))
+
+    def _test_positions(self, pairs: ScorablePairs, placed: list[Placed]) -> None:
+        """All blocks are one compiled loop: what holds for the positions of two holds for those of all."""
+        head = self._plan.head
+        tested = min(_TESTED_BLOCKS * head.block_rows, head.call_rows)
+        places = np.arange(tested)
+        usable = find_positions(
+            lambda rows: self._call_head(pairs, placed, rows, places)[:tested], len(pairs), tested, what="pair"
+        )
+        in_block = np.ones(head.block_rows, bool)
+        in_block[np.setdiff1d(places, usable) % head.block_rows] = False
+        self._positions = np.flatnonzero(np.tile(in_block, head.call_rows // head.block_rows))
+
+
+@dataclass(frozen=True)
+class _Call:
+    scores: Future[np.ndarray]
+    start: int
+    failures: Mapping[int, str]
+
+
+def _feeds(pairs: ScorablePairs, names: list[str]) -> dict[str, pa.Array]:
+    return {
+        name: pa.repeat(pairs.constants[name], len(pairs)) if name in pairs.constants else pairs.feeds[name]
+        for name in names
+    }
+
+
+def _collect(pairs: ScorablePairs, calls: deque[_Call]) -> ScoredPairs:
+    scores = np.concatenate([np.empty(0, np.float32), *(call.scores.result() for call in calls)])
+    failures = {row: why for call in calls for row, why in call.failures.items()}
+    scores[list(failures)] = np.nan
+    return ScoredPairs(pairs, scores, failures)
+
+
+def _check(pairs: ScorablePairs, expected: np.ndarray, found: np.ndarray) -> PlanCheck:
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(found.astype(np.float64) - expected)
+    same = (found == expected) | (np.isnan(found) & np.isnan(expected))
+    difference = np.where(same, 0.0, np.where(np.isnan(difference), np.inf, difference))
+    row = int(difference.argmax())
+    finite = expected[np.isfinite(expected)]
+    return PlanCheck(
+        rows=len(pairs),
+        worst=float(difference[row]),
+        tolerance=score_tolerance(finite) if len(finite) else 0.0,
+        user=str(pairs.user[row].as_py()),
+        candidate=str(pairs.candidate[row].as_py()),
+        signature_score=float(expected[row]),
+        plan_score=float(found[row]),
+    )

@@ -1,0 +1,123 @@
+"""Where a run's plan comes from: it lies with the model, or in the cache, or a process of its own makes it now."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from batchscore.config import RunSettings
+from batchscore.errors import ModelError
+from batchscore.runtime.card import CARD_PATH
+from batchscore.runtime.plan import PLANNER_VERSION, NotPlanned, Plan, read_plan
+from batchscore.runtime.planner import make_plan
+from batchscore.runtime.probes import probe_feeds
+from batchscore.runtime.session import Session
+from batchscore.scoring.binding import Binding
+from batchscore.scoring.memory import part_budget
+from batchscore.scoring.model import RunModel
+from batchscore.scoring.planned import PlannedScorer, plan_required
+from batchscore.scoring.scorer import ScorablePairs, Scorer
+
+AnyScorer = Scorer | PlannedScorer
+
+_log = logging.getLogger("batchscore")
+
+
+def open_scorer(
+    model: RunModel, session: Session, binding: Binding, settings: RunSettings
+) -> tuple[AnyScorer, str | None]:
+    """The scorer of the run, by a plan where there is one; else the signature's, and why.
+
+    Raises ModelError (E-PLAN-REQUIRED) where the settings require a plan, OutOfMemoryError (E-MEMORY) where the run
+    cannot fit.
+    """
+    model_bytes = sum(path.stat().st_size for path in model.saved.path.rglob("*") if path.is_file())
+    budget_bytes = part_budget(settings.memory, model_bytes)
+    scorer = Scorer(session, model.signature, model.score, threads=settings.threads)
+    if settings.plan == "off":
+        return scorer, "--plan off"
+    plan = find_plan(model, binding, settings.plan_cache)
+    why_not = plan.reason if isinstance(plan, NotPlanned) else None
+    if isinstance(plan, Plan):
+        try:
+            planned = PlannedScorer(
+                session, plan, scorer, threads=settings.threads, budget_bytes=budget_bytes,
+                probes=_probes(model), required=settings.plan == "require",
+            )  # fmt: skip
+        except ModelError as error:
+            why_not = str(error).splitlines()[0]
+        else:
+            return planned, None
+    if settings.plan == "require":
+        raise plan_required(str(why_not))
+    return scorer, why_not
+
+
+def _probes(model: RunModel) -> ScorablePairs | None:
+    card = model.saved.card
+    if card is None or card.signature != model.signature.name:
+        return None
+    rows = len(card.probes.scores)
+    feeds = probe_feeds(model.signature, card.probes.inputs, rows)
+    user, candidate = (
+        feeds[name] if name in feeds else pa.nulls(rows) for name in (card.user_input, card.candidate_input)
+    )
+    return ScorablePairs("the probe rows", np.arange(rows), user, candidate, [], feeds, {})
+
+
+def find_plan(model: RunModel, binding: Binding, cache: Path | None) -> Plan | NotPlanned:
+    """The plan for the run's signature and score, or why there is none.
+
+    A plan that `train` or `adopt` left with the model is taken where it was made for this score and this
+    TensorFlow. Else it is looked for in `cache` (default: batchscore/plans in the user's cache folder), and made
+    there where it is missing: once a model, in a process of its own, since planning needs TensorFlow's Python.
+    Runs at the same time may make it twice; each writes it whole. What goes wrong with a plan is a reason to run
+    without, never to fail.
+    """
+    if model.score.terms:
+        return _not_planned(model, f"the score {model.score.name!r} is computed from several outputs")
+    try:
+        plan = read_plan(model.saved.path / CARD_PATH.parent)
+        if plan is not None and _fits(plan, model):
+            return plan
+        folder = (cache or _default_cache()) / _key(model, binding)
+        folder.mkdir(parents=True, exist_ok=True)
+        return read_plan(folder) or _make_plan(model, binding, folder)
+    except (ModelError, OSError) as error:
+        return _not_planned(model, str(error).splitlines()[0])
+
+
+def _make_plan(model: RunModel, binding: Binding, folder: Path) -> Plan | NotPlanned:
+    _log.info("planning %s: once, kept in %s", model.saved.label, folder)
+    return make_plan(
+        model.saved.path, model.signature.name, model.score.outputs[0], folder,
+        user_input=binding.user_input, candidate_input=binding.candidate_input,
+    )  # fmt: skip
+
+
+def _fits(plan: Plan | NotPlanned, model: RunModel) -> bool:
+    made_for = (plan.signature, plan.score_output, plan.tensorflow_version)
+    return made_for == (model.signature.name, model.score.outputs[0], version("tensorflow"))
+
+
+def _not_planned(model: RunModel, reason: str) -> NotPlanned:
+    return NotPlanned(model.signature.name, model.score.name, reason, version("tensorflow"))
+
+
+def _key(model: RunModel, binding: Binding) -> str:
+    parts = [
+        model.saved.fingerprint, model.signature.name, model.score.outputs[0], version("tensorflow"),
+        str(PLANNER_VERSION), str(binding.user_input), str(binding.candidate_input),
+    ]  # fmt: skip
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _default_cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "batchscore" / "plans"
