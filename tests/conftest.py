@@ -44,17 +44,17 @@ class Told:
 
 
 @pytest.fixture(scope="session")
-def tensorflow() -> ModuleType:
+def tf() -> ModuleType:
     """TensorFlow's Python, loaded once a process, quiet, with Keras 2 and one thread an op.
 
-    Every test that uses it in the test process takes it from here: TensorFlow fixes its threads when first used.
+    Every test that uses it in the test process takes it from here (see test_house.py): TensorFlow fixes its
+    threads when it is first used, and its Keras when `tf.keras` is.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
     import tensorflow as tf
 
-    if tf.config.threading.get_intra_op_parallelism_threads() != 1:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
     return tf
 
 

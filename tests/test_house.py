@@ -160,6 +160,19 @@ def test_tensorflows_python_is_only_where_graphs_are_made():
     assert {path for path in heavy if path.split("/")[0] not in ("planning", "training")} == {"runtime/pyapi.py"}
 
 
+def test_tests_take_tensorflow_from_the_one_fixture_that_sets_it_up():
+    """Its threads and its Keras are settled once a process, before the first use."""
+    tests = ROOT / "tests"
+    processes = {"make_echo.py", "make_exports.py", "make_numbers.py", "exports.py"}
+    importing = {
+        path.relative_to(tests).as_posix()
+        for path in tests.rglob("*.py")
+        if path.name not in processes
+        and any(module in ("tensorflow", "tf_keras", "keras") for module, _ in imports_of(path))
+    }
+    assert importing == {"conftest.py"}
+
+
 def test_polars_stays_out_of_what_every_command_imports():
     light = {f"{name}.py" for name in (*BASE, "__init__")}
     assert not {path for path in importers("polars") if path in light or path.startswith("cli/")}

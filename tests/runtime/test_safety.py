@@ -175,8 +175,7 @@ def test_many_hazards_are_listed_shortly(model):
 
 
 @pytest.mark.tensorflow
-def test_the_lists_of_ops_are_those_of_the_installed_tensorflow():
-    import tensorflow as tf
+def test_the_lists_of_ops_are_those_of_the_installed_tensorflow(tf):
     from tensorflow.core.framework import op_def_pb2
     from tensorflow.python.client import pywrap_tf_session
 

@@ -25,9 +25,7 @@ MOVIELENS = Path(
 )
 
 
-def weights(model):
-    import tensorflow as tf
-
+def weights(tf, model):
     reader = tf.train.load_checkpoint(f"{model}/variables/variables")
     names = [name for name in reader.get_variable_to_shape_map() if not name.startswith("_")]
     return {name: reader.get_tensor(name).tobytes() for name in names}
@@ -70,16 +68,14 @@ class Watch(Observer):
         self.versions_at_commit = list_versions(self.base)
 
 
-def test_the_same_seed_gives_the_same_model_whatever_was_drawn_before(trained, tmp_path):
-    import tensorflow as tf
-
+def test_the_same_seed_gives_the_same_model_whatever_was_drawn_before(trained, tmp_path, tf):
     tf.random.set_seed(99)
     tf.random.normal([3])
     settings = TrainSettings(**trained.settings | {"output": tmp_path / "model"})
     watch = Watch(settings.output)
     again = train(settings, watch)
     assert again.epochs == trained.epochs
-    assert weights(again.model_path) == weights(trained.model_path)
+    assert weights(tf, again.model_path) == weights(tf, trained.model_path)
     assert ("train", 3 * 9_600) in watch.stages
     assert watch.rows == 3 * 9_600
     assert watch.versions_at_commit == []
