@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscore.config import TrainSettings
-from batchscore.errors import InputError, ModelError, RefusedError, TryLaterError
+from batchscore.errors import ModelError, RefusedError, TryLaterError
 from batchscore.observer import Observer
 from batchscore.runtime.model_base import hold_model_base
 from batchscore.runtime.versions import list_versions
@@ -127,7 +127,7 @@ def test_an_export_that_scores_otherwise_is_not_published(trained, tmp_path, mon
 
 
 def test_wrong_input_is_refused_before_the_model_s_directory_is_made(tmp_path):
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(TryLaterError) as caught:
         train(TrainSettings(input=tmp_path / "none.csv", output=tmp_path / "model"))
     assert caught.value.report.error_id == "E-INPUT-MISSING"
     assert list(caught.value.report.seconds) == ["read interactions"]
