@@ -17,7 +17,7 @@ from batchscore.runtime.saved_model import fingerprint
 from batchscore.runtime.tolerance import score_tolerance
 from batchscore.scoring.run import run
 
-pytestmark = [pytest.mark.process, pytest.mark.tensorflow]
+pytestmark = pytest.mark.tensorflow
 
 USERS = [f"u{number}" for number in range(0, 60, 7)]
 ITEMS = [f"m{number}" for number in range(0, 40, 3)]
