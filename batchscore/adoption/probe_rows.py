@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from batchscore.adoption.choice import Choice
-from batchscore.config import Limit, RunSettings
+from batchscore.config import RunSettings
 from batchscore.errors import InputError, UsageError
+from batchscore.limits import Limit
 from batchscore.runtime.saved_model import TensorSpec
 from batchscore.runtime.vocabulary import Table
 from batchscore.scoring.badrows import BadRows

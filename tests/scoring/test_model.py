@@ -84,7 +84,7 @@ def test_without_a_known_signature_the_reason_is_told(tmp_path):
     for index, how in enumerate(({"known": None}, {"card": False})):
         for role in roles_of(export(tmp_path / str(index), **how)):
             assert role.is_known is None
-            assert role.why == "the model has no signature that knows its vocabulary"
+            assert role.why == "it is not looked up in a table"
 
 
 def test_an_id_that_the_model_does_not_take_has_its_own_reason(tmp_path):
