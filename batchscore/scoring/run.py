@@ -74,7 +74,9 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
 
     bad = BadRows(settings.max_bad_rows, pairs.rows)
     unknown = [UnknownIds(role) for role in id_roles(model, session, binding, settings)]
-    scorer = Scorer(session, model.signature, model.score, threads=settings.threads)
+    scorer = Scorer(
+        session, model.signature, model.score, threads=settings.threads, keep=[*binding.kept_outputs.values()]
+    )
     top = TopN(settings.top_n, binding.schema)
     observer.stage("scoring", pairs.rows)
     with closing(session), closing(scorer), account.kept(report, bad, unknown, output):
