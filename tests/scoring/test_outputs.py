@@ -107,5 +107,5 @@ def test_a_model_that_reads_files_is_refused_before_it_is_loaded_and_run_when_tr
     pq.write_table(table.append_column("value", pa.array([1.0] * len(table))), tmp_path / "pairs.parquet")
     risky = exports("risky") / "ReadFile"
     assert refusal(job, risky, candidate_column="movie_id").startswith("E-MODEL-UNTRUSTED")
-    settings = {"candidate_column": "movie_id", "trust_model": True, "max_identical_lists": "off"}
-    assert "E-SCORES-EQUAL" in refusal(job, risky, **settings) or job(risky, **settings).height == 15
+    message = refusal(job, risky, candidate_column="movie_id", trust_model=True)
+    assert message.startswith("E-SCORES-EQUAL")  # it has scored: every pair has the same value
