@@ -134,7 +134,7 @@ def read_plan(directory: Path) -> Plan | NotPlanned | None:
         if kind == "NotPlanned":
             return NotPlanned(**content)
         if kind != "Plan":
-            raise ValueError(f"a {kind}")  # noqa: TRY301 - one message for all damage
+            raise ValueError(f"a {kind}")
         content["parts"] = tuple(_part(part) for part in content["parts"])
         content["head"] = _head(content["head"])
         content["graph"] = base64.b64decode(content["graph"], validate=True)
