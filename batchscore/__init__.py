@@ -13,11 +13,13 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from batchscore.adoption.report import AdoptionReport
     from batchscore.difference.diff import Difference
     from batchscore.report import Report
+    from batchscore.runtime.inspection import Inspection
     from batchscore.training.report import TrainingReport
 
-__all__ = ["__version__", "diff", "rollback", "run", "train"]
+__all__ = ["__version__", "adopt", "diff", "inspect", "rollback", "run", "train"]
 __version__ = version("batchscore")
 
 
@@ -32,6 +34,37 @@ def run(**settings: Any) -> Report:
 
     config, date = settings.pop("config", None), settings.pop("date", None)
     return run_job(resolve(RunSettings, "run", settings, config=config, date=date).settings)
+
+
+def adopt(**settings: Any) -> AdoptionReport:
+    """Publish `saved_model`, a SavedModel of any origin, as the next version below `output`, with a model card.
+
+    Takes the settings of `batchscore.config.AdoptSettings`, and `config` and `date`. Returns the report; raises
+    BatchscoreError.
+    """
+    from batchscore.adoption.adopt import adopt as adopt_model
+    from batchscore.config import AdoptSettings, resolve
+
+    config, date = settings.pop("config", None), settings.pop("date", None)
+    return adopt_model(resolve(AdoptSettings, "adopt", settings, config=config, date=date).settings)
+
+
+def inspect(
+    model: str | os.PathLike[str],
+    *,
+    model_version: int | None = None,
+    signature: str | None = None,
+    score_output: str | None = None,
+) -> Inspection:
+    """Look at a SavedModel, or at a version below a base directory, without loading it.
+
+    Raises ModelError where there is nothing to look at.
+    """
+    from pathlib import Path
+
+    from batchscore.runtime.inspection import inspect_model
+
+    return inspect_model(Path(model), model_version, signature, score_output)
 
 
 def diff(**settings: Any) -> Difference:

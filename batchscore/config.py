@@ -160,6 +160,7 @@ class RunSettings(Settings):
     user_column: str | None = None
     candidate_column: str | None = None
     keep: KeptColumns = Field(default_factory=dict)
+    keep_output: KeptColumns = Field(default_factory=dict)
     map: ColumnMap = Field(default_factory=dict)
     set: Constants = Field(default_factory=dict)
     fill: Constants = Field(default_factory=dict)

@@ -309,3 +309,15 @@ def test_a_date_that_is_none_is_refused(job, date):
     error = failure(UsageError, job, date=date)
     assert error.error_id == "E-CONFIG"
     assert f"{date!r} is not a date" in str(error)
+
+
+def test_inspect_looks_without_loading(echo):
+    found = batchscore.inspect(echo)
+    assert (found.saved.version, found.choice.score_output) == (1, "score")
+
+
+def test_adopt_takes_the_names_of_the_flags(echo, tmp_path):
+    report = batchscore.adopt(saved_model=echo, output=tmp_path / "model", map={"item_id": "sku"})
+    assert (report.model_version, report.map, report.probe_rows) == (1, {"item_id": "sku"}, 32)
+    with pytest.raises(UsageError, match="E-CONFIG"):
+        batchscore.adopt(saved_model=echo)

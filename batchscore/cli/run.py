@@ -38,6 +38,7 @@ from batchscore.config import MODEL_ENVIRONMENT, RunSettings
 @click.option("--user-column", metavar="COLUMN", help="Default: the model card's, else user_id.")
 @click.option("--candidate-column", metavar="COLUMN", help="Default: the model card's, else the only other input.")
 @click.option("--keep", multiple=True, metavar="[NEW=]COLUMN", help="Carry a pair column into the output.")
+@click.option("--keep-output", multiple=True, metavar="[NEW=]NAME", help="Carry another output of the model along.")
 @click.option("--map", multiple=True, metavar="INPUT=COLUMN", help="Feed a model input from another column.")
 @click.option("--set", multiple=True, metavar="INPUT=VALUE", help="Feed a model input with a constant.")
 @click.option("--fill", multiple=True, metavar="INPUT=VALUE", help="What stands in for nulls of a feature.")

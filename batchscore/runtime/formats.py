@@ -120,9 +120,9 @@ def choose_meta_graph(meta_graphs: Sequence[Any], path: Path) -> Any:
     tags = [sorted(set(graph.meta_info_def.tags)) for graph in meta_graphs]
     for graph, graph_tags in zip(meta_graphs, tags, strict=True):
         if graph_tags == [SERVE]:
-            if graph.object_graph_def:
+            version = graph.meta_info_def.tensorflow_version
+            if graph.object_graph_def or not version:  # what no TensorFlow has signed is left to the loader
                 return graph
-            version = graph.meta_info_def.tensorflow_version or "of an unknown version"
             raise ModelError(
                 "E-MODEL-NOT-SAVEDMODEL",
                 "the SavedModel has the form of TensorFlow 1",

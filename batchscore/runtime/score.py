@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from batchscore.errors import ModelError
 from batchscore.runtime.card import ModelCard
-from batchscore.runtime.saved_model import Signature, choose_score_output, is_column, is_score
+from batchscore.runtime.saved_model import Signature, TensorSpec, choose_score_output, is_column, is_score
 
 _TOKEN = re.compile(r"\s*(?:((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[A-Za-z_][\w.:/]*)|([-+*]))\s*")
 _MOST_TERMS = 16
@@ -43,7 +44,7 @@ class Score:
 
         Raises ModelError (E-MODEL-OUTPUT) where an output has not one value a row.
         """
-        columns = {name: self._column(name, results[name], rows) for name in self.outputs}
+        columns = {name: take_column(name, results[name], rows) for name in self.outputs}
         if not self.terms:
             return columns[self.outputs[0]]
         with np.errstate(over="ignore", invalid="ignore"):
@@ -55,17 +56,28 @@ class Score:
                 total += product
             return total.astype(np.float32)
 
-    @staticmethod
-    def _column(name: str, values: np.ndarray, rows: int) -> np.ndarray:
-        if values.size != rows:
-            raise ModelError(
-                "E-MODEL-OUTPUT",
-                f"output {name!r} is not one score a pair",
-                found=f"shape {list(values.shape)} for {rows:,} pairs",
-                expected=f"[{rows}] or [{rows}, 1]",
-                next_step="choose another output with --score-output",
-            )
-        return values.reshape(-1)
+
+def take_column(name: str, values: np.ndarray, rows: int) -> np.ndarray:
+    """The values of output `name` as [rows].
+
+    Raises ModelError (E-MODEL-OUTPUT) where it has not one value a row.
+    """
+    if values.size != rows:
+        raise ModelError(
+            "E-MODEL-OUTPUT",
+            f"output {name!r} is not one score a pair",
+            found=f"shape {list(values.shape)} for {rows:,} pairs",
+            expected=f"[{rows}] or [{rows}, 1]",
+            next_step="choose another output with --score-output",
+        )
+    return values.reshape(-1)
+
+
+def kept_type(spec: TensorSpec) -> pa.DataType:
+    """The Arrow type of an output in a column: its own, float32 for narrower floats; null where it is no column."""
+    if not is_column(spec) or not (is_score(spec) or spec.dtype == "bool"):
+        return pa.null()
+    return pa.float32() if spec.dtype in ("float16", "bfloat16") else pa.type_for_alias(spec.dtype)
 
 
 def choose_score(

@@ -13,8 +13,9 @@ from batchscore.columns import RANK, SCORE, USER_ID, plain_type, ranked_schema
 from batchscore.config import RunSettings
 from batchscore.errors import UsageError
 from batchscore.runtime.card import ModelCard
-from batchscore.runtime.roles import choose_candidate
+from batchscore.runtime.roles import choose_candidate, looks_like_label
 from batchscore.runtime.saved_model import Signature, TensorSpec, is_column
+from batchscore.runtime.score import kept_type
 from batchscore.scoring.casts import FLOATS, INTEGERS, Cast, find_cast, is_text
 
 
@@ -33,7 +34,8 @@ class Binding:
     """What the run reads, what it feeds, and what it writes.
 
     `columns` are the pair columns needed, each once. `user_input` and `candidate_input` name the inputs that the
-    two ids feed (None where the model takes no such input). `kept` maps output names to pair columns, in order.
+    two ids feed (None where the model takes no such input). `kept` maps output names to pair columns, in order;
+    `kept_outputs` to outputs of the model, whose columns follow.
     """
 
     user: str
@@ -41,6 +43,7 @@ class Binding:
     inputs: tuple[BoundColumn, ...]
     constants: Mapping[str, pa.Scalar]
     kept: Mapping[str, str]
+    kept_outputs: Mapping[str, str]
     user_input: str | None
     candidate_input: str | None
     schema: pa.Schema
@@ -72,12 +75,14 @@ def bind(schema: pa.Schema, signature: Signature, card: ModelCard | None, settin
         raise binder.error()
     _require_keepable(settings.keep, binder.columns, taken={user, candidate, SCORE, RANK})
     kept = [pa.field(name, binder.columns[column]) for name, column in settings.keep.items()]
+    kept += _kept_outputs(settings.keep_output, signature, taken={user, candidate, SCORE, RANK, *settings.keep})
     return Binding(
         user=user,
         candidate=candidate,
         inputs=tuple(binder.inputs),
         constants=binder.constants,
         kept=dict(settings.keep),
+        kept_outputs=dict(settings.keep_output),
         user_input=binder.input_of(user),
         candidate_input=binder.input_of(candidate),
         schema=ranked_schema(schema.field(user), schema.field(candidate), kept),
@@ -116,6 +121,11 @@ class _Binder:
             self.problems.append(f"input {spec} takes a list: listwise models cannot be ranked")
         elif name in settings.set:
             self.constants[name] = self._constant(spec, settings.set[name], "--set")
+        elif column not in self.columns and looks_like_label(spec) and name not in settings.map:
+            self.problems.append(
+                f"input {spec} looks like the label that the model was trained on; pairs have none"
+            )
+            self.flags.append(_constant_flag(spec))
         elif column not in self.columns:
             self.problems.append(f"input {spec} has no column {column!r}")
             self.flags.append(self._suggest(spec))
@@ -186,7 +196,11 @@ class _Binder:
             return f"--map {shlex.quote(f'{spec.name}={fitting[0]}')}"
         if spec.dtype == "string" or fitting:
             return f"--map {spec.name}=COLUMN"
-        return f"--set {spec.name}={'false' if spec.dtype == 'bool' else 0}"
+        return _constant_flag(spec)
+
+
+def _constant_flag(spec: TensorSpec) -> str:
+    return f"--set {spec.name}={'false' if spec.dtype == 'bool' else 0}"
 
 
 def _with_card(settings: RunSettings, signature: Signature, card: ModelCard | None) -> RunSettings:
@@ -254,6 +268,29 @@ def _require_keepable(keep: Mapping[str, str], columns: Mapping[str, pa.DataType
             details=problems,
             next_step="correct --keep",
         )
+
+
+def _kept_outputs(keep: Mapping[str, str], signature: Signature, taken: set[str]) -> list[pa.Field]:
+    """The columns of the kept outputs of the model."""
+    problems = []
+    for name, output in keep.items():
+        if name in taken:
+            problems.append(
+                f"{name!r} is a column of the output already; rename with --keep-output other_name={output}"
+            )
+        if output not in signature.outputs:
+            problems.append(f"the model has no output {output!r}")
+        elif pa.types.is_null(kept_type(signature.outputs[output])):
+            problems.append(f"output {signature.outputs[output]} is not one number a pair")
+    if problems:
+        raise UsageError(
+            "E-KEEP",
+            "kept outputs do not fit",
+            found="; ".join(map(str, signature.outputs.values())),
+            details=problems,
+            next_step="correct --keep-output",
+        )
+    return [pa.field(name, kept_type(signature.outputs[output])) for name, output in keep.items()]
 
 
 def _keepable(type_: pa.DataType) -> bool:

@@ -19,7 +19,7 @@ from batchscore.runtime.plan import Part
 from batchscore.runtime.session import Session
 from batchscore.runtime.table import Table
 from batchscore.scoring.distinct import Distinct, find_distinct
-from batchscore.scoring.positions import find_positions
+from batchscore.scoring.positions import find_positions, row_bytes
 
 CALL_ROWS = 256
 """Rows of every call of a part: one shape, as for the scorer's calls."""
@@ -138,7 +138,7 @@ class PartTables:
     def _compute(self, values: list[pa.Array], keys: list[Any]) -> None:
         if self._positions is None:
             self._positions = find_positions(
-                lambda rows: np.concatenate([_bytes(result) for result in self._run(values, rows)], axis=1),
+                lambda rows: row_bytes(*self._run(values, rows)),
                 len(keys), CALL_ROWS, what="input",
             )  # fmt: skip
         for start in range(0, len(keys), len(self._positions)):
@@ -190,7 +190,3 @@ def _key_values(values: pa.Array) -> list[Any]:
     if pa.types.is_floating(values.type):
         return [item.tobytes() for item in values.to_numpy(zero_copy_only=False)]
     return values.to_pylist()  # type: ignore[no-any-return]
-
-
-def _bytes(values: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(values).view(np.uint8).reshape(len(values), -1)

@@ -20,7 +20,7 @@ from batchscore.runtime.plan import Plan
 from batchscore.runtime.session import Session
 from batchscore.runtime.tolerance import score_tolerance
 from batchscore.scoring.parts import PartTables, Placed
-from batchscore.scoring.positions import find_positions
+from batchscore.scoring.positions import find_positions, row_bytes
 from batchscore.scoring.scorer import COMPUTE_ROWS, ScorablePairs, ScoredPairs, Scorer
 
 _CALLS_IN_FLIGHT_A_THREAD = 3
@@ -193,7 +193,10 @@ class PlannedScorer:
         tested = min(_TESTED_BLOCKS * head.block_rows, head.call_rows)
         places = np.arange(tested)
         usable = find_positions(
-            lambda rows: self._call_head(pairs, placed, rows, places)[:tested], len(pairs), tested, what="pair"
+            lambda rows: row_bytes(self._call_head(pairs, placed, rows, places)[:tested]),
+            len(pairs),
+            tested,
+            what="pair",
         )
         in_block = np.ones(head.block_rows, bool)
         in_block[np.setdiff1d(places, usable) % head.block_rows] = False

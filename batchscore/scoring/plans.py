@@ -39,7 +39,8 @@ def open_scorer(
     """
     model_bytes = sum(path.stat().st_size for path in model.saved.path.rglob("*") if path.is_file())
     budget_bytes = part_budget(settings.memory, model_bytes)
-    scorer = Scorer(session, model.signature, model.score, threads=settings.threads)
+    kept = list(binding.kept_outputs.values())
+    scorer = Scorer(session, model.signature, model.score, threads=settings.threads, keep=kept)
     if settings.plan == "off":
         return scorer, "--plan off"
     plan = find_plan(model, binding, settings.plan_cache)
@@ -80,6 +81,8 @@ def find_plan(model: RunModel, binding: Binding, cache: Path | None) -> Plan | N
     Runs at the same time may make it twice; each writes it whole. What goes wrong with a plan is a reason to run
     without, never to fail.
     """
+    if binding.kept_outputs:
+        return _not_planned(model, "--keep-output needs outputs that a plan does not give")
     if model.score.terms:
         return _not_planned(model, f"the score {model.score.name!r} is computed from several outputs")
     try:

@@ -18,8 +18,8 @@ TESTED_ROWS = 8
 def find_positions(call: Callable[[np.ndarray], np.ndarray], rows: int, call_rows: int, *, what: str) -> np.ndarray:
     """The positions of a call that are bit-equal to the majority, int64, ascending.
 
-    `call` computes, for `call_rows` row numbers below `rows`, a result [call_rows, ...] of numbers. A row on which
-    the model fails is left out, and where it fails on every one of eight, its error is raised: nothing is
+    `call` computes, for `call_rows` row numbers below `rows`, the bytes of each row's result (see `row_bytes`). A row
+    on which the model fails is left out, and where it fails on every one of eight, its error is raised: nothing is
     gained by isolating millions. Raises ModelError (E-MODEL-RUN) where fewer than half of the positions agree.
     """
     usable = np.ones(call_rows, bool)
@@ -28,7 +28,7 @@ def find_positions(call: Callable[[np.ndarray], np.ndarray], rows: int, call_row
     failure: ModelError | None = None
     for row in np.linspace(0, rows - 1, min(TESTED_ROWS, rows), dtype=np.int64):
         try:
-            found = _bits(call(np.full(call_rows, row)))
+            found = call(np.full(call_rows, row))
         except ModelError as error:
             failure = error
             continue  # a row that the model refuses is found and named where it is computed
@@ -39,7 +39,7 @@ def find_positions(call: Callable[[np.ndarray], np.ndarray], rows: int, call_row
         raise failure
     if tested:
         order = np.resize(np.arange(len(tested)), call_rows)
-        mixed = _bits(call(np.array(tested)[order]))
+        mixed = call(np.array(tested)[order])
         usable &= (mixed == np.array(majority)[order]).all(axis=1)
     if usable.sum() * 2 < call_rows:
         raise ModelError(
@@ -62,6 +62,8 @@ def _majority(found: np.ndarray) -> np.ndarray:
     return most
 
 
-def _bits(values: np.ndarray) -> np.ndarray:
-    """Each row's bytes, uint8 [rows, n]."""
-    return np.ascontiguousarray(values).view(np.uint8).reshape(len(values), -1)
+def row_bytes(*columns: np.ndarray) -> np.ndarray:
+    """The bytes of each row of `columns` (arrays [rows, ...] of numbers), uint8 [rows, n]."""
+    return np.concatenate(
+        [np.ascontiguousarray(column).view(np.uint8).reshape(len(column), -1) for column in columns], axis=1
+    )

@@ -8,19 +8,18 @@ then the same whatever stands beside it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
 from batchscore.errors import ModelError
 from batchscore.runtime.saved_model import Signature
-from batchscore.runtime.score import Score
+from batchscore.runtime.score import Score, kept_type, take_column
 from batchscore.runtime.session import Session
-from batchscore.scoring.positions import find_positions
+from batchscore.scoring.positions import find_positions, row_bytes
 
 COMPUTE_ROWS = 4096
 """Rows of every call of the model, unless the signature itself fixes them."""
@@ -88,10 +87,16 @@ class ScoredPairs:
 class Scorer:
     """Scores pairs with one signature of a loaded model, on `threads` cores."""
 
-    def __init__(self, session: Session, signature: Signature, score: Score, *, threads: int) -> None:
+    def __init__(
+        self, session: Session, signature: Signature, score: Score, *, threads: int, keep: Sequence[str] = ()
+    ) -> None:
+        """`keep` names outputs, each of one value a pair, that go into the kept columns of the pairs."""
         self._session = session
         self._signature = signature
         self._score = score
+        self._keep = list(keep)
+        self._kept_dtypes = [kept_type(signature.outputs[name]).to_pandas_dtype() for name in keep]
+        self._outputs = list(dict.fromkeys([*score.outputs, *keep]))
         fixed = {spec.shape[0] for spec in signature.inputs.values() if spec.shape and spec.shape[0]}
         self._compute_rows = min(fixed, default=COMPUTE_ROWS)
         self._positions = np.arange(self._compute_rows)
@@ -105,32 +110,43 @@ class Scorer:
         return self._compute_rows - len(self._positions)
 
     def score(self, batches: Iterator[ScorablePairs]) -> Iterator[ScoredPairs]:
-        """Score each batch; order and length are kept. Raises ModelError: E-MODEL-RUN, E-MODEL-OUTPUT."""
+        """Score each batch; order and length are kept, and kept outputs follow the kept columns.
+
+        Raises ModelError: E-MODEL-RUN, E-MODEL-OUTPUT.
+        """
         pending: deque[tuple[ScorablePairs, list[Future[_Chunk]]]] = deque()
         for pairs in batches:
             if not self._tested and len(pairs):
-                call = partial(self._call, pairs)
-                self._positions = find_positions(call, len(pairs), self._compute_rows, what="pair")
+                self._positions = find_positions(
+                    lambda rows, pairs=pairs: self._call(pairs, rows).bits(),
+                    len(pairs), self._compute_rows, what="pair",
+                )  # fmt: skip
                 self._tested = True
             starts = range(0, len(pairs), len(self._positions))
             pending.append((pairs, [self._pool.submit(self._score_chunk, pairs, start) for start in starts]))
             if len(pending) >= _BATCHES_IN_FLIGHT:
-                yield _collect(*pending.popleft())
+                yield self._collect(*pending.popleft())
         while pending:
-            yield _collect(*pending.popleft())
+            yield self._collect(*pending.popleft())
 
     def score_once(self, pairs: ScorablePairs) -> np.ndarray:
         """Scores of at most one call's pairs, float32 [n], as the signature gives them. Raises as `score` does."""
-        return self._score_rows(pairs, np.arange(len(pairs)))
+        return self._score_rows(pairs, np.arange(len(pairs))).scores
 
     def close(self) -> None:
         """Wait for the calls that are under way and begin no other: the session may be closed after it."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
+    def _collect(self, pairs: ScorablePairs, chunks: list[Future[_Chunk]]) -> ScoredPairs:
+        nothing = _Chunk(np.empty(0, np.float32), [np.empty(0, dtype) for dtype in self._kept_dtypes], {})
+        done = _join([nothing, *(chunk.result() for chunk in chunks)])
+        kept = [*pairs.kept, *(pa.array(column) for column in done.kept)]
+        return ScoredPairs(replace(pairs, kept=kept), done.scores, done.failures)
+
     def _score_chunk(self, pairs: ScorablePairs, start: int) -> _Chunk:
         rows = np.arange(start, min(start + len(self._positions), len(pairs)))
         try:
-            return _Chunk(self._score_rows(pairs, rows), {})
+            return self._score_rows(pairs, rows)
         except ModelError as error:
             if error.error_id != "E-MODEL-RUN":
                 raise
@@ -139,40 +155,56 @@ class Scorer:
     def _isolate(self, pairs: ScorablePairs, rows: np.ndarray, error: ModelError) -> _Chunk:
         """Find by bisection the rows on which the model fails; their score is NaN."""
         if len(rows) == 1:
-            return _Chunk(np.array([np.nan], np.float32), {int(rows[0]): str(error)})
-        scores, failures = [], {}
+            nothing = [np.zeros(1, dtype) for dtype in self._kept_dtypes]
+            return _Chunk(np.array([np.nan], np.float32), nothing, {int(rows[0]): str(error)})
+        chunks = []
         for half in np.array_split(rows, 2):
             try:
-                scores.append(self._score_rows(pairs, half))
+                chunks.append(self._score_rows(pairs, half))
             except ModelError as half_error:
-                chunk = self._isolate(pairs, half, half_error)
-                scores.append(chunk.scores)
-                failures.update(chunk.failures)
-        return _Chunk(np.concatenate(scores), failures)
+                chunks.append(self._isolate(pairs, half, half_error))
+        return _join(chunks)
 
-    def _score_rows(self, pairs: ScorablePairs, rows: np.ndarray) -> np.ndarray:
+    def _score_rows(self, pairs: ScorablePairs, rows: np.ndarray) -> _Chunk:
         padded = np.full(self._compute_rows, rows[0])
         places = self._positions[: len(rows)]
         padded[places] = rows
-        return self._call(pairs, padded)[places]
+        return self._call(pairs, padded).at(places)
 
-    def _call(self, pairs: ScorablePairs, rows: np.ndarray) -> np.ndarray:
+    def _call(self, pairs: ScorablePairs, rows: np.ndarray) -> _Chunk:
         chosen = pa.array(rows)
         feeds = {name: array.take(chosen) for name, array in pairs.feeds.items()}
         feeds |= {name: pa.repeat(value, len(rows)) for name, value in pairs.constants.items()}
-        results = self._session.run(self._signature, feeds, list(self._score.outputs))
+        results = self._session.run(self._signature, feeds, self._outputs)
+        kept = [
+            take_column(name, results[name], len(rows)).astype(dtype)
+            for name, dtype in zip(self._keep, self._kept_dtypes, strict=True)
+        ]
         with np.errstate(over="ignore"):
-            return self._score.compute(results, len(rows)).astype(np.float32)
+            return _Chunk(self._score.compute(results, len(rows)).astype(np.float32), kept, {})
 
 
 @dataclass(frozen=True)
 class _Chunk:
+    """Rows of a call: scores, the kept outputs, and why a row has no score."""
+
     scores: np.ndarray
+    kept: list[np.ndarray]
     failures: dict[int, str]
 
+    def at(self, places: np.ndarray) -> _Chunk:
+        return _Chunk(self.scores[places], [column[places] for column in self.kept], self.failures)
 
-def _collect(pairs: ScorablePairs, chunks: list[Future[_Chunk]]) -> ScoredPairs:
-    done = [chunk.result() for chunk in chunks]
-    scores = np.concatenate([np.empty(0, np.float32), *(chunk.scores for chunk in done)])
-    failures = {position: reason for chunk in done for position, reason in chunk.failures.items()}
-    return ScoredPairs(pairs, scores, failures)
+    def bits(self) -> np.ndarray:
+        """Each row's scores and kept outputs as bytes, uint8 [rows, n]."""
+        return row_bytes(self.scores, *self.kept)
+
+
+def _join(chunks: list[_Chunk]) -> _Chunk:
+    """The rows of one chunk or more, one after another."""
+    columns = zip(*(chunk.kept for chunk in chunks), strict=True)
+    return _Chunk(
+        np.concatenate([chunk.scores for chunk in chunks]),
+        [np.concatenate(parts) for parts in columns],
+        {row: reason for chunk in chunks for row, reason in chunk.failures.items()},
+    )
