@@ -9,6 +9,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,11 @@ import pytest
 
 from batchscore import cli as command_line
 from batchscore.cli.signals import SIGNALS
+from batchscore.runtime.plan import NotPlanned
+from batchscore.scoring import plans
 
 TESTS = Path(__file__).parent
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="batchscore-tests-")  # plans of the tests' models
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", re.MULTILINE)
 
 
@@ -57,6 +61,17 @@ def tf() -> ModuleType:
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     return tf
+
+
+@pytest.fixture(autouse=True)
+def planning(request, monkeypatch) -> None:
+    """No test starts a planner, which takes seconds, but those marked so; plans that lie with models are used."""
+
+    def make_plan(_model: Path, signature: str, score_output: str, *_: object, **__: object) -> NotPlanned:
+        return NotPlanned(signature, score_output, "no plan is made in this test", "")
+
+    if "planner" not in request.keywords:
+        monkeypatch.setattr(plans, "make_plan", make_plan)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from batchscore.runtime.session import Session
 from batchscore.runtime.tolerance import score_tolerance
 from batchscore.scoring.parts import PartTables, Placed
 from batchscore.scoring.positions import find_positions, row_bytes
-from batchscore.scoring.scorer import COMPUTE_ROWS, ScorablePairs, ScoredPairs, Scorer
+from batchscore.scoring.scorer import ScorablePairs, ScoredPairs, Scorer
 
 _CALLS_IN_FLIGHT_A_THREAD = 3
 _TESTED_BLOCKS = 2
@@ -169,10 +169,12 @@ class PlannedScorer:
 
     def _compare(self, first: ScorablePairs) -> PlanCheck:
         """Test the positions of the head, then score the probes and a seeded sample of `first` both ways."""
-        chosen = np.random.default_rng(_SEED).permutation(len(first))[:COMPUTE_ROWS]
+        chosen = np.random.default_rng(_SEED).permutation(len(first))[: self._signature_scorer.call_rows]
         mask = np.zeros(len(first), bool)
         mask[chosen] = True
-        samples = [first.keep(mask), *([self._probes] if self._probes is not None else [])]
+        samples = [first.keep(mask)]
+        if self._probes is not None:
+            samples.append(self._probes.slice(0, self._signature_scorer.call_rows))
         checks: list[PlanCheck] = []
         for sample in samples:
             try:

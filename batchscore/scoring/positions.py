@@ -18,9 +18,9 @@ TESTED_ROWS = 8
 def find_positions(call: Callable[[np.ndarray], np.ndarray], rows: int, call_rows: int, *, what: str) -> np.ndarray:
     """The positions of a call that are bit-equal to the majority, int64, ascending.
 
-    `call` computes, for `call_rows` row numbers below `rows`, the bytes of each row's result (see `row_bytes`). A row
-    on which the model fails is left out, and where it fails on every one of eight, its error is raised: nothing is
-    gained by isolating millions. Raises ModelError (E-MODEL-RUN) where fewer than half of the positions agree.
+    `call` computes, for `call_rows` row numbers below `rows`, the bytes of each row's result (see `row_bytes`). A
+    row on which the model fails is left out, and where it fails on every one of eight, its error is raised: nothing
+    is gained by isolating millions. Raises ModelError (E-MODEL-RUN) where fewer than half of the positions agree.
     """
     usable = np.ones(call_rows, bool)
     tested: list[int] = []

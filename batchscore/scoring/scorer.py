@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -105,6 +106,11 @@ class Scorer:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="scorer")
 
     @property
+    def call_rows(self) -> int:
+        """Rows of every call of the model."""
+        return self._compute_rows
+
+    @property
     def positions_left_out(self) -> int:
         """How many positions of a call the self-test found to differ."""
         return self._compute_rows - len(self._positions)
@@ -117,10 +123,8 @@ class Scorer:
         pending: deque[tuple[ScorablePairs, list[Future[_Chunk]]]] = deque()
         for pairs in batches:
             if not self._tested and len(pairs):
-                self._positions = find_positions(
-                    lambda rows, pairs=pairs: self._call(pairs, rows).bits(),
-                    len(pairs), self._compute_rows, what="pair",
-                )  # fmt: skip
+                call = partial(self._call_for_bits, pairs)
+                self._positions = find_positions(call, len(pairs), self._compute_rows, what="pair")
                 self._tested = True
             starts = range(0, len(pairs), len(self._positions))
             pending.append((pairs, [self._pool.submit(self._score_chunk, pairs, start) for start in starts]))
@@ -171,6 +175,10 @@ class Scorer:
         padded[places] = rows
         return self._call(pairs, padded).at(places)
 
+    def _call_for_bits(self, pairs: ScorablePairs, rows: np.ndarray) -> np.ndarray:
+        chunk = self._call(pairs, rows)
+        return row_bytes(chunk.scores, *chunk.kept)
+
     def _call(self, pairs: ScorablePairs, rows: np.ndarray) -> _Chunk:
         chosen = pa.array(rows)
         feeds = {name: array.take(chosen) for name, array in pairs.feeds.items()}
@@ -194,10 +202,6 @@ class _Chunk:
 
     def at(self, places: np.ndarray) -> _Chunk:
         return _Chunk(self.scores[places], [column[places] for column in self.kept], self.failures)
-
-    def bits(self) -> np.ndarray:
-        """Each row's scores and kept outputs as bytes, uint8 [rows, n]."""
-        return row_bytes(self.scores, *self.kept)
 
 
 def _join(chunks: list[_Chunk]) -> _Chunk:
