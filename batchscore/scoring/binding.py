@@ -121,14 +121,11 @@ class _Binder:
             self.problems.append(f"input {spec} takes a list: listwise models cannot be ranked")
         elif name in settings.set:
             self.constants[name] = self._constant(spec, settings.set[name], "--set")
-        elif column not in self.columns and looks_like_label(spec) and name not in settings.map:
-            self.problems.append(
-                f"input {spec} looks like the label that the model was trained on; pairs have none"
-            )
-            self.flags.append(_constant_flag(spec))
         elif column not in self.columns:
-            self.problems.append(f"input {spec} has no column {column!r}")
-            self.flags.append(self._suggest(spec))
+            label = looks_like_label(spec) and name not in settings.map
+            hint = "; it looks like the label that the model was trained on" if label else ""
+            self.problems.append(f"input {spec} has no column {column!r}{hint}")
+            self.flags.append(_constant_flag(spec) if label else self._suggest(spec))
         else:
             self._bind_column(spec, column)
 

@@ -92,7 +92,7 @@ def test_an_expression_that_is_not_valid_is_refused(exports, job):
 
 def test_the_label_among_the_inputs_gets_the_flag_that_helps(exports, job):
     message = refusal(job, exports("modules") / "label")
-    assert "input user_rating float32 [n] looks like the label that the model was trained on" in message
+    assert "input user_rating float32 [n] has no column 'user_rating'; it looks like the label" in message
     assert message.endswith("next:     add --set user_rating=0")
     assert job(exports("modules") / "label", set=["user_rating=0"]).height == 15
 
