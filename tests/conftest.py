@@ -18,6 +18,7 @@ from types import ModuleType
 import pytest
 
 from batchscore import cli as command_line
+from batchscore.adoption import adopt
 from batchscore.cli.signals import SIGNALS
 from batchscore.runtime.plan import NotPlanned
 from batchscore.scoring import plans
@@ -71,7 +72,8 @@ def planning(request, monkeypatch) -> None:
         return NotPlanned(signature, score_output, "no plan is made in this test", "")
 
     if "planner" not in request.keywords:
-        monkeypatch.setattr(plans, "make_plan", make_plan)
+        for module in (plans, adopt):
+            monkeypatch.setattr(module, "make_plan", make_plan)
 
 
 @pytest.fixture

@@ -47,12 +47,19 @@ STAGES = {
     "publish": {"disk", "lock", "previous"},
     "reader": {"inputs"},
     "binding": {"casts"},
-    "scorer": set(),
-    "badrows": {"binding", "casts", "reader", "scorer"},
+    "positions": set(),
+    "distinct": set(),
+    "memory": set(),
+    "coded": {"casts"},
+    "scorer": {"positions"},
+    "parts": {"distinct", "positions"},
+    "planned": {"parts", "positions", "scorer"},
+    "badrows": {"binding", "casts", "coded", "reader", "scorer"},
     "unknown": {"scorer"},
     "impersonal": set(),
     "guards": {"impersonal", "inputs", "topn"},
-    "topn": {"scorer"},
+    "cut": set(),
+    "topn": {"cut", "scorer"},
 }
 """The stages of scoring, and the stages whose names they may import: only what passes from one to the next."""
 
@@ -66,12 +73,17 @@ PASSED_ON = {
     "impersonal": {"count_impersonal"},
     "topn": {"RankedLists"},
     "binding": {"Binding", "BoundColumn"},
-    "scorer": {"ScorablePairs", "ScoredPairs"},
+    "scorer": {"ScorablePairs", "ScoredPairs", "Scorer"},
+    "positions": {"find_positions", "row_bytes"},
+    "distinct": {"Distinct", "find_distinct"},
+    "coded": {"Coded"},
+    "parts": {"PartTables", "Placed"},
+    "cut": {"cut"},
     "casts": {"Cast", "find_cast", "is_text", "FLOATS", "INTEGERS"},
 }
 """What a stage may take from another one: data classes, the rules of types, and one error."""
 
-STORY = {"run", "account", "model", "rollback"}
+STORY = {"run", "account", "model", "plans", "rollback"}
 """They tell the run and know the stages; no stage knows them."""
 
 

@@ -149,6 +149,9 @@ max_input_age           off  (default)
 max_model_age           off  (default)
 max_identical_lists     50%  (default)
 allow_equal_scores      False  (default)
+plan                    auto  (default)
+plan_cache              -  (default)
+memory                  -  (default)
 threads                 3  (flag)
 keep_previous           1  (default)
 state_dir               -  (default)
@@ -260,10 +263,11 @@ def test_quiet_says_only_what_went_wrong(workplace):
 @pytest.mark.tensorflow
 def test_a_run_tells_its_model_and_its_result(workplace):
     told = workplace.run()
-    model, probes, summary = told.err.splitlines()
+    model, probes, plan, summary = told.err.splitlines()
     assert model.startswith("INFO model 1 at <echo>/1 (highest complete version), fingerprint ")
     assert model.endswith("; signature serving_default (model card); score score (model card)")
     assert probes == "INFO probes: 2 rows, worst difference 0 (tolerance 0.000131)"
+    assert plan == "INFO plan off: no part of the score can be computed less often than once a pair"
     assert summary.startswith(
         "INFO published 2 users, 3 rows, model 1, unknown users 0.0 % candidates 0.0 %, plan off, "
     )

@@ -183,5 +183,5 @@ def test_the_lists_of_ops_are_those_of_the_installed_tensorflow(tf):
     registered = {op.name for op in op_def_pb2.OpList.FromString(buffer).op}
     judged = [computing_ops(), RISKY_OPS.keys(), CHECKPOINT_OPS.keys(), TEXT_TABLE_OPS]
     for index, ops in enumerate(judged):
-        assert ops <= registered, tensorflow.__version__
+        assert ops <= registered, tf.__version__
         assert not any(ops & other for other in judged[index + 1 :])
