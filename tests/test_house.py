@@ -52,7 +52,7 @@ STAGES = {
     "memory": set(),
     "coded": {"casts"},
     "scorer": {"positions"},
-    "parts": {"distinct", "positions"},
+    "parts": {"casts", "distinct", "positions"},
     "planned": {"parts", "positions", "scorer"},
     "badrows": {"binding", "casts", "coded", "reader", "scorer"},
     "unknown": {"scorer"},

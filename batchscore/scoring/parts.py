@@ -18,16 +18,15 @@ from batchscore.errors import ModelError
 from batchscore.runtime.plan import Part
 from batchscore.runtime.session import Session
 from batchscore.runtime.table import Table
+from batchscore.scoring.casts import FLOATS, INTEGERS, is_text
 from batchscore.scoring.distinct import Distinct, find_distinct
 from batchscore.scoring.positions import find_positions, row_bytes
 
 CALL_ROWS = 256
 """Rows of every call of a part: one shape, as for the scorer's calls."""
 
-LEAST_CAPACITY = 65_536
-"""Rows that a table has at least: as many as the pairs of a call of the head, so that one call's tuples fit."""
-
 _UNPLACED = -2
+_DTYPES = {"bool", *INTEGERS, *FLOATS} - {"bfloat16"}
 
 
 @dataclass(frozen=True)
@@ -58,17 +57,24 @@ class _Kept:
 class PartTables:
     """All that has been computed of one part. For one thread at a time; the calls that read it may be many."""
 
-    def __init__(self, session: Session, part: Part, *, budget_bytes: int) -> None:
+    def __init__(self, session: Session, part: Part, *, head_rows: int, budget_bytes: int) -> None:
+        """`head_rows` are the pairs of a call of the head: a table has at least as many rows, so that they fit.
+
+        Raises ModelError: E-MODEL-LOAD, E-MODEL-PLAN where a table holds what cannot be kept.
+        """
         self.part = part
         self._call = session.prepare(
             [item.tensor for item in part.inputs],
             [item.output for item in part.tables],
             label=f"part {part.name!r}",
         )
-        row_bytes = sum(table.width * np.dtype(table.dtype).itemsize for table in part.tables)
-        self._most_rows = max(LEAST_CAPACITY, budget_bytes // row_bytes)
+        for table in part.tables:
+            if table.dtype not in _DTYPES:
+                raise _unusable(part, f"a table of {table.dtype}", "numbers that NumPy has")
+        bytes_a_row = sum(table.width * np.dtype(table.dtype).itemsize for table in part.tables)
+        self._most_rows = max(head_rows, budget_bytes // bytes_a_row)
         self._positions: np.ndarray | None = None
-        self._kept = self._begin(LEAST_CAPACITY)
+        self._kept = self._begin(head_rows)
 
     @property
     def positions_left_out(self) -> int:
@@ -78,7 +84,8 @@ class PartTables:
     def place(self, feeds: Mapping[str, pa.Array]) -> Placed:
         """Row numbers for the rows of `feeds` (an array of each input of the part), computing what is missing.
 
-        At most LEAST_CAPACITY rows. Raises ModelError (E-MODEL-RUN) where the model fails on everything.
+        At most `head_rows` rows. Raises ModelError: E-MODEL-RUN where the model fails on everything, E-MODEL-PLAN
+        where the part gives something else than it should.
         """
         distinct = find_distinct([feeds[item.name] for item in self.part.inputs])
         used = np.flatnonzero(np.bincount(distinct.codes, minlength=len(distinct)))
@@ -86,7 +93,7 @@ class PartTables:
         if row_of_code is None:
             self._kept = self._begin(self._kept.capacity)
             row_of_code = self._place(distinct, used)
-        assert row_of_code is not None, "a table holds at least one call's tuples"  # noqa: S101 - sized for it
+        assert row_of_code is not None, "an empty table holds a call's tuples"  # noqa: S101 - sized for it
         rows = row_of_code[distinct.codes]
         return Placed(rows, self._kept.tables, self._failures(distinct, rows))
 
@@ -109,7 +116,7 @@ class PartTables:
 
     def _known_rows(self, distinct: Distinct) -> np.ndarray:
         """What is known of the codes' rows: of a dictionary that came last time too, what was found then."""
-        if len(distinct.values) > 1:
+        if len(distinct.values) > 1 or not is_text(distinct.values[0].type):
             return np.full(len(distinct), _UNPLACED, np.int32)
         kept = self._kept
         if kept.dictionary is None or not kept.dictionary.equals(distinct.values[0]):
@@ -169,7 +176,11 @@ class PartTables:
 
     def _run(self, values: list[pa.Array], rows: np.ndarray) -> list[np.ndarray]:
         chosen = pa.array(rows)
-        return [result.reshape(len(rows), -1) for result in self._call(*(array.take(chosen) for array in values))]
+        results = self._call(*(array.take(chosen) for array in values))
+        for table, result in zip(self.part.tables, results, strict=True):
+            if result.shape != (len(rows), table.width):
+                raise _unusable(self.part, f"a table {list(result.shape)}", f"[{len(rows)}, {table.width}]")
+        return results
 
     def _failures(self, distinct: Distinct, rows: np.ndarray) -> dict[int, str]:
         failed = np.flatnonzero(rows < 0)
@@ -177,6 +188,16 @@ class PartTables:
             return {}
         keys = _keys(distinct, distinct.codes[failed])
         return {int(row): self._kept.failure_of[key] for row, key in zip(failed, keys, strict=True)}
+
+
+def _unusable(part: Part, found: str, expected: str) -> ModelError:
+    return ModelError(
+        "E-MODEL-PLAN",
+        f"part {part.name!r} of the plan cannot be used",
+        found=found,
+        expected=expected,
+        next_step="run with --plan off, and report this with the model",
+    )
 
 
 def _keys(distinct: Distinct, codes: np.ndarray) -> list[Any]:

@@ -85,8 +85,10 @@ class PlannedScorer:
         self._required = required
         session.import_graph(plan.graph, "")
         share = budget_bytes // max(len(plan.parts), 1)
-        self._parts = [PartTables(session, part, budget_bytes=share) for part in plan.parts]
         head = plan.head
+        self._parts = [
+            PartTables(session, part, head_rows=head.call_rows, budget_bytes=share) for part in plan.parts
+        ]
         feeds = [head.blocks_feed, *(part.rows_feed for part in plan.parts)]
         feeds += [table.feed for part in plan.parts for table in part.tables]
         feeds += [item.tensor for item in head.inputs]
