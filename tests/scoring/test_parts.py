@@ -1,4 +1,4 @@
-"""Parts: every row gets what its own tuple of values gives, through growth, resets, failures and calls under way."""
+"""Parts: every row gets what its own tuple of values gives, through growth, resets and failures."""
 
 from __future__ import annotations
 
