@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import partial
 
 import polars as pl
 
@@ -68,25 +69,29 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
         account.warn_all(report, guards.warnings(pairs))
         guards.check_input(pairs, lambda: _read_users(pairs, binding))
         guards.check_model(model.saved.path)
-    with clock.stage("load"):
-        observer.stage("loading the model")
-        session = load(model, settings)
-        report.runtime = session.runtime
-        scorer, why_not_planned = open_scorer(model, session, binding, settings)
+    with ExitStack() as held:
+        with clock.stage("load"):
+            observer.stage("loading the model")
+            session = held.enter_context(closing(load(model, settings)))
+            report.runtime = session.runtime
+            warn = partial(account.warn, report)
+            scorer, report.plan.why_not = open_scorer(model, session, binding, settings, warn)
+            held.enter_context(closing(scorer))
+            unknown = [UnknownIds(role) for role in id_roles(model, session, binding, settings)]
 
-    bad = BadRows(settings.max_bad_rows, pairs.rows)
-    unknown = [UnknownIds(role) for role in id_roles(model, session, binding, settings)]
-    top = TopN(settings.top_n, binding.schema)
-    observer.stage("scoring", pairs.rows)
-    with closing(session), closing(scorer), account.kept(report, bad, unknown, output):
-        batches = _observed(clock.each("read", read_ahead(read_batches(pairs, binding.columns))), observer)
+        bad = BadRows(settings.max_bad_rows, pairs.rows)
+        top = TopN(settings.top_n, binding.schema)
+        held.enter_context(account.kept(report, bad, unknown, scorer, output))
+        observer.stage("scoring", pairs.rows)
+        ahead = held.enter_context(closing(read_ahead(read_batches(pairs, binding.columns))))
+        batches = _observed(clock.each("read", ahead), observer)
         usable = clock.each("check", bad.drop_unusable(batches, binding))
         watched = clock.each("guard", watch_unknown(usable, unknown, lambda: _read_ids(pairs, binding)))
         scored = clock.each("score", bad.drop_unranked(scorer.score(watched)))
         for batch in scored:
             with clock.stage("rank"):
                 top.add(batch)
-        account.scored(report, scorer, why_not_planned)
+        account.scored(report, scorer)
         bad.require_some_finite()
         pairs.require_unchanged()
 
