@@ -124,7 +124,7 @@ def test_a_signal_is_heard_while_the_reader_is_busy(monkeypatch):
         busy.wait(PATIENCE)
         yield 1
 
-    def stop(number, frame):
+    def stop(number, _frame):
         raise StoppedError(number)
 
     def send():
