@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 import time
@@ -97,6 +98,7 @@ class BarObserver(Observer):
 @contextmanager
 def job_console(*, quiet: bool, verbose: bool) -> Iterator[Observer]:
     """Logging, progress and signals of one job; yields the observer that the job reports to."""
+    gc.enable()
     terminal = sys.stderr is not None and sys.stderr.isatty()
     _configure_logging(quiet=quiet, verbose=verbose, terminal=terminal)
     with stoppable() as stop:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 from batchscore.runtime.plan import NotPlanned, Plan, read_plan
@@ -48,4 +47,4 @@ def make_plan(
 
 
 def _failed(signature: str, score_output: str, reason: str) -> NotPlanned:
-    return NotPlanned(signature, score_output, reason, version("tensorflow"))
+    return NotPlanned(signature, score_output, reason, "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +28,14 @@ AnyScorer = Scorer | PlannedScorer
 _log = logging.getLogger("batchscore")
 
 
+LEAST_PAIRS = 50_000
+"""Below this many pairs the model itself is faster than compiling its plan."""
+
+
 def open_scorer(
-    model: RunModel, session: Session, binding: Binding, settings: RunSettings
+    model: RunModel, session: Session, binding: Binding, pairs: int, settings: RunSettings
 ) -> tuple[AnyScorer, str | None]:
-    """The scorer of the run, by a plan where there is one; else the signature's, and why.
+    """The scorer for `pairs` pairs: by a plan where there is one and it pays; else the signature's, and why.
 
     Raises ModelError (E-PLAN-REQUIRED) where the settings require a plan, OutOfMemoryError (E-MEMORY) where the run
     cannot fit.
@@ -43,7 +46,9 @@ def open_scorer(
     scorer = Scorer(session, model.signature, model.score, threads=settings.threads, keep=kept)
     if settings.plan == "off":
         return scorer, "--plan off"
-    plan = find_plan(model, binding, settings.plan_cache)
+    if settings.plan == "auto" and pairs < LEAST_PAIRS:
+        return scorer, f"{pairs:,} pairs are scored sooner without (a plan pays from {LEAST_PAIRS:,} on)"
+    plan = find_plan(model, binding, session.version, settings.plan_cache)
     why_not = plan.reason if isinstance(plan, NotPlanned) else None
     if isinstance(plan, Plan):
         try:
@@ -72,8 +77,8 @@ def _probes(model: RunModel) -> ScorablePairs | None:
     return ScorablePairs("the probe rows", np.arange(rows), user, candidate, [], feeds, {})
 
 
-def find_plan(model: RunModel, binding: Binding, cache: Path | None) -> Plan | NotPlanned:
-    """The plan for the run's signature and score, or why there is none.
+def find_plan(model: RunModel, binding: Binding, tensorflow: str, cache: Path | None) -> Plan | NotPlanned:
+    """The plan for the run's signature and score under version `tensorflow`, or why there is none.
 
     A plan that `train` or `adopt` left with the model is taken where it was made for this score and this
     TensorFlow. Else it is looked for in `cache` (default: batchscore/plans in the user's cache folder), and made
@@ -82,18 +87,18 @@ def find_plan(model: RunModel, binding: Binding, cache: Path | None) -> Plan | N
     without, never to fail.
     """
     if binding.kept_outputs:
-        return _not_planned(model, "--keep-output needs outputs that a plan does not give")
+        return _not_planned(model, tensorflow, "--keep-output needs outputs that a plan does not give")
     if model.score.terms:
-        return _not_planned(model, f"the score {model.score.name!r} is computed from several outputs")
+        return _not_planned(model, tensorflow, f"the score {model.score.name!r} is computed from several outputs")
     try:
         plan = read_plan(model.saved.path / CARD_PATH.parent)
-        if plan is not None and _fits(plan, model):
+        if plan is not None and _fits(plan, model, tensorflow):
             return plan
-        folder = (cache or _default_cache()) / _key(model, binding)
+        folder = (cache or _default_cache()) / _key(model, binding, tensorflow)
         folder.mkdir(parents=True, exist_ok=True)
         return read_plan(folder) or _make_plan(model, binding, folder)
     except (ModelError, OSError) as error:
-        return _not_planned(model, str(error).splitlines()[0])
+        return _not_planned(model, tensorflow, str(error).splitlines()[0])
 
 
 def _make_plan(model: RunModel, binding: Binding, folder: Path) -> Plan | NotPlanned:
@@ -104,18 +109,18 @@ def _make_plan(model: RunModel, binding: Binding, folder: Path) -> Plan | NotPla
     )  # fmt: skip
 
 
-def _fits(plan: Plan | NotPlanned, model: RunModel) -> bool:
+def _fits(plan: Plan | NotPlanned, model: RunModel, tensorflow: str) -> bool:
     made_for = (plan.signature, plan.score_output, plan.tensorflow_version)
-    return made_for == (model.signature.name, model.score.outputs[0], version("tensorflow"))
+    return made_for == (model.signature.name, model.score.outputs[0], tensorflow)
 
 
-def _not_planned(model: RunModel, reason: str) -> NotPlanned:
-    return NotPlanned(model.signature.name, model.score.name, reason, version("tensorflow"))
+def _not_planned(model: RunModel, tensorflow: str, reason: str) -> NotPlanned:
+    return NotPlanned(model.signature.name, model.score.name, reason, tensorflow)
 
 
-def _key(model: RunModel, binding: Binding) -> str:
+def _key(model: RunModel, binding: Binding, tensorflow: str) -> str:
     parts = [
-        model.saved.fingerprint, model.signature.name, model.score.outputs[0], version("tensorflow"),
+        model.saved.fingerprint, model.signature.name, model.score.outputs[0], tensorflow,
         str(PLANNER_VERSION), str(binding.user_input), str(binding.candidate_input),
     ]  # fmt: skip
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

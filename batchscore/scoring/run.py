@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from batchscore.config import RunSettings
 from batchscore.errors import OutOfMemoryError
@@ -19,13 +18,15 @@ from batchscore.scoring.badrows import BadRows
 from batchscore.scoring.binding import Binding, bind
 from batchscore.scoring.guards import Guards
 from batchscore.scoring.inputs import Pairs, open_pairs
-from batchscore.scoring.model import choose_model, id_roles, load
+from batchscore.scoring.model import choose_model, id_roles, load, require_probes
 from batchscore.scoring.plans import open_scorer
 from batchscore.scoring.publish import Claim, claim
 from batchscore.scoring.reader import PairBatch, read_ahead, read_batches
 from batchscore.scoring.scorer import ScorablePairs
-from batchscore.scoring.topn import TopN
 from batchscore.scoring.unknown import UnknownIds, watch_unknown
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _log = logging.getLogger("batchscore")
 
@@ -68,17 +69,21 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
         account.warn_all(report, guards.warnings(pairs))
         guards.check_input(pairs, lambda: _read_users(pairs, binding))
         guards.check_model(model.saved.path)
-    with clock.stage("load"):
-        observer.stage("loading the model")
-        session = load(model, settings)
-        report.runtime = session.runtime
-        scorer, why_not_planned = open_scorer(model, session, binding, settings)
+    with ExitStack() as opened:
+        with clock.stage("load"):
+            observer.stage("loading the model")
+            session = opened.enter_context(closing(load(model, settings)))
+            report.runtime = session.runtime
+            scorer, why_not_planned = open_scorer(model, session, binding, pairs.rows, settings)
+            opened.enter_context(closing(scorer))
+            from batchscore.scoring.topn import TopN  # noqa: PLC0415 - polars loads while the plan is compiled
 
-    bad = BadRows(settings.max_bad_rows, pairs.rows)
-    unknown = [UnknownIds(role) for role in id_roles(model, session, binding, settings)]
-    top = TopN(settings.top_n, binding.schema)
-    observer.stage("scoring", pairs.rows)
-    with closing(session), closing(scorer), account.kept(report, bad, unknown, output):
+            require_probes(model, session, settings)
+        bad = BadRows(settings.max_bad_rows, pairs.rows)
+        unknown = [UnknownIds(role) for role in id_roles(model, session, binding, settings)]
+        top = TopN(settings.top_n, binding.schema)
+        opened.enter_context(account.kept(report, bad, unknown, output))
+        observer.stage("scoring", pairs.rows)
         batches = _observed(clock.each("read", read_ahead(read_batches(pairs, binding.columns))), observer)
         usable = clock.each("check", bad.drop_unusable(batches, binding))
         watched = clock.each("guard", watch_unknown(usable, unknown, lambda: _read_ids(pairs, binding)))
@@ -110,6 +115,8 @@ def _observed(batches: Iterator[PairBatch], observer: Observer) -> Iterator[Pair
 
 def _read_users(pairs: Pairs, binding: Binding) -> pl.Series:
     """The distinct users of the input, for the message of a guard that refuses before anything is scored."""
+    import polars as pl  # noqa: PLC0415 - it loads late
+
     columns = (batch.table.column(0) for batch in read_batches(pairs, [binding.user]))
     return pl.concat([pl.Series(pl.from_arrow(column)).unique() for column in columns]).unique()
 
