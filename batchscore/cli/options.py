@@ -36,7 +36,7 @@ def resolve_settings(
     kind: type[SettingsT], table: str, flags: Mapping[str, Any], config: Path | None, date: dt.datetime | None
 ) -> Resolved[SettingsT]:
     """The settings of one command; see `config.resolve`."""
-    return resolve(kind, table, flags, config=config, date=date.date() if date else None)
+    return resolve(kind, table, flags, config=config, date=date.date() if date else None, given_as="flag")
 
 
 def print_config(resolved: Resolved[Any]) -> None:

@@ -23,8 +23,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchscore.errors import UsageError
+from batchscore.paths import is_same_file
 from batchscore.report import Output, Report, read_report
-from batchscore.scoring.disk import cannot_write, is_same_file, sync_directory, tolerated
+from batchscore.scoring.disk import cannot_write, sync_directory, tolerated
 from batchscore.scoring.lock import locked
 from batchscore.scoring.previous import PreviousOutputs
 

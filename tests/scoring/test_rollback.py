@@ -197,3 +197,11 @@ def _die_at(monkeypatch, step, action) -> bool:
 
 def _no_link(*_):
     raise OSError(18, "Invalid cross-device link")
+
+
+@pytest.mark.parametrize("name", ["no\0file", os.fsdecode(b"caf\xe9"), "{date}"])
+def test_a_path_that_no_run_publishes_to_is_refused(tmp_path, name):
+    for paths in ((tmp_path / name, None), (tmp_path / "ranked.parquet", tmp_path / name)):
+        with pytest.raises(UsageError, match="E-CONFIG"):
+            rollback(*paths)
+    assert list(tmp_path.iterdir()) == []
