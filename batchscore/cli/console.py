@@ -111,9 +111,18 @@ def job_console(*, quiet: bool, verbose: bool) -> Iterator[Observer]:
 
 def log_error(message: str) -> None:
     """Write a message as an error, dated where nobody looks on."""
+    _tell(logging.ERROR, message)
+
+
+def log_warning(message: str) -> None:
+    """Write a message as a warning, dated where nobody looks on."""
+    _tell(logging.WARNING, message)
+
+
+def _tell(level: int, message: str) -> None:
     if not _log.handlers:
         _configure_logging(quiet=False, verbose=False, terminal=sys.stderr is not None and sys.stderr.isatty())
-    _log.error("%s", message)
+    _log.log(level, "%s", message)
 
 
 def _configure_logging(*, quiet: bool, verbose: bool, terminal: bool) -> None:
