@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from batchscore.columns import USER_ID
 from batchscore.config import AdoptSettings
 from batchscore.errors import UsageError
 from batchscore.runtime.card import KnownTable, ModelCard
-from batchscore.runtime.roles import choose_candidate, takes_ids
+from batchscore.runtime.roles import choose_candidate, looks_like_label, takes_ids
 from batchscore.runtime.saved_model import (
     SavedModel,
     Signature,
@@ -21,8 +20,6 @@ from batchscore.runtime.saved_model import (
 )
 from batchscore.runtime.score import Score, choose_score
 from batchscore.runtime.vocabulary import Vocabulary, read_vocabularies
-
-_LABEL = re.compile(r"(^|_)(rating|label|target|click(ed)?|y|y_true|relevance|reward)s?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -167,8 +164,4 @@ def _role_problems(
 
 def _labels(signature: Signature, settled: Collection[str | None]) -> list[TensorSpec]:
     """Inputs of numbers that nothing was said about and that are called like a label."""
-    return [
-        spec
-        for name, spec in signature.inputs.items()
-        if name not in settled and spec.dtype != "string" and _LABEL.search(name)
-    ]
+    return [spec for name, spec in signature.inputs.items() if name not in settled and looks_like_label(spec)]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from batchscore.columns import USER_ID
 from batchscore.runtime.card import ModelCard
 from batchscore.runtime.saved_model import Signature, TensorSpec
+
+_LABEL = re.compile(r"(^|_)(rating|label|target|click(ed)?|y|y_true|relevance|reward)s?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ def choose_candidate(signature: Signature, user_input: str | None, constants: Co
     if len(others) > 1:
         others = [name for name in others if takes_ids(signature.inputs[name])]
     return others[0] if len(others) == 1 else None
+
+
+def looks_like_label(spec: TensorSpec) -> bool:
+    """Whether an input of numbers is called like what a model is trained on (`user_rating`, `label`, `click`)."""
+    return spec.dtype != "string" and _LABEL.search(spec.name) is not None
 
 
 def takes_ids(spec: TensorSpec) -> bool:

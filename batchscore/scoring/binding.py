@@ -13,7 +13,7 @@ from batchscore.columns import RANK, SCORE, USER_ID, plain_type, ranked_schema
 from batchscore.config import RunSettings
 from batchscore.errors import UsageError
 from batchscore.runtime.card import ModelCard
-from batchscore.runtime.roles import choose_candidate
+from batchscore.runtime.roles import choose_candidate, looks_like_label
 from batchscore.runtime.saved_model import Signature, TensorSpec, is_column
 from batchscore.scoring.casts import FLOATS, INTEGERS, Cast, find_cast, is_text
 
@@ -62,6 +62,7 @@ def bind(schema: pa.Schema, signature: Signature, card: ModelCard | None, settin
     user, candidate = _roles(signature, card, settings)
     binder = _Binder(schema, signature, settings, ids={user, candidate})
     binder.check_flags()
+    binder.check_constants(_id_inputs(signature, card, settings, user, candidate))
     for spec in signature.inputs.values():
         binder.bind_input(spec)
     binder.check_id("user", user)
@@ -109,6 +110,14 @@ class _Binder:
             if name in settings.map or name in settings.fill:
                 self.problems.append(f"input {name}: --set excludes --map and --fill")
 
+    def check_constants(self, id_inputs: Mapping[str, str]) -> None:
+        """A constant in the place of an id would score every user, or every candidate, alike."""
+        self.problems += [
+            f"--set {name}: this input takes the {role}'s id, which is no constant; leave the flag out"
+            for name, role in id_inputs.items()
+            if name in self.settings.set
+        ]
+
     def bind_input(self, spec: TensorSpec) -> None:
         name, settings = spec.name, self.settings
         column = settings.map.get(name, name)
@@ -117,8 +126,10 @@ class _Binder:
         elif name in settings.set:
             self.constants[name] = self._constant(spec, settings.set[name], "--set")
         elif column not in self.columns:
-            self.problems.append(f"input {spec} has no column {column!r}")
-            self.flags.append(self._suggest(spec))
+            label = looks_like_label(spec) and name not in settings.map and column not in self.ids
+            hint = "; it looks like the label that the model was trained on" if label else ""
+            self.problems.append(f"input {spec} has no column {column!r}{hint}")
+            self.flags.append(_constant_flag(spec) if label else self._suggest(spec))
         else:
             self._bind_column(spec, column)
 
@@ -175,18 +186,18 @@ class _Binder:
             return pa.scalar(None)
 
     def _suggest(self, spec: TensorSpec) -> str:
-        """A flag that would feed the input: the only unused column of a fitting type, or a constant."""
+        """The flag that would feed the input: from the only unused column of a fitting type, where there is one."""
         used = {self.settings.map.get(name, name) for name in self.signature.inputs} | self.ids
         fitting = [
             name
             for name, type_ in self.columns.items()
             if name not in used and find_cast(type_, spec.dtype, is_id=spec.dtype == "string") is not None
         ]
-        if len(fitting) == 1:
-            return f"--map {shlex.quote(f'{spec.name}={fitting[0]}')}"
-        if spec.dtype == "string" or fitting:
-            return f"--map {spec.name}=COLUMN"
-        return f"--set {spec.name}={'false' if spec.dtype == 'bool' else 0}"
+        return f"--map {shlex.quote(f'{spec.name}={fitting[0]}' if len(fitting) == 1 else f'{spec.name}=COLUMN')}"
+
+
+def _constant_flag(spec: TensorSpec) -> str:
+    return f"--set {spec.name}={'false' if spec.dtype == 'bool' else 0}"
 
 
 def _with_card(settings: RunSettings, signature: Signature, card: ModelCard | None) -> RunSettings:
@@ -213,6 +224,19 @@ def _roles(signature: Signature, card: ModelCard | None, settings: RunSettings) 
     user_input = next((name for name in signature.inputs if column_of(name) == user), None)
     candidate = choose_candidate(signature, user_input, settings.set)
     return user, column_of(candidate) if candidate is not None else None
+
+
+def _id_inputs(
+    signature: Signature, card: ModelCard | None, settings: RunSettings, user: str | None, candidate: str | None
+) -> dict[str, str]:
+    """The inputs that take an id, and whose: by the card, else `user_id`; and those called like the id columns."""
+    roles = {user: "user", candidate: "candidate"}
+    columns = {name: settings.map.get(name, name) for name in signature.inputs}
+    inputs = {name: roles[column] for name, column in columns.items() if column in roles}
+    if card is not None and card.signature == signature.name:
+        by_card = {card.user_input: "user", card.candidate_input: "candidate"}
+        return inputs | {name: role for name, role in by_card.items() if name is not None}
+    return inputs | ({USER_ID: "user"} if USER_ID in signature.inputs else {})
 
 
 def _is_id(type_: pa.DataType) -> bool:
