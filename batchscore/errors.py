@@ -6,7 +6,7 @@ expected, and what to do next; the id is the same in the log, in the report and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 EXIT_OK = 0
@@ -93,6 +93,10 @@ ERROR_IDS: dict[str, str] = {
 }
 
 
+_SHORT = 60
+_LISTED = 30
+
+
 class BatchscoreWarning(UserWarning):
     """Category of the Python warnings that the library raises (never in normal operation)."""
 
@@ -132,6 +136,19 @@ class BatchscoreError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return BaseException.__new__, (type(self), *self.args), self.__dict__
+
+
+def shorten(text: object) -> str:
+    """At most 60 characters of a name or type that others chose, for a list in a message."""
+    spelled = str(text)
+    return spelled if len(spelled) <= _SHORT else f"{spelled[: _SHORT - 3]}..."
+
+
+def spell_list(items: Iterable[str], nothing: str = "none") -> str:
+    """The items with commas, at most 30 of them; `nothing` where there is none."""
+    items = list(items)
+    more = [f"and {len(items) - _LISTED:,} more"] if len(items) > _LISTED else []
+    return ", ".join([*items[:_LISTED], *more]) or nothing
 
 
 def _one_line(text: str) -> str:

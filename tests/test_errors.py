@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from batchscore import errors
-from batchscore.errors import ERROR_IDS, BatchscoreError, RefusedError, StoppedError
+from batchscore.errors import ERROR_IDS, BatchscoreError, RefusedError, StoppedError, shorten, spell_list
 
 EXIT_CODES = {
     "UsageError": 2,
@@ -78,3 +78,10 @@ def test_a_stop_is_no_ordinary_error_and_exits_as_shells_expect():
     assert not isinstance(stop, Exception)
     assert (stop.exit_code, stop.error_id, stop.report) == (143, "E-STOPPED", None)
     assert "signal 15" in str(stop)
+
+
+def test_lists_in_messages_are_short():
+    assert spell_list([]) == "none"
+    assert spell_list(map(str, range(30))).endswith(", 28, 29")
+    assert spell_list(map(str, range(31))).endswith(", 28, 29, and 1 more")
+    assert (shorten("x" * 60), shorten("x" * 61)) == ("x" * 60, "x" * 57 + "...")

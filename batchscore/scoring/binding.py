@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from batchscore.columns import RANK, SCORE, USER_ID, plain_type, ranked_schema
 from batchscore.config import RunSettings
-from batchscore.errors import UsageError
+from batchscore.errors import UsageError, shorten, spell_list
 from batchscore.runtime.card import ModelCard
 from batchscore.runtime.roles import choose_candidate, looks_like_label
 from batchscore.runtime.saved_model import Signature, TensorSpec, is_column
@@ -71,7 +71,7 @@ def bind(schema: pa.Schema, signature: Signature, card: ModelCard | None, settin
         binder.problems.append(f"user and candidate are the same column {user!r}")
     if binder.problems or user is None or candidate is None:
         raise binder.error()
-    _require_keepable(settings.keep, binder.columns, taken={user, candidate, SCORE, RANK})
+    _require_keepable(settings, binder.columns, taken={user, candidate, SCORE, RANK})
     kept = [pa.field(name, binder.columns[column]) for name, column in settings.keep.items()]
     return Binding(
         user=user,
@@ -150,16 +150,16 @@ class _Binder:
         return next((bound.input.name for bound in self.inputs if bound.column == column), None)
 
     def error(self) -> UsageError:
-        bound = [f"{item.input.name} <- {item.column}" for item in self.inputs]
+        bound = [f"{item.input.name} <- {shorten(item.column)}" for item in self.inputs]
         bound += [f"{name} = {self.settings.set[name]}" for name in self.constants]
         flags = " ".join(dict.fromkeys(self.flags))
         return UsageError(
             "E-BINDING",
             f"the pair columns do not fit signature {self.signature.name!r}",
             where=self.settings.input,
-            found="columns " + (", ".join(f"{name} {type_}" for name, type_ in self.columns.items()) or "none"),
-            expected="inputs " + (", ".join(map(str, self.signature.inputs.values())) or "none"),
-            details=[*self.problems, "bound: " + (", ".join(bound) or "nothing")],
+            found=f"columns {_spell_columns(self.columns)}",
+            expected=f"inputs {spell_list(map(str, self.signature.inputs.values()))}",
+            details=[*self.problems, f"bound: {spell_list(bound, 'nothing')}"],
             next_step=f"add {flags}" if flags else "correct what is named above",
         )
 
@@ -261,20 +261,26 @@ def parse_constant(dtype: str, text: str) -> pa.Scalar:
     return pa.scalar(value, FLOATS[dtype])
 
 
-def _require_keepable(keep: Mapping[str, str], columns: Mapping[str, pa.DataType], taken: set[str]) -> None:
+def _spell_columns(columns: Mapping[str, pa.DataType]) -> str:
+    return spell_list(f"{shorten(name)} {shorten(type_)}" for name, type_ in columns.items())
+
+
+def _require_keepable(settings: RunSettings, columns: Mapping[str, pa.DataType], taken: set[str]) -> None:
     problems = []
-    for name, column in keep.items():
+    for name, column in settings.keep.items():
         if name in taken:
             problems.append(f"{name!r} is a column of the output already; rename with --keep other_name={column}")
         if column not in columns:
             problems.append(f"the pairs have no column {column!r}")
         elif not _keepable(plain_type(columns[column])):
-            problems.append(f"column {column!r} is {columns[column]}, which cannot be kept")
+            problems.append(f"column {column!r} is {shorten(columns[column])}, which cannot be kept")
     if problems:
         raise UsageError(
             "E-KEEP",
             "kept columns do not fit",
-            found=", ".join(f"{name} {type_}" for name, type_ in columns.items()),
+            where=settings.input,
+            found=f"columns {_spell_columns(columns)}",
+            expected="columns of text, integers, float32, float64, bool, date32, timestamps or decimal128",
             details=problems,
             next_step="correct --keep",
         )

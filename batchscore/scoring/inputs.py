@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchscore.columns import plain_type
-from batchscore.errors import InputError, TryLaterError
+from batchscore.errors import InputError, TryLaterError, shorten, spell_list
 from batchscore.scoring.folders import list_pair_files
 
 _MAGIC = b"PAR1"
@@ -92,9 +92,8 @@ class Pairs:
                     "E-INPUT-SCHEMAS",
                     "the input files do not have the same columns",
                     where=file.path,
-                    found=", ".join(f"{name} {_type(file.schema, name) or 'missing'}" for name in differing),
-                    expected=", ".join(f"{name} {_type(first.schema, name)}" for name in differing)
-                    + f", as in {first.path}",
+                    found=_spell_types(file.schema, differing),
+                    expected=f"{_spell_types(first.schema, differing)}, as in {first.path}",
                     next_step="write all files with one schema",
                 )
 
@@ -140,7 +139,7 @@ def _open_file(path: Path) -> PairFile:
             "E-INPUT-COLUMNS",
             "column names are not unique",
             where=path,
-            found=f"more than once: {', '.join(repeated)}",
+            found=f"more than once: {spell_list(map(shorten, repeated))}",
             next_step="rename them where the file is written",
         )
     return PairFile(
@@ -170,6 +169,10 @@ def _type(schema: pa.Schema, name: str) -> pa.DataType | None:
         return None
     type_ = plain_type(schema.field(name).type)
     return pa.string() if pa.types.is_large_string(type_) or pa.types.is_string_view(type_) else type_
+
+
+def _spell_types(schema: pa.Schema, names: Sequence[str]) -> str:
+    return spell_list(f"{shorten(name)} {shorten(_type(schema, name) or 'missing')}" for name in names)
 
 
 def _stat_regular(path: Path) -> os.stat_result:

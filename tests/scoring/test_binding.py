@@ -286,6 +286,19 @@ def test_a_pair_file_without_columns_says_so():
     assert "found:    columns none" in refused(pa.schema([]), BOTH)
 
 
+def test_lists_of_columns_are_short():
+    schema = pa.schema(
+        [(f"{number:02}" + "x" * 1000, pa.struct([("y" * 1000, pa.int64())])) for number in range(50)]
+    )
+    for message in (
+        refused(schema, BOTH),
+        refused(PAIRS.append(schema[0]), BOTH, error_id="E-KEEP", keep={"k": "z"}),
+    ):
+        assert f"00{'x' * 55}... struct<{'y' * 50}..." in message
+        assert len(message) < 5_000
+    assert ", and 20 more\n" in refused(schema, BOTH)
+
+
 # kept columns
 
 
@@ -311,7 +324,10 @@ def test_a_kept_column_must_not_clash_with_an_output_column(name):
 def test_a_kept_column_must_exist():
     message = refused(PAIRS, BOTH, error_id="E-KEEP", keep={"title": "title"})
     assert "the pairs have no column 'title'" in message
-    assert "found:    user_id string, movie_id int64" in message
+    assert "  where:    pairs.parquet\n  found:    columns user_id string, movie_id int64" in message
+    assert (
+        "expected: columns of text, integers, float32, float64, bool, date32, timestamps or decimal128\n" in message
+    )
 
 
 @pytest.mark.parametrize(
