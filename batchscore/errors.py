@@ -31,7 +31,6 @@ ERROR_IDS: dict[str, str] = {
     "E-EXTRA-MISSING": "an optional package that this command needs is not installed",
     "E-GOLDEN": "a golden case is not valid",
     # 3: input data
-    "E-INPUT-MISSING": "the input does not exist",
     "E-INPUT-UNREADABLE": "the input cannot be opened",
     "E-INPUT-NOT-A-FILE": "the input is neither a regular file nor a folder",
     "E-INPUT-FOLDER": "the input folder holds no pair file, or what is none",
@@ -85,6 +84,7 @@ ERROR_IDS: dict[str, str] = {
     "E-MEMORY": "out of memory",
     # 75
     "E-LOCKED": "another run is writing this output",
+    "E-INPUT-MISSING": "the input does not exist",
     "E-INPUT-NOT-COMPLETE": "the input folder is still being written, or its writer failed",
     # 128 + N
     "E-STOPPED": "stopped by a signal",

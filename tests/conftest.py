@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -44,17 +45,17 @@ class Told:
 
 
 @pytest.fixture(scope="session")
-def tensorflow() -> ModuleType:
+def tf() -> ModuleType:
     """TensorFlow's Python, loaded once a process, quiet, with Keras 2 and one thread an op.
 
-    Every test that uses it in the test process takes it from here: TensorFlow fixes its threads when first used.
+    Every test that uses it in the test process takes it from here (see test_house.py): TensorFlow fixes its
+    threads when it is first used, and its Keras when `tf.keras` is.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
     import tensorflow as tf
 
-    if tf.config.threading.get_intra_op_parallelism_threads() != 1:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
     return tf
 
 
@@ -69,18 +70,24 @@ def echo(models) -> Path:
 
 
 @pytest.fixture(scope="session")
-def exports(tmp_path_factory) -> Callable[[str], Path]:
-    """The directory of the models that `make_exports.py KIND` exports, each kind once, in a process of its own."""
+def exports(tf, tmp_path_factory) -> Callable[[str], Path]:  # noqa: ARG001 - loaded first, with Keras 2
+    """The directory of the models that `make_exports.py KIND` exports, each kind once.
+
+    Keras 3 needs a process of its own.
+    """
+    script = TESTS / "models" / "make_exports.py"
     made: dict[str, Path] = {}
 
     def make(kind: str) -> Path:
         if kind not in made:
             path = tmp_path_factory.mktemp(kind)
-            done = subprocess.run(
-                [sys.executable, TESTS / "models" / "make_exports.py", kind, path], capture_output=True, text=True,
-                check=False,
-            )  # fmt: skip
-            assert done.returncode == 0, done.stderr[-2000:]
+            if kind == "keras3":
+                done = subprocess.run(
+                    [sys.executable, script, kind, path], capture_output=True, text=True, check=False
+                )
+                assert done.returncode == 0, done.stderr[-2000:]
+            else:
+                runpy.run_path(str(script))["make"](kind, path)
             made[kind] = path
         return made[kind]
 

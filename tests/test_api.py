@@ -201,6 +201,8 @@ def test_what_is_told_of_a_failure_cannot_hide_it(job, monkeypatch):
     error = failure(InputError, job)
     assert error.error_id == "E-BAD-ROWS"
     assert "the look-up is broken" in error.report.known_users.why
+    unknown = {guard.name: guard.figure for guard in error.report.guards if guard.name.startswith("max_unknown")}
+    assert unknown == {"max_unknown_users": None, "max_unknown_candidates": None}
     assert (state(job) / "ranked.parquet.failed.rejects.jsonl").exists()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from batchscore import errors
 from batchscore.config import RunSettings, TrainSettings, resolve
 from batchscore.errors import ERROR_IDS
 
@@ -160,6 +161,19 @@ def test_tensorflows_python_is_only_where_graphs_are_made():
     assert {path for path in heavy if path.split("/")[0] not in ("planning", "training")} == {"runtime/pyapi.py"}
 
 
+def test_tests_take_tensorflow_from_the_one_fixture_that_sets_it_up():
+    """Its threads and its Keras are settled once a process, before the first use."""
+    tests = ROOT / "tests"
+    processes = {"make_echo.py", "make_exports.py", "make_numbers.py", "exports.py"}
+    importing = {
+        path.relative_to(tests).as_posix()
+        for path in tests.rglob("*.py")
+        if path.name not in processes
+        and any(module in ("tensorflow", "tf_keras", "keras") for module, _ in imports_of(path))
+    }
+    assert importing == {"conftest.py"}
+
+
 def test_polars_stays_out_of_what_every_command_imports():
     light = {f"{name}.py" for name in (*BASE, "__init__")}
     assert not {path for path in importers("polars") if path in light or path.startswith("cli/")}
@@ -216,6 +230,24 @@ def test_every_error_id_is_raised_somewhere_and_every_one_raised_is_listed():
         text for path in SOURCES for text in _literals(path) if re.fullmatch(r"E-[A-Z0-9]+(-[A-Z0-9]+)*", text)
     }
     assert raised == set(ERROR_IDS)
+
+
+def test_every_error_id_has_one_exit_code_and_stands_with_it_in_the_readme():
+    text = (ROOT / "README.md").read_text("utf-8").partition("## Errors")[2]
+    rows = re.findall(r"^\| (.+?) \| `(E-.+?)` \| (.+) \|$", text, re.MULTILINE)
+    assert {error_id: meaning for _, error_id, meaning in rows} == ERROR_IDS
+    told = {error_id: code for code, error_id, _ in rows}
+    kinds = {name: str(kind.exit_code) for name, kind in vars(errors).items() if name.endswith("Error")
+             and getattr(kind, "exit_code", None)}  # fmt: skip
+    raised = [
+        (node.args[0].value, kinds[node.func.id])
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in kinds
+        and node.args and isinstance(node.args[0], ast.Constant)
+    ]  # fmt: skip
+    assert {error_id: code for error_id, code in raised if told[error_id] != code} == {}
+    assert len({error_id for error_id, _ in raised}) > len(told) / 2
 
 
 # files

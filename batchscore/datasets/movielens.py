@@ -9,7 +9,7 @@ from batchscore.datasets.archive import open_archive
 from batchscore.datasets.dataset import DatasetReport, write_dataset
 from batchscore.datasets.download import KNOWN_ARCHIVES, KnownArchive, download_archive
 from batchscore.datasets.layouts import recognise
-from batchscore.errors import InputError
+from batchscore.errors import UsageError
 from batchscore.observer import Observer
 
 LICENCE = (
@@ -35,7 +35,7 @@ def convert_movielens(
     are: `candidates.draw_candidates`. The same archive, options and pyarrow version give the same bytes.
     ml-25m takes a few minutes and about 2 GB of memory.
 
-    Raises InputError (E-INPUT-MISSING, E-ARCHIVE, E-DOWNLOAD), UsageError (E-EXTRA-MISSING, E-CONFIG) and
+    Raises InputError (E-ARCHIVE, E-DOWNLOAD), UsageError (E-EXTRA-MISSING, E-CONFIG) and
     OutputError (E-OUTPUT).
     """
     observer = observer or Observer()
@@ -56,8 +56,8 @@ def _find(source: str | Path, output: Path, known: Mapping[str, KnownArchive], o
         archive = known[str(source)]
         observer.stage(f"downloading {archive.url}")
         return download_archive(archive, output)
-    raise InputError(
-        "E-INPUT-MISSING",
+    raise UsageError(
+        "E-CONFIG",
         "there is no such archive",
         where=path,
         expected=f"a path that exists, or one of the names {', '.join(known)}",

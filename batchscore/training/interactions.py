@@ -12,7 +12,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from batchscore.config import TrainSettings
-from batchscore.errors import InputError
+from batchscore.errors import InputError, TryLaterError
 
 _RULES = "user and candidate ids as text or whole numbers, ratings as finite numbers, no nulls"
 _NO_COLUMN = "there is no such column"
@@ -58,9 +58,10 @@ def read_interactions(settings: TrainSettings) -> Interactions:
     Whole-number ids become int64, text stays text. In a CSV file every id is text, exactly as it is written there
     (`007` is not 7), and an empty field is a null. Ratings may be of any number type or bool.
 
-    Raises InputError: E-INPUT-* where the file cannot be read, E-INTERACTIONS (with everything that is wrong at
-    once) where its rows cannot be used: missing columns, wrong types, no rows, null ids or ratings, ratings that
-    are not finite, fewer than two users or candidates, or a rating that is the same everywhere.
+    Raises TryLaterError (E-INPUT-MISSING) where there is no file, and InputError: E-INPUT-* where it cannot be
+    read, E-INTERACTIONS (with everything that is wrong at once) where its rows cannot be used: missing columns,
+    wrong types, no rows, null ids or ratings, ratings that are not finite, fewer than two users or candidates, or
+    a rating that is the same everywhere.
     """
     table, columns = _read_table(settings)
     user_ids, problems = _ids(table, settings.user_column)
@@ -109,7 +110,7 @@ def _read_table(settings: TrainSettings) -> tuple[pa.Table, list[str]]:
 
 def _require_file(path: Path) -> None:
     if not path.exists():
-        raise InputError(
+        raise TryLaterError(
             "E-INPUT-MISSING",
             "the interactions do not exist",
             where=path,

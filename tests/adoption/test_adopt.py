@@ -17,7 +17,7 @@ from batchscore.runtime.saved_model import fingerprint
 from batchscore.runtime.tolerance import score_tolerance
 from batchscore.scoring.run import run
 
-pytestmark = [pytest.mark.process, pytest.mark.tensorflow]
+pytestmark = pytest.mark.tensorflow
 
 USERS = [f"u{number}" for number in range(0, 60, 7)]
 ITEMS = [f"m{number}" for number in range(0, 40, 3)]
@@ -39,10 +39,8 @@ def refusal(error_id, **settings):
     return str(caught.value)
 
 
-def plain_scores(path, signature, feeds):
+def plain_scores(tf, path, signature, feeds):
     """What TensorFlow itself gives."""
-    import tensorflow as tf
-
     loaded = tf.saved_model.load(str(path))
     return {name: value.numpy() for name, value in loaded.signatures[signature](**feeds(tf)).items()}
 
@@ -100,7 +98,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_other_people_export_is_adopted_and_scored_as_by_tensorflow(exports, tmp_path, name):
+def test_what_other_people_export_is_adopted_and_scored_as_by_tensorflow(tf, exports, tmp_path, name):
     place, flags, ids, features, signature, feeds, expected, known = CASES[name]
     kind, model = place.split("/")
     source = exports(kind) / model
@@ -111,7 +109,7 @@ def test_what_other_people_export_is_adopted_and_scored_as_by_tensorflow(exports
     done = run(RunSettings(input=pairs, output=tmp_path / "ranked.parquet", model=tmp_path / "model", top_n=1000))
     assert (done.known_users.known, done.known_candidates.known) == known
     table = pl.read_parquet(pairs)
-    outputs = plain_scores(source, signature, feeds(table))
+    outputs = plain_scores(tf, source, signature, feeds(table))
     scores = np.asarray(expected(outputs), np.float64).reshape(-1)
     ranked = pl.read_parquet(tmp_path / "ranked.parquet")
     keys = [ids["users"][0], ids["candidates"][0]]

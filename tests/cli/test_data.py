@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from batchscore.cli.data import command
 from batchscore.datasets.download import KNOWN_ARCHIVES
-from batchscore.errors import InputError
+from batchscore.errors import UsageError
 
 LICENCE = (
     "MovieLens data comes from GroupLens, University of Minnesota, under its own terms: see the README inside the "
@@ -61,8 +61,8 @@ def test_synthetic_writes_the_sample(tmp_path):
 
 def test_failures_reach_the_command_line_as_they_are(tmp_path):
     result = invoke("movielens", tmp_path / "missing.zip", "--output", tmp_path / "out")
-    assert isinstance(result.exception, InputError)
-    assert result.exception.error_id == "E-INPUT-MISSING"
+    assert isinstance(result.exception, UsageError)
+    assert result.exception.error_id == "E-CONFIG"
 
 
 @pytest.mark.parametrize(

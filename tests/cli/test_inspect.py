@@ -87,7 +87,7 @@ def test_what_run_would_refuse_is_told_with_its_message(echo):
     )
 
 
-@pytest.mark.process
+@pytest.mark.tensorflow
 def test_listwise_and_risky_models_are_looked_at_but_not_chosen(exports):
     text = inspect(exports("modules") / "listwise")
     assert "E-MODEL-SIGNATURE: signature 'serving_default' does not score pairs: it takes lists" in text
@@ -99,7 +99,7 @@ def test_listwise_and_risky_models_are_looked_at_but_not_chosen(exports):
     )
 
 
-@pytest.mark.process
+@pytest.mark.tensorflow
 def test_variables_and_sizes(exports):
     text = inspect(exports("modules") / "heads")
     assert "variables: 3, 1.3 KiB\n  user_vectors  float32 [51, 4]\n  item_vectors  float32 [31, 4]\n" in text

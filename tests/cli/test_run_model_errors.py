@@ -177,9 +177,7 @@ E-MODEL-CARD: the probe rows of the model card do not fit signature 'serving_def
 
 
 @pytest.mark.tensorflow
-def test_probes_fail_and_an_earlier_version_passes(workplace):
-    import tensorflow as tf
-
+def test_probes_fail_and_an_earlier_version_passes(workplace, tf):
     model = workplace.copy_model(1, 2, 3, 4)
     tampered = {"inputs": PROBE_INPUTS, "scores": [0.125, -2.0]}
     workplace.change_card(3, probes=tampered)
@@ -194,9 +192,7 @@ E-MODEL-PROBES: model 4 does not give the scores that it gave when it was export
 
 
 @pytest.mark.tensorflow
-def test_probes_fail_and_no_version_passes(workplace):
-    import tensorflow as tf
-
+def test_probes_fail_and_no_version_passes(workplace, tf):
     model = workplace.copy_model()
     workplace.change_card(probes={"inputs": PROBE_INPUTS, "scores": [0.25, -2.5]}, made_with={})
     workplace.assert_refused(workplace.run(model=model), 4, f"""\

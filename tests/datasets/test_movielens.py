@@ -6,7 +6,7 @@ import pytest
 
 from batchscore import columns
 from batchscore.datasets.movielens import convert_movielens
-from batchscore.errors import InputError, UsageError
+from batchscore.errors import UsageError
 from batchscore.observer import Observer
 
 
@@ -94,10 +94,10 @@ def test_the_observer_hears_of_every_stage_and_row(make_zip, movielens_files, tm
 
 
 def test_neither_a_path_nor_a_name(tmp_path):
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(UsageError) as caught:
         convert_movielens("ml-2m", tmp_path)
     assert str(caught.value) == (
-        "E-INPUT-MISSING: there is no such archive\n"
+        "E-CONFIG: there is no such archive\n"
         "  where:    ml-2m\n"
         "  expected: a path that exists, or one of the names "
         "ml-latest-small, ml-100k, ml-1m, ml-20m, ml-25m, ml-32m\n"

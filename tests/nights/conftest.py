@@ -20,10 +20,8 @@ USERS = [f"u{number:02}" for number in range(40)]
 MOVIES = [f"m{number:02}" for number in range(80)]
 
 
-def _export(path: Path, kind: str) -> None:
+def _export(tf: Any, path: Path, kind: str) -> None:
     """A model with look-ups and embeddings; `kind` is personal, impersonal (movies only) or equal (one score)."""
-    import tensorflow as tf
-
     draw = np.random.default_rng(11)
     shape = (len(USERS) + 1, 8), (len(MOVIES) + 1, 8)
 
@@ -55,10 +53,10 @@ def _export(path: Path, kind: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory) -> Path:
+def exported(tf, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("nights")
     for kind in ("personal", "impersonal", "equal"):
-        _export(folder / kind, kind)
+        _export(tf, folder / kind, kind)
     return folder
 
 

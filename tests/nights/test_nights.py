@@ -42,8 +42,8 @@ def test_a_healthy_night(published):
         "min_users": (40, "0", True),
         "max_user_drop": (0, "20%", True),
         "max_bad_rows": (0, "0", True),
-        "max_unknown_users": (None, "50%", True),
-        "max_unknown_candidates": (None, "50%", True),
+        "max_unknown_users": (0, "50%", True),
+        "max_unknown_candidates": (0, "50%", True),
     }
     assert not published.refused.exists()
 

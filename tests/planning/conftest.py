@@ -1,20 +1,14 @@
 """Ranking models to plan, and a run of a plan with nothing but a TensorFlow session."""
 
-import os
-
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 
-def save(path, score, inputs, tracked, *, ranks=None):
+def save(tf, path, score, inputs, tracked, *, ranks=None):
     """Export `score(**inputs) -> {output: tensor}`; `inputs` name their dtypes, `tracked` holds what it uses."""
-    import tensorflow as tf
-
     module = tf.Module()
     module.tracked = tracked
     shapes = {name: [None, 1] if (ranks or {}).get(name) == 2 else [None] for name in inputs}
@@ -27,9 +21,7 @@ def save(path, score, inputs, tracked, *, ranks=None):
 class LoadedModel:
     """A SavedModel in one session, with a plan imported beside it."""
 
-    def __init__(self, path, plan=None):
-        import tensorflow as tf
-
+    def __init__(self, tf, path, plan=None):
         self._graph = tf.Graph()
         config = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=2)
         self._session = tf.compat.v1.Session(graph=self._graph, config=config)
@@ -93,9 +85,9 @@ def tolerance(scores):
     return max(1e-4 * float(np.std(scores.astype(np.float64))), 8 * float(np.spacing(largest)))
 
 
-def assert_same_scores(path, plan, pairs, output="score", *, spread=True):
+def assert_same_scores(tf, path, plan, pairs, output="score", *, spread=True):
     """The plan scores `pairs` as the signature does, in any order of the tables' rows."""
-    model = LoadedModel(path, plan)
+    model = LoadedModel(tf, path, plan)
     try:
         expected = model.score(pairs, output)
         actual = model.score_with_plan(pairs)
@@ -109,8 +101,12 @@ def assert_same_scores(path, plan, pairs, output="score", *, spread=True):
 
 
 @pytest.fixture(scope="session")
-def planning():
+def planning(tf):
     """The helpers above, for tests that cannot import a conftest."""
     return SimpleNamespace(
-        save=save, LoadedModel=LoadedModel, assert_same_scores=assert_same_scores, tolerance=tolerance, pad=pad
+        save=partial(save, tf),
+        LoadedModel=partial(LoadedModel, tf),
+        assert_same_scores=partial(assert_same_scores, tf),
+        tolerance=tolerance,
+        pad=pad,
     )

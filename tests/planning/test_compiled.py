@@ -3,8 +3,7 @@ import pytest
 pytestmark = pytest.mark.tensorflow
 
 
-def test_xla_compiles_the_arithmetic_that_the_head_may_be_made_of():
-    import tensorflow as tf
+def test_xla_compiles_the_arithmetic_that_the_head_may_be_made_of(tf):
     from tensorflow.core.framework import types_pb2
     from tensorflow.python.framework import op_def_registry
 

@@ -12,9 +12,7 @@ MOVIES = [f"film {i}" for i in range(60)]
 
 
 @pytest.fixture(scope="module")
-def keras():
-    import tensorflow as tf
-
+def keras(tf):
     tf.keras.utils.set_random_seed(7)
     return tf.keras
 
@@ -58,9 +56,7 @@ def ops(steps):
     return [step.split()[0] for step in steps]
 
 
-def test_tutorial_model_moves_the_first_layer_into_the_parts(tmp_path, planning, keras):
-    import tensorflow as tf
-
+def test_tutorial_model_moves_the_first_layer_into_the_parts(tmp_path, planning, keras, tf):
     user, movie, rating = tower(keras, USERS), tower(keras, MOVIES), mlp(keras, 256, 64)
 
     def score(user_id, movie_id):
@@ -76,9 +72,7 @@ def test_tutorial_model_moves_the_first_layer_into_the_parts(tmp_path, planning,
     planning.assert_same_scores(path, found, rows(user_id=ids(USERS), movie_id=ids(MOVIES)))
 
 
-def test_dot_product_with_biases(tmp_path, planning, keras):
-    import tensorflow as tf
-
+def test_dot_product_with_biases(tmp_path, planning, keras, tf):
     user, movie = tower(keras, USERS, 16), tower(keras, MOVIES, 16)
     user_bias, movie_bias = tower(keras, USERS, 1), tower(keras, MOVIES, 1)
     mean = tf.Variable(3.5)
@@ -105,8 +99,7 @@ def test_keras_dot_layer_becomes_a_sum_of_products(tmp_path, planning, keras):
 
 
 @pytest.mark.parametrize("projection", [None, 4], ids=["full", "low rank"])
-def test_cross_layers(tmp_path, planning, keras, projection):
-    import tensorflow as tf
+def test_cross_layers(tmp_path, planning, keras, projection, tf):
     import tensorflow_recommenders as tfrs
 
     features = {
@@ -135,9 +128,7 @@ def test_cross_layers(tmp_path, planning, keras, projection):
     planning.assert_same_scores(path, found, rows(**{name: ids(values) for name, values in features.items()}))
 
 
-def test_two_towers_with_several_features(tmp_path, planning, keras):
-    import tensorflow as tf
-
+def test_two_towers_with_several_features(tmp_path, planning, keras, tf):
     vocabularies = {"user_id": USERS, "gender": ["F", "M"], "movie_id": MOVIES, "genre": list("abcd")}
     towers = {name: tower(keras, vocabulary, 8) for name, vocabulary in vocabularies.items()}
     query = keras.Sequential([keras.layers.Dense(32, "relu"), keras.layers.Dense(16)])
@@ -167,9 +158,7 @@ def test_two_towers_with_several_features(tmp_path, planning, keras):
     planning.assert_same_scores(path, found, rows(**{name: ids(values) for name, values in vocabularies.items()}))
 
 
-def test_int64_ids_of_shape_n_1(tmp_path, planning, keras):
-    import tensorflow as tf
-
+def test_int64_ids_of_shape_n_1(tmp_path, planning, keras, tf):
     users = keras.Sequential(
         [keras.layers.IntegerLookup(vocabulary=list(range(1, 50))), keras.layers.Embedding(51, 16)]
     )
@@ -192,9 +181,7 @@ def test_int64_ids_of_shape_n_1(tmp_path, planning, keras):
     planning.assert_same_scores(path, found, pairs)
 
 
-def test_time_and_text_features(tmp_path, planning, keras):
-    import tensorflow as tf
-
+def test_time_and_text_features(tmp_path, planning, keras, tf):
     layers = keras.layers
     times = np.linspace(8e8, 9e8, 100)
     normalise = layers.Normalization(axis=None)
@@ -225,9 +212,7 @@ def test_time_and_text_features(tmp_path, planning, keras):
     planning.assert_same_scores(path, found, pairs)
 
 
-def test_pooling_that_depends_on_the_longest_text_is_not_planned(tmp_path, planning, keras):
-    import tensorflow as tf
-
+def test_pooling_that_depends_on_the_longest_text_is_not_planned(tmp_path, planning, keras, tf):
     words = keras.layers.TextVectorization(max_tokens=50)
     words.adapt(MOVIES)
     text = keras.Sequential([words, keras.layers.Embedding(50, 8), keras.layers.GlobalAveragePooling1D()])
@@ -245,10 +230,8 @@ def test_pooling_that_depends_on_the_longest_text_is_not_planned(tmp_path, plann
 
 
 @pytest.fixture(scope="module")
-def with_pair_features(tmp_path_factory, planning, keras):
+def with_pair_features(tmp_path_factory, planning, keras, tf):
     """A number and a category that belong to neither side, and a string made of both sides."""
-    import tensorflow as tf
-
     user, movie, channel, crossed = (
         tower(keras, v, 8) for v in (USERS, MOVIES, ["web", "tv"], [f"{a}x{b}" for a in "12" for b in "ab"])
     )
@@ -306,9 +289,7 @@ def test_one_of_several_outputs(with_pair_features):
     assert found.reason == "the score output has more than one value a pair"
 
 
-def test_without_sides_nothing_can_be_planned(tmp_path, planning):
-    import tensorflow as tf
-
+def test_without_sides_nothing_can_be_planned(tmp_path, planning, tf):
     user, movie = tf.Variable(tf.ones([9, 4])), tf.Variable(tf.ones([9, 4]))
 
     def score(user_id, movie_id):
@@ -319,9 +300,7 @@ def test_without_sides_nothing_can_be_planned(tmp_path, planning):
     assert found.reason == "all inputs meet in one part, which would be computed once a pair"
 
 
-def test_a_score_of_the_candidate_alone_is_computed_once_a_candidate(tmp_path, planning):
-    import tensorflow as tf
-
+def test_a_score_of_the_candidate_alone_is_computed_once_a_candidate(tmp_path, planning, tf):
     popularity = tf.Variable(tf.random.normal([9], seed=1))
 
     def score(user_id, movie_id):
@@ -338,9 +317,7 @@ def test_a_score_of_the_candidate_alone_is_computed_once_a_candidate(tmp_path, p
     assert [part.name for part in make_plan(path).parts] == ["candidate"]
 
 
-def test_a_string_of_both_sides_as_score_is_not_planned(tmp_path, planning):
-    import tensorflow as tf
-
+def test_a_string_of_both_sides_as_score_is_not_planned(tmp_path, planning, tf):
     def score(user_id, movie_id):
         return {"score": tf.strings.to_hash_bucket_fast(tf.strings.join([user_id, movie_id]), 100)}
 
@@ -349,10 +326,8 @@ def test_a_string_of_both_sides_as_score_is_not_planned(tmp_path, planning):
     assert found.reason == "all inputs meet in one part, which would be computed once a pair"
 
 
-def not_planned(tmp_path, planning, change):
+def not_planned(tf, tmp_path, planning, change):
     """The reason why a small model is not planned after `change(hidden layer [n, 16])`."""
-    import tensorflow as tf
-
     user, movie, last = (tf.Variable(tf.ones(shape)) for shape in ([9, 8], [9, 8], [16, 1]))
     counter = tf.Variable(0)
 
@@ -408,14 +383,12 @@ BATCH_DEPENDENT = {
 
 
 @pytest.mark.parametrize("name", BATCH_DEPENDENT)
-def test_what_depends_on_the_batch_is_not_planned(tmp_path, planning, name):
+def test_what_depends_on_the_batch_is_not_planned(tmp_path, planning, name, tf):
     change, reason = BATCH_DEPENDENT[name]
-    assert reason in not_planned(tmp_path, planning, change)
+    assert reason in not_planned(tf, tmp_path, planning, change)
 
 
-def test_the_models_own_assertions_are_kept(tmp_path, planning, keras):
-    import tensorflow as tf
-
+def test_the_models_own_assertions_are_kept(tmp_path, planning, keras, tf):
     layers = keras.layers
     user = keras.Sequential([
         layers.StringLookup(vocabulary=USERS, mask_token=None, num_oov_indices=0), layers.Embedding(len(USERS), 8),
@@ -441,9 +414,7 @@ def test_the_models_own_assertions_are_kept(tmp_path, planning, keras):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64"])
-def test_other_floats(tmp_path, planning, dtype):
-    import tensorflow as tf
-
+def test_other_floats(tmp_path, planning, dtype, tf):
     rng = np.random.default_rng(5)
     user = tf.Variable(rng.normal(size=(40, 8)), dtype=dtype)
     movie = tf.Variable(rng.normal(size=(60, 8)), dtype=dtype)
@@ -462,9 +433,7 @@ def test_other_floats(tmp_path, planning, dtype):
     model.close()
 
 
-def test_a_plan_holds_no_weights_and_its_size_does_not_depend_on_the_vocabulary(tmp_path, planning, keras):
-    import tensorflow as tf
-
+def test_a_plan_holds_no_weights_and_its_size_does_not_depend_on_the_vocabulary(tmp_path, planning, keras, tf):
     sizes = []
     for count in (10, 20_000):
         user, movie, rating = (

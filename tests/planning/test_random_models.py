@@ -47,9 +47,7 @@ MODELS = st.fixed_dictionaries({
 class Builder:
     """Draws a model with plain TensorFlow: variables, look-up tables and the ops that Keras layers are made of."""
 
-    def __init__(self, spec):
-        import tensorflow as tf
-
+    def __init__(self, tf, spec):
         self.tf, self.spec, self.rng, self.tracked = tf, spec, np.random.default_rng(spec["seed"]), []
         first = [
             {"side": side, "kind": "string id", "width": 4, "rank": 1, "role": True}
@@ -216,10 +214,8 @@ def draw_column(rng, feature, n):
 
 @given(spec=MODELS)
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-def test_a_plan_scores_as_the_signature_does(planning, spec):
-    import tensorflow as tf
-
-    builder = Builder(spec)
+def test_a_plan_scores_as_the_signature_does(planning, spec, tf):
+    builder = Builder(tf, spec)
     score, dtypes, ranks = builder.build()
     with tempfile.TemporaryDirectory() as folder:
         path = planning.save(Path(folder) / "m", score, dtypes, builder.tracked, ranks=ranks)

@@ -11,12 +11,12 @@ NUMBERS = ["float32", "float64", "float16", "bfloat16", "bool", *INTEGERS]
 
 
 @pytest.fixture(scope="session")
-def models(tensorflow, tmp_path_factory) -> Path:
+def models(tf, tmp_path_factory) -> Path:
     """A folder of SavedModels: see the functions below, one for each."""
     folder = tmp_path_factory.mktemp("models")
     for export in (_ranking, _numbers, _texts, _keeping, _failing, _compiled, _keras_layers, _shapes):
-        module, signatures = export(tensorflow)
-        tensorflow.saved_model.save(module, str(folder / export.__name__.removeprefix("_")), signatures)
+        module, signatures = export(tf)
+        tf.saved_model.save(module, str(folder / export.__name__.removeprefix("_")), signatures)
     return folder
 
 
@@ -165,8 +165,7 @@ def _compiled(tf):
 
 def _keras_layers(tf):
     """The preprocessing layers of Keras 2, each with an embedding: tables and ragged text inside functions."""
-    import tf_keras as keras
-
+    keras = tf.keras
     keras.utils.set_random_seed(9)
     text = keras.layers.TextVectorization(max_tokens=20)
     text.adapt(["the cat sat", "on the mat", "a dog ran off"])

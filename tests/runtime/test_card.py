@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -81,3 +83,10 @@ def test_a_card_that_cannot_be_read_is_refused(tmp_path):
     (tmp_path / CARD_PATH).mkdir(parents=True)
     with pytest.raises(ModelError, match="cannot be read"):
         read_card(tmp_path)
+
+
+def test_the_card_of_the_readme_is_one_with_every_key():
+    text = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    (block,) = re.findall(r"^```json\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    card = ModelCard.model_validate_json(block)
+    assert card.model_fields_set == set(ModelCard.model_fields)

@@ -20,7 +20,7 @@ def refusal(path):
     return str(caught.value)
 
 
-@pytest.mark.process
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("keras", ["tf_keras", "keras3"])
 @pytest.mark.parametrize(("name", "found", "next_step"), [
     ("model.keras", "a Keras archive (.keras)", "keras.saving.load_model(PATH).export('model/1')"),
@@ -33,14 +33,14 @@ def test_keras_files(exports, keras, name, found, next_step):
     assert next_step in message
 
 
-@pytest.mark.process
+@pytest.mark.tensorflow
 def test_an_unpacked_keras_archive(exports, tmp_path):
     with zipfile.ZipFile(exports("keras3") / "model.keras") as archive:
         archive.extractall(tmp_path / "model")
     assert "found:    an unpacked .keras archive" in refusal(tmp_path / "model")
 
 
-@pytest.mark.process
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(("name", "found", "next_step"), [
     ("lite/model.tflite", "a TensorFlow Lite model", "there is no way back from .tflite"),
     ("lite", "model.tflite: a TensorFlow Lite model", "there is no way back from .tflite"),

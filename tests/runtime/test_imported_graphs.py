@@ -51,8 +51,7 @@ def shared_name(path, shape):
 
 
 @pytest.mark.parametrize("name", FEEDS)
-def test_a_copy_of_the_serving_graph_finds_the_models_variables_and_tables(name, open_model, models, tensorflow):
-    tf = tensorflow
+def test_a_copy_of_the_serving_graph_finds_the_models_variables_and_tables(name, open_model, models, tf):
     session, signature = open_model(name)
     output = signature.outputs["score"].tensor
     graph = tf.compat.v1.graph_util.extract_sub_graph(graph_of(models / name), [output.split(":")[0]])
@@ -68,8 +67,7 @@ def test_a_copy_of_the_serving_graph_finds_the_models_variables_and_tables(name,
     assert found.tobytes() == expected.tobytes()
 
 
-def test_a_graph_with_a_compiled_function_of_its_own(open_model, models, tensorflow):
-    tf = tensorflow
+def test_a_graph_with_a_compiled_function_of_its_own(open_model, models, tf):
     session, _ = open_model("compiled")
     with tf.Graph().as_default() as graph:
         rows = tf.compat.v1.placeholder(tf.int32, [None], "rows")
@@ -97,12 +95,12 @@ def test_a_graph_with_a_compiled_function_of_its_own(open_model, models, tensorf
         assert call(rows, pa.array(scale))[0].tobytes() == score.tobytes()
 
 
-def test_calls_go_on_while_a_graph_is_imported(open_model, tensorflow):
+def test_calls_go_on_while_a_graph_is_imported(open_model, tf):
     session, signature = open_model("ranking")
     before = session.run(signature, FEEDS["ranking"], ["score"])["score"]
-    with tensorflow.Graph().as_default() as graph:
-        value = tensorflow.compat.v1.placeholder(tensorflow.float32, [None, 3], "value")
-        tensorflow.add(value, value, "double")
+    with tf.Graph().as_default() as graph:
+        value = tf.compat.v1.placeholder(tf.float32, [None, 3], "value")
+        tf.add(value, value, "double")
     for prefix in ("first", "second"):
         session.import_graph(graph.as_graph_def().SerializeToString(), prefix)
         call = session.prepare([f"{prefix}/value:0"], [f"{prefix}/double:0"], label="a test")
@@ -118,9 +116,9 @@ def test_bytes_that_are_no_graph_are_refused(open_model):
     assert session.run(signature, FEEDS["ranking"], ["score"])["score"].shape == (200, 1)
 
 
-def test_an_op_that_does_not_exist_is_refused(open_model, tensorflow):
+def test_an_op_that_does_not_exist_is_refused(open_model, tf):
     session, _ = open_model("ranking")
-    graph = tensorflow.compat.v1.GraphDef()
+    graph = tf.compat.v1.GraphDef()
     graph.node.add(name="a", op="NoSuchOp")
     with pytest.raises(ModelError, match="NoSuchOp"):
         session.import_graph(graph.SerializeToString(), "plan")

@@ -11,7 +11,7 @@ from batchscore.runtime.saved_model import read_saved_model
 from batchscore.runtime.session import open_session
 from batchscore.runtime.vocabulary import read_vocabularies
 
-pytestmark = [pytest.mark.process, pytest.mark.tensorflow]
+pytestmark = pytest.mark.tensorflow
 
 
 @pytest.fixture(params=["c", "python"])

@@ -35,7 +35,7 @@ def refusal(path):
     return str(caught.value)
 
 
-@pytest.mark.process
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("op", WHAT)
 def test_an_op_that_does_more_than_compute_is_refused(exports, op):
     message = refusal(exports("risky") / op)
@@ -45,13 +45,13 @@ def test_an_op_that_does_more_than_compute_is_refused(exports, op):
     assert [hazard.op for hazard in read_saved_model(exports("risky") / op, trust_model=True).hazards] == [op]
 
 
-@pytest.mark.process
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["nested", "unused"])
 def test_functions_within_functions_and_functions_that_nothing_calls_are_looked_into(exports, name):
     assert "ReadFile reads files: node ReadFile in function" in refusal(exports("risky") / name)
 
 
-@pytest.mark.process
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("kind", ["modules/heads", "modules/text_table", "modules/renamed", "modules/hashed",
                                   "modules/mutable", "modules/listwise", "tf_keras/exported", "tf_keras/saved",
                                   "keras3/exported"])  # fmt: skip
@@ -175,8 +175,7 @@ def test_many_hazards_are_listed_shortly(model):
 
 
 @pytest.mark.tensorflow
-def test_the_lists_of_ops_are_those_of_the_installed_tensorflow():
-    import tensorflow as tf
+def test_the_lists_of_ops_are_those_of_the_installed_tensorflow(tf):
     from tensorflow.core.framework import op_def_pb2
     from tensorflow.python.client import pywrap_tf_session
 

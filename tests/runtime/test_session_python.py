@@ -18,7 +18,7 @@ NUMBERS = ["float16", "bfloat16", "float32", "float64", "bool", *INTEGERS]
 
 
 @pytest.fixture(scope="module")
-def open_python(tensorflow):  # noqa: ARG001 - loaded first, with one thread an op
+def open_python(tf):  # noqa: ARG001 - loaded first, with one thread an op
     from batchscore.runtime.pyapi import PythonSession
 
     opened = []
@@ -33,9 +33,8 @@ def open_python(tensorflow):  # noqa: ARG001 - loaded first, with one thread an 
 
 
 @pytest.fixture(scope="module")
-def model(tensorflow, tmp_path_factory):
+def model(tf, tmp_path_factory):
     """Signatures that give their input back, `flat` of shape [n] and `column` of [n, 1], and one that may fail."""
-    tf = tensorflow
     path = tmp_path_factory.mktemp("echo")
     module = tf.Module()
 
@@ -106,8 +105,7 @@ def test_callers_at_once_get_their_own_results(open_python, model):
         assert list(pool.map(call, range(1, 60))) == [{float(number)} for number in range(1, 60)]
 
 
-def test_a_model_that_does_not_load_is_a_model_error(tensorflow, open_python, tmp_path):
-    tf = tensorflow
+def test_a_model_that_does_not_load_is_a_model_error(tf, open_python, tmp_path):
     module = tf.Module()
     module.weight = tf.Variable(tf.ones([1000]))
     module.serve = tf.function(
@@ -122,10 +120,10 @@ def test_a_model_that_does_not_load_is_a_model_error(tensorflow, open_python, tm
     assert str(tmp_path / "model") in str(caught.value)
 
 
-def test_what_computes_is_named_and_closing_twice_is_harmless(tensorflow, model):
+def test_what_computes_is_named_and_closing_twice_is_harmless(tf, model):
     from batchscore.runtime.pyapi import PythonSession
 
     session = PythonSession(model, threads=1)
-    assert session.runtime.startswith(f"tensorflow {tensorflow.__version__} (python")
+    assert session.runtime.startswith(f"tensorflow {tf.__version__} (python")
     session.close()
     session.close()

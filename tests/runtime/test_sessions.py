@@ -83,8 +83,8 @@ def all_numbers():
     return {name: pa.array(values) for name, values in edges.items()}
 
 
-def test_the_runtime_says_which_api_computes(models, tensorflow):
-    version = tensorflow.__version__
+def test_the_runtime_says_which_api_computes(models, tf):
+    version = tf.__version__
     with_c, with_python = (open_session(models / "ranking", threads=1, api=api) for api in APIS)
     assert with_c.runtime == f"tensorflow {version} (c)"
     assert with_python.runtime == f"tensorflow {version} (python)"
@@ -93,13 +93,13 @@ def test_the_runtime_says_which_api_computes(models, tensorflow):
         session.close()
 
 
-def test_both_apis_and_the_exported_function_agree_bit_for_bit(open_both, models, tensorflow):
+def test_both_apis_and_the_exported_function_agree_bit_for_bit(open_both, models, tf):
     results = [model("serving_default", user_id=USERS, candidate=CANDIDATES) for model in open_both("ranking")]
     assert_same(*results)
-    loaded = tensorflow.saved_model.load(str(models / "ranking"))
+    loaded = tf.saved_model.load(str(models / "ranking"))
     expected = loaded.signatures["serving_default"](
-        user_id=tensorflow.constant(USERS.to_pylist()),
-        candidate=tensorflow.constant(CANDIDATES.to_numpy().reshape(-1, 1)),
+        user_id=tf.constant(USERS.to_pylist()),
+        candidate=tf.constant(CANDIDATES.to_numpy().reshape(-1, 1)),
     )
     assert_same(results[0], {name: value.numpy() for name, value in sorted(expected.items())})
     assert results[0]["score"].shape == (500, 1)
@@ -185,9 +185,9 @@ def test_a_dictionary_may_hold_a_null_that_no_row_uses(open_model):
     assert open_model("texts")("measure", text=column)["bytes"].tolist() == [1, 2]
 
 
-def test_the_configuration_is_what_tensorflow_reads(tensorflow):
-    config = tensorflow.compat.v1.ConfigProto.FromString(encode_config(threads=200))
-    assert config == tensorflow.compat.v1.ConfigProto(
+def test_the_configuration_is_what_tensorflow_reads(tf):
+    config = tf.compat.v1.ConfigProto.FromString(encode_config(threads=200))
+    assert config == tf.compat.v1.ConfigProto(
         device_count={"GPU": 0},
         intra_op_parallelism_threads=1,
         inter_op_parallelism_threads=200,

@@ -33,7 +33,7 @@ def shape_of(tf, proto):
 @pytest.mark.parametrize(
     "name", ["ranking", "numbers", "texts", "keeping", "failing", "compiled", "keras_layers", "shapes"]
 )
-def test_signatures_are_read_as_tensorflow_reads_them(models, tensorflow, name):
+def test_signatures_are_read_as_tensorflow_reads_them(models, tf, name):
     model = read_saved_model(models / name)
     found = {
         signature.name: {
@@ -42,5 +42,5 @@ def test_signatures_are_read_as_tensorflow_reads_them(models, tensorflow, name):
         }
         for signature in model.signatures.values()
     }
-    assert (found, model.tensorflow_version) == described_by_tensorflow(tensorflow, models / name)
+    assert (found, model.tensorflow_version) == described_by_tensorflow(tf, models / name)
     assert found

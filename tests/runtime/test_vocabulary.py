@@ -4,7 +4,7 @@ import pytest
 
 from batchscore.runtime.inspection import inspect_model
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.tensorflow
 
 USERS = [f"u{number}" for number in range(50)]
 ITEMS = [f"m{number}" for number in range(30)]

@@ -72,10 +72,10 @@ def _export_ranking_model(tf, path):
 
 
 @pytest.fixture(scope="session")
-def ranking_model(tensorflow, tmp_path_factory):
+def ranking_model(tf, tmp_path_factory):
     """Path of the SavedModel. It knows the users u0 to u39 and 60 items, aa to jf."""
     path = tmp_path_factory.mktemp("models") / "ranking"
-    _export_ranking_model(tensorflow, path)
+    _export_ranking_model(tf, path)
     return path
 
 

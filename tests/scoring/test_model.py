@@ -22,7 +22,7 @@ def export(path, *, score="float32", known_inputs=("user_id", "item_id"), known=
     """A SavedModel of a graph, signatures and a card, as far as the choice of a model reads them."""
     path.mkdir(parents=True)
     proto = SavedModelProto(schema_version=1)
-    graph = proto.meta_graphs.add()
+    graph = proto.meta_graphs.add(object_graph_def=b"\n\0")
     graph.meta_info_def.tags.append("serve")
     dtypes = {"user_id": "string", "item_id": "int64", "other": "string"}
 
@@ -80,11 +80,11 @@ def test_the_known_signature_tells_for_each_id_alone(tmp_path):
     assert item.is_known(pa.array([7, 8, 7], pa.int64())).to_list() == [True, False, True]
 
 
-def test_without_a_known_signature_the_reason_is_told(tmp_path):
+def test_without_a_known_signature_and_without_tables_the_reason_is_told(tmp_path):
     for index, how in enumerate(({"known": None}, {"card": False})):
         for role in roles_of(export(tmp_path / str(index), **how)):
             assert role.is_known is None
-            assert role.why == "the model has no signature that knows its vocabulary"
+            assert role.why == "it is not looked up in a table"
 
 
 def test_an_id_that_the_model_does_not_take_has_its_own_reason(tmp_path):

@@ -345,9 +345,8 @@ def test_closing_waits_for_the_calls_that_are_under_way(make_pairs):
 
 
 @pytest.fixture(scope="module")
-def export(tensorflow, tmp_path_factory):
+def export(tf, tmp_path_factory):
     """Export one function as a SavedModel, and open it."""
-    tf = tensorflow
     opened = []
 
     def make(function, *specs):
@@ -375,8 +374,7 @@ def score_real(model, pairs):
 
 
 @pytest.mark.tensorflow
-def test_an_id_outside_a_vocabulary_without_oov_is_one_bad_row(tensorflow, export, make_pairs):
-    tf = tensorflow
+def test_an_id_outside_a_vocabulary_without_oov_is_one_bad_row(tf, export, make_pairs):
 
     def serve(item_id):
         row = tf.argmax(tf.equal(item_id[:, None], tf.constant(["a", "b", "c"])[None]), axis=1)
@@ -395,8 +393,7 @@ def test_an_id_outside_a_vocabulary_without_oov_is_one_bad_row(tensorflow, expor
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("case", ["fixed", "column", "float64", "int64", "bfloat16", "string column"])
-def test_real_signatures_of_every_shape_and_dtype(tensorflow, export, make_pairs, case):
-    tf = tensorflow
+def test_real_signatures_of_every_shape_and_dtype(tf, export, make_pairs, case):
 
     values = np.arange(10) / 8
     feeds = {"x": pa.array(values.astype(np.float32))}
@@ -422,8 +419,7 @@ def test_real_signatures_of_every_shape_and_dtype(tensorflow, export, make_pairs
 
 
 @pytest.mark.tensorflow
-def test_dropout_that_was_left_on_is_refused(tensorflow, export, make_pairs):
-    tf = tensorflow
+def test_dropout_that_was_left_on_is_refused(tf, export, make_pairs):
 
     model = export(lambda x: {"score": tf.nn.dropout(x, 0.5)}, tf.TensorSpec([None], tf.float32, "x"))
     with pytest.raises(ModelError, match="no dropout"):

@@ -75,10 +75,10 @@ def test_distinct_ids_are_counted_once_whatever_the_batches(data, kind, first_lo
 
 
 def test_a_model_without_a_look_up_says_why_and_never_refuses():
-    counted = UnknownIds(role(None, Limit.parse("0"), why="the model has no signature that knows its vocabulary"))
+    counted = UnknownIds(role(None, Limit.parse("0"), why="its values are hashed: there is no vocabulary"))
     counted.add(pairs_of(["a"]))
     counted.require_within_limit()
-    assert counted.counts() == KnownIds(why="the model has no signature that knows its vocabulary")
+    assert counted.counts() == KnownIds(why="its values are hashed: there is no vocabulary")
 
 
 def test_an_id_that_the_model_does_not_take_is_not_counted():

@@ -29,7 +29,7 @@ def latent_table(users=200, candidates=300, rows=12_000, seed=7):
 
 
 @pytest.fixture(scope="session")
-def keras2(tensorflow):  # noqa: ARG001 - loaded first, with one thread an op
+def keras2(tf):  # noqa: ARG001 - loaded first, with one thread an op
     """TensorFlow with Keras 2, loaded once a process."""
     from batchscore.training.keras2 import require_keras_2
 

@@ -40,9 +40,7 @@ def test_the_mean_is_that_of_the_training_rows(split_and_batches):
 
 
 @pytest.mark.parametrize("shape", [[-1], [-1, 1]])
-def test_each_row_counts_once_whatever_the_last_batch_holds(split_and_batches, shape):
-    import tensorflow as tf
-
+def test_each_row_counts_once_whatever_the_last_batch_holds(split_and_batches, shape, tf):
     from batchscore.training.evaluation import Evaluator
 
     split, batches = split_and_batches

@@ -113,9 +113,7 @@ print(score["score"].shape, known["user_known"].numpy().tolist(), known["candida
     assert done.stdout.split("\n")[0] == "(2,) [True, False] [False, True]", done.stderr
 
 
-def test_no_optimizer_state_is_exported(trained):
-    import tensorflow as tf
-
+def test_no_optimizer_state_is_exported(trained, tf):
     reader = tf.train.load_checkpoint(f"{trained.model_path}/variables/variables")
     shapes = [shape for name, shape in reader.get_variable_to_shape_map().items() if not name.startswith("_")]
     assert sorted(map(len, shapes)) == [1, 1, 1, 2, 2, 2, 2, 2]

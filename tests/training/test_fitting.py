@@ -87,9 +87,7 @@ def test_weights_that_the_last_batch_ruined_are_found_by_the_evaluation(prepare)
     assert caught.value.error_id == "E-TRAINING-DIVERGED"
 
 
-def test_memory_that_runs_out_is_no_bug(prepare, monkeypatch):
-    import tensorflow as tf
-
+def test_memory_that_runs_out_is_no_bug(prepare, monkeypatch, tf):
     from batchscore.training.fitting import fit
 
     model, batches, evaluator, settings = prepare()

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscore.config import TrainSettings
-from batchscore.errors import InputError
+from batchscore.errors import InputError, TryLaterError
 from batchscore.training.interactions import read_interactions
 
 GOOD = {"user_id": ["a", "b"], "movie_id": ["x", "y"], "user_rating": [1.0, 2.0]}
@@ -153,7 +153,8 @@ def test_files_that_cannot_be_read(tmp_path):
     def settings(name):
         return TrainSettings(input=tmp_path / name, output=tmp_path / "model")
 
-    assert refuse(settings("none.parquet")).error_id == "E-INPUT-MISSING"
+    with pytest.raises(TryLaterError, match="E-INPUT-MISSING"):
+        read_interactions(settings("none.parquet"))
     (tmp_path / "folder.parquet").mkdir()
     assert refuse(settings("folder.parquet")).error_id == "E-INPUT-NOT-A-FILE"
     os.mkfifo(tmp_path / "pipe.parquet")

@@ -14,8 +14,7 @@ def build(settings):
     return build_ranking_model(read_interactions(settings), settings)
 
 
-def test_it_is_the_tutorial_s_model_in_tfrs_s_own_terms(write):
-    import tensorflow as tf
+def test_it_is_the_tutorial_s_model_in_tfrs_s_own_terms(write, tf):
     import tensorflow_recommenders as tfrs
 
     model = build(write({"user_id": ["b", "a"], "movie_id": ["x", "y"], "user_rating": [1, 2]}))
@@ -32,9 +31,7 @@ def test_it_is_the_tutorial_s_model_in_tfrs_s_own_terms(write):
     assert [layer.activation.__name__ for layer in model.ratings.layers] == ["relu", "relu", "linear"]
 
 
-def test_the_loss_is_the_mean_squared_error_of_the_batch(write):
-    import tensorflow as tf
-
+def test_the_loss_is_the_mean_squared_error_of_the_batch(write, tf):
     model = build(write({"user_id": ["b", "a"], "movie_id": ["x", "y"], "user_rating": [1, 2]}))
     features = {"user_id": tf.constant(["a", "b", "?"]), "movie_id": tf.constant(["x", "?", "y"])}
     rating = np.array([1, 5, 2], np.float32)
@@ -50,9 +47,7 @@ def test_the_loss_is_the_mean_squared_error_of_the_batch(write):
         ([-1, 0, 2**53 + 1], [-1, 0, 2**53 + 1, 2**53, 1], [True, True, True, False, False]),
     ],
 )
-def test_known_ids_are_exactly_the_vocabulary(write, ids, probe, known):
-    import tensorflow as tf
-
+def test_known_ids_are_exactly_the_vocabulary(write, ids, probe, known, tf):
     settings = write({"user_id": ids, "movie_id": ids[::-1], "user_rating": [1, 2, 3]})
     model = build(settings)
     answer = model.known({"user_id": tf.constant(probe), "movie_id": tf.constant(probe[::-1])})
