@@ -37,7 +37,6 @@ ERROR_IDS: dict[str, str] = {
     "E-INPUT-SCHEMAS": "the files of the input folder have different columns",
     "E-INPUT-NOT-PARQUET": "the input is not a Parquet file",
     "E-INPUT-CORRUPT": "the input is a damaged Parquet file",
-    "E-INPUT-CHANGED": "the input changed while it was read",
     "E-INPUT-COLUMNS": "the input has duplicate column names",
     "E-RANKED-FILE": "a file that should be compared is no output of a run, or is damaged",
     "E-DIFF-COLUMNS": "two outputs have different user or candidate columns",
@@ -85,6 +84,7 @@ ERROR_IDS: dict[str, str] = {
     # 75
     "E-LOCKED": "another run is writing this output",
     "E-INPUT-MISSING": "the input does not exist",
+    "E-INPUT-CHANGED": "the input changed while it was read",
     "E-INPUT-NOT-COMPLETE": "the input folder is still being written, or its writer failed",
     # 128 + N
     "E-STOPPED": "stopped by a signal",
@@ -93,6 +93,7 @@ ERROR_IDS: dict[str, str] = {
 }
 
 
+_MEMORY_WORDS = ("cannot allocate memory", "failed to map segment", "can't start new thread")
 _SHORT = 60
 _LISTED = 30
 
@@ -193,6 +194,25 @@ class OutOfMemoryError(BatchscoreError):
     """Exit 7: memory ran out."""
 
     exit_code = EXIT_MEMORY
+
+
+def means_out_of_memory(text: str) -> bool:
+    """Whether these words of the system, of a loader of libraries or of Python say that memory ran out."""
+    return any(words in text.lower() for words in _MEMORY_WORDS)
+
+
+def as_out_of_memory(error: BaseException) -> OutOfMemoryError | None:
+    """E-MEMORY for an error that Python or a library raised because memory ran out; None for any other."""
+    foreign = isinstance(error, (ImportError, OSError, RuntimeError))
+    if not isinstance(error, MemoryError) and not (foreign and means_out_of_memory(str(error))):
+        return None
+    return OutOfMemoryError(
+        "E-MEMORY",
+        "memory ran out",
+        found=str(error).strip().partition("\n")[0] or None,
+        next_step="give the job more memory (its ulimit -v and -u too), or split the input by users into several "
+        "runs",
+    )
 
 
 class TryLaterError(BatchscoreError):

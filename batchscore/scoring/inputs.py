@@ -41,18 +41,18 @@ class PairFile:
         return int(self.metadata.num_rows)
 
     def open(self) -> pq.ParquetFile:
-        """The file, open for reading. InputError (E-INPUT-CHANGED) where it is another one now."""
+        """The file, open for reading. TryLaterError (E-INPUT-CHANGED) where it is another one now."""
         self.require_unchanged()
         return pq.ParquetFile(pa.OSFile(str(self.path)), metadata=self.metadata, page_checksum_verification=True)
 
     def require_unchanged(self) -> None:
-        """Raise InputError (E-INPUT-CHANGED) where the path holds other data now than when it was opened."""
+        """Raise TryLaterError (E-INPUT-CHANGED) where the path holds other data now than when it was opened."""
         try:
             now: object = _identity(self.path.stat())
         except OSError as error:
             now = error.strerror
         if now != self.identity:
-            raise InputError(
+            raise TryLaterError(
                 "E-INPUT-CHANGED",
                 "the input changed while it was read",
                 where=self.path,
@@ -98,13 +98,13 @@ class Pairs:
                 )
 
     def require_unchanged(self) -> None:
-        """Raise InputError (E-INPUT-CHANGED) where a file is another one now, or has come or gone."""
+        """Raise TryLaterError (E-INPUT-CHANGED) where a file is another one now, or has come or gone."""
         for file in self.files:
             file.require_unchanged()
         if self.path not in {file.path for file in self.files} and (now := list_pair_files(self.path)) != [
             file.path for file in self.files
         ]:
-            raise InputError(
+            raise TryLaterError(
                 "E-INPUT-CHANGED",
                 "the input changed while it was read",
                 where=self.path,

@@ -10,7 +10,7 @@ from dataclasses import replace
 import polars as pl
 
 from batchscore.config import RunSettings
-from batchscore.errors import OutOfMemoryError
+from batchscore.errors import as_out_of_memory
 from batchscore.limits import Limit
 from batchscore.observer import Observer
 from batchscore.report import Clock, Report
@@ -40,7 +40,7 @@ def run(settings: RunSettings, observer: Observer | None = None) -> Report:
         try:
             rank(settings, output, report, observer or Observer())
         except BaseException as error:
-            failure = _explain(error)
+            failure = as_out_of_memory(error) or error
             report.end(failure)
             output.record(report)
             failure.report = report  # type: ignore[attr-defined]
@@ -72,7 +72,7 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
         session = load(model, settings)
         report.runtime = session.runtime
 
-    bad = BadRows(settings.max_bad_rows, pairs.rows)
+    bad = BadRows(settings.max_bad_rows, pairs.rows, rejects_path=output.rejects_path(failed=True))
     unknown = [UnknownIds(role) for role in id_roles(model, session, binding, settings)]
     scorer = Scorer(session, model.signature, model.score, threads=settings.threads)
     top = TopN(settings.top_n, binding.schema)
@@ -119,14 +119,3 @@ def _read_ids(pairs: Pairs, binding: Binding) -> Iterator[ScorablePairs]:
         binding, inputs=tuple(bound for bound in binding.inputs if bound.input.name in ids), constants={}, kept={}
     )
     return BadRows(Limit("off"), pairs.rows).drop_unusable(read_batches(pairs, only_ids.columns), only_ids)
-
-
-def _explain(error: BaseException) -> BaseException:
-    if isinstance(error, MemoryError):
-        return OutOfMemoryError(
-            "E-MEMORY",
-            "memory ran out",
-            found=str(error) or None,
-            next_step="give the job more memory, or split the input by users into several runs",
-        )
-    return error

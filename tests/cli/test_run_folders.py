@@ -195,6 +195,6 @@ def test_a_file_comes_during_the_run(workplace, feed, monkeypatch):
     real = module.open_pairs
     monkeypatch.setattr(module, "open_pairs", open_then_add)
     told = run(workplace)
-    assert told.exit_code == 3
+    assert told.exit_code == 75
     assert "ERROR E-INPUT-CHANGED: the input changed while it was read\n  where:    <folder>/feed\n" in told.err
     assert "  found:    2 files now\n  expected: the 1 files that were opened\n" in told.err

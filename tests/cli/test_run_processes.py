@@ -192,6 +192,20 @@ def test_a_full_disk_keeps_the_old_output(night):
     assert json.loads(night.failed.read_text())["error_id"] == "E-OUTPUT"
 
 
+@pytest.mark.parametrize("kilobytes", [600_000, 1_500_000])
+def test_an_address_space_that_is_too_small_is_out_of_memory(night, kilobytes):
+    command = ["bash", "-c", f'ulimit -v {kilobytes} && exec "$@"', "bash", *night.command("--threads", "2")]
+    done = subprocess.run(
+        command, env=environment(OPENBLAS_NUM_THREADS="1", POLARS_MAX_THREADS="2"), capture_output=True, text=True,
+        timeout=HANG_SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode == 7, done.stderr
+    assert " ERROR E-MEMORY: memory ran out\n" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not night.output.exists()
+    assert night.temporaries() == []
+
+
 def test_a_reader_of_stdout_that_goes_away_is_no_failure(night, published):
     with night.start("--json") as process:
         process.stdout.close()
