@@ -137,6 +137,13 @@ class Claim:
                 self.refused_path.unlink(missing_ok=True)
             sync_directory(path.parent)
 
+    def abandon(self, report: Report, error: BaseException) -> None:
+        """Leave nothing but the report of the failure, for a process that ends right here."""
+        with suppress(OSError):
+            self.temporary.unlink()
+        report.end(error)
+        self.record(report)
+
     def previous_report(self) -> Report | None:
         """The report of the published output; None where there is none or it belongs to another file."""
         report = read_report(self.report_path)

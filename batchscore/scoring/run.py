@@ -35,10 +35,11 @@ def run(settings: RunSettings, observer: Observer | None = None) -> Report:
     Raises BatchscoreError (see `batchscore.errors`) with `.report`; the output is then the one that stood there
     before.
     """
-    report = Report.begin(settings)
+    report, observer = Report.begin(settings), observer or Observer()
     with claim(settings.output, settings.state_dir, reads=settings.input) as output:
+        observer.allow_abandoning(lambda error: output.abandon(report, error))
         try:
-            rank(settings, output, report, observer or Observer())
+            rank(settings, output, report, observer)
         except BaseException as error:
             failure = as_out_of_memory(error) or error
             report.end(failure)
