@@ -23,10 +23,17 @@ def require_usable(path: Path) -> None:
         raise ValueError("a path cannot hold a NUL character")
     with suppress(OSError):  # there is no working directory
         path = path.absolute()
+    if not is_utf8(path):
+        raise ValueError(f"{str(path)!r} is not UTF-8, and the report could not name it; rename it")
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether the path is text, which JSON and the libraries that read Parquet need."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{str(path)!r} is not UTF-8, and the report could not name it; rename it") from None
+        return False
+    return True
 
 
 def is_same_file(one: Path, other: Path) -> bool:
