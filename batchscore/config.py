@@ -7,6 +7,7 @@ against the working directory. `{date}` in a path becomes the value of `--date`.
 
 from __future__ import annotations
 
+import codecs
 import datetime as dt
 import keyword
 import math
@@ -35,13 +36,18 @@ from pydantic import (
 from batchscore.columns import RANK, SCORE
 from batchscore.errors import UsageError
 from batchscore.limits import Age, Limit
+from batchscore.paths import fill_date, is_same_file, require_usable
 
 MODEL_ENVIRONMENT = "BATCHSCORE_MODEL"
 """The one environment variable that is a setting: the model of `run`."""
 
+MOST_THREADS = 256
+
 
 def _assignments(value: object) -> object:
     """`["a=b"]` from the command line as `{"a": "b"}`; a TOML table as it stands."""
+    if isinstance(value, str):
+        value = [value]
     if not isinstance(value, (list, tuple)):
         return value
     pairs: dict[str, str] = {}
@@ -56,7 +62,9 @@ def _assignments(value: object) -> object:
 
 
 def _keep(value: object) -> object:
-    """`["title", "retrieval_score=score"]` as `{"title": "title", "retrieval_score": "score"}`."""
+    """`["title", "retrieval_score=score"]` as `{"title": "title", "retrieval_score": "score"}`; `"title"` too."""
+    if isinstance(value, str):
+        value = [value]
     if isinstance(value, (list, tuple)):
         return _assignments([item if "=" in str(item) else f"{item}={item}" for item in value])
     return value
@@ -146,6 +154,13 @@ class Settings(BaseModel):
             raise ValueError(f"{str(value).lower()} is neither a number nor text")
         return value
 
+    @field_validator("*")
+    @classmethod
+    def _usable_path(cls, value: object) -> object:
+        if isinstance(value, Path):
+            require_usable(value)
+        return value
+
 
 class RunSettings(Settings):
     """Settings of `batchscore run`."""
@@ -156,7 +171,7 @@ class RunSettings(Settings):
     model_version: PositiveInt | None = None
     signature: str | None = None
     score_output: str | None = None
-    top_n: PositiveInt = 10
+    top_n: Annotated[PositiveInt, Field(lt=2**31)] = 10
     user_column: str | None = None
     candidate_column: str | None = None
     keep: KeptColumns = Field(default_factory=dict)
@@ -178,8 +193,10 @@ class RunSettings(Settings):
     plan: Literal["auto", "require", "off"] = "auto"
     plan_cache: Path | None = None
     memory: Bytes | None = None
-    threads: PositiveInt = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
-    keep_previous: NonNegativeInt = 1
+    threads: Annotated[PositiveInt, Field(le=MOST_THREADS)] = Field(
+        default_factory=lambda: min(len(os.sched_getaffinity(0)), MOST_THREADS)
+    )
+    keep_previous: Annotated[NonNegativeInt, Field(le=1000)] = 1
     state_dir: Path | None = None
     trust_model: bool = False
 
@@ -254,7 +271,7 @@ TABLES = ("run", "train", "adopt")
 
 @dataclass(frozen=True)
 class Resolved(Generic[SettingsT]):
-    """Settings and, for each field, its source: `flag`, the TOML file's path, `environment` or `default`."""
+    """Settings and, for each field, its source: `flag` or `argument`, the TOML file, `environment` or `default`."""
 
     settings: SettingsT
     sources: Mapping[str, str]
@@ -268,11 +285,13 @@ def resolve(
     config: Path | str | None = None,
     date: dt.date | str | None = None,
     environ: Mapping[str, str] | None = None,
+    given_as: Literal["argument", "flag"] = "argument",
 ) -> Resolved[SettingsT]:
     """Settings of one command from its flags (None: not given), a TOML file and the environment.
 
     `date` is what `{date}` in paths stands for: a date, or its text (2024-02-29); today in UTC where it is None.
-    Raises UsageError (E-CONFIG) that names every wrong value and where it came from.
+    `given_as` is what messages call the flags: the Python API has arguments. Raises UsageError: E-CONFIG names
+    every wrong value and where it came from; E-OUTPUT-IS-INPUT where the output would replace the configuration.
     """
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
@@ -287,18 +306,25 @@ def resolve(
             sources[key] = str(config)
     for key, value in flags.items():
         if value is not None and value != ():
-            values[key], sources[key] = value, "flag"
+            values[key], sources[key] = value, given_as
     values = {key: _dated(kind, key, value, day) for key, value in values.items()}
     try:
-        return Resolved(kind.model_validate(values), sources)
+        settings = kind.model_validate(values)
     except ValidationError as error:
-        problems = [_problem(item, sources) for item in error.errors()]
+        problems = [_problem(item, sources, given_as) for item in error.errors()]
         raise UsageError(
             "E-CONFIG",
             f"{len(problems)} setting(s) of `batchscore {table}` are not valid",
             details=problems,
             next_step=f"correct them; `batchscore {table} --help` lists every setting",
         ) from error
+    output = getattr(settings, "output", None)
+    if config is not None and output is not None and is_same_file(output, config):
+        raise UsageError(
+            "E-OUTPUT-IS-INPUT", "output and configuration are the same file", where=output,
+            next_step="give --output a path of its own",
+        )  # fmt: skip
+    return Resolved(settings, sources)
 
 
 def _day(date: dt.date | str | None) -> str:
@@ -313,9 +339,11 @@ def _day(date: dt.date | str | None) -> str:
 
 def _read_table(config: Path, table: str) -> dict[str, Any]:
     try:
-        with config.open("rb") as file:
-            document = tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        content = config.read_bytes()
+        if content.startswith(codecs.BOM_UTF8):
+            raise ValueError("it begins with a byte order mark (BOM); save it as UTF-8 without one")
+        document = tomllib.loads(content.decode())
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(
             "E-CONFIG",
@@ -359,15 +387,16 @@ def _anchored(kind: type[Settings], key: str, value: Any, folder: Path) -> Any:
 
 def _dated(kind: type[Settings], key: str, value: Any, day: str) -> Any:
     if _is_path(kind, key) and isinstance(value, (str, Path)):
-        return str(value).replace("{date}", day)
+        return fill_date(value, day)
     return value
 
 
-def _problem(item: Mapping[str, Any], sources: Mapping[str, str]) -> str:
+def _problem(item: Mapping[str, Any], sources: Mapping[str, str], given_as: str) -> str:
     key = str(item["loc"][0]) if item["loc"] else "?"
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "missing":
-        return f"{key}: not given; add --{key.replace('_', '-')} or the key {key}"
+        how = f"; add --{key.replace('_', '-')} or the key {key}" if given_as == "flag" else ""
+        return f"{key}: not given{how}"
     if item["type"] == "extra_forbidden":
-        return f"{key}: there is no such setting (from {sources.get(key, 'flag')})"
-    return f"{key}: {message} (from {sources.get(key, 'flag')})"
+        message = "there is no such setting"
+    return f"{key}: {message} (from {sources.get(key, given_as)})"

@@ -35,7 +35,7 @@ LAYERS = {
 }
 """What each part of the package may import, besides itself. `base` is every module at the top."""
 
-BASE = ["columns", "config", "errors", "limits", "observer", "report"]
+BASE = ["columns", "config", "errors", "limits", "observer", "paths", "report"]
 
 STAGES = {
     "casts": set(),
@@ -66,7 +66,7 @@ STAGES = {
 PASSED_ON = {
     "folders": {"list_pair_files"},
     "inputs": {"PairFile", "Pairs", "corrupt"},
-    "disk": {"cannot_write", "is_same_file", "link", "move", "sync_directory", "tolerated"},
+    "disk": {"cannot_write", "link", "move", "sync_directory", "tolerated"},
     "lock": {"locked"},
     "previous": {"PreviousOutputs"},
     "reader": {"PairBatch"},

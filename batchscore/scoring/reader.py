@@ -32,8 +32,9 @@ def read_batches(pairs: Pairs, columns: Sequence[str]) -> Iterator[PairBatch]:
     """The rows of `pairs`, file after file, at most BATCH_ROWS at a time, with `columns` only.
 
     Each column has the type that it has in the first file; text comes as a dictionary, which costs nothing where
-    the file has it so, and saves every later stage from looking at the same text twice. Raises InputError:
-    E-INPUT-CORRUPT where a page does not decode or fails its checksum, E-INPUT-CHANGED.
+    the file has it so, and saves every later stage from looking at the same text twice. Raises InputError
+    (E-INPUT-CORRUPT) where a page does not decode or fails its checksum, TryLaterError (E-INPUT-CHANGED) where a
+    file is another one now.
     """
     wanted = pa.schema([pairs.schema.field(name) for name in columns])
     for file in pairs.files:

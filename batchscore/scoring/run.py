@@ -8,8 +8,11 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from batchscore.config import RunSettings
-from batchscore.errors import OutOfMemoryError
+from batchscore.errors import as_out_of_memory
 from batchscore.limits import Limit
 from batchscore.observer import Observer
 from batchscore.report import Clock, Report
@@ -37,12 +40,13 @@ def run(settings: RunSettings, observer: Observer | None = None) -> Report:
     Raises BatchscoreError (see `batchscore.errors`) with `.report`; the output is then the one that stood there
     before.
     """
-    report = Report.begin(settings)
+    report, observer = Report.begin(settings), observer or Observer()
     with claim(settings.output, settings.state_dir, reads=settings.input) as output:
+        observer.allow_abandoning(lambda error: output.abandon(report, error))
         try:
-            rank(settings, output, report, observer or Observer())
+            rank(settings, output, report, observer)
         except BaseException as error:
-            failure = _explain(error)
+            failure = as_out_of_memory(error) or error
             report.end(failure)
             output.record(report)
             failure.report = report  # type: ignore[attr-defined]
@@ -79,7 +83,7 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
             from batchscore.scoring.topn import TopN  # noqa: PLC0415 - polars loads while the plan is compiled
 
             require_probes(model, session, settings)
-        bad = BadRows(settings.max_bad_rows, pairs.rows)
+        bad = BadRows(settings.max_bad_rows, pairs.rows, rejects_path=output.rejects_path(failed=True))
         unknown = [UnknownIds(role) for role in id_roles(model, session, binding, settings)]
         top = TopN(settings.top_n, binding.schema)
         opened.enter_context(account.kept(report, bad, unknown, output))
@@ -117,8 +121,9 @@ def _read_users(pairs: Pairs, binding: Binding) -> pl.Series:
     """The distinct users of the input, for the message of a guard that refuses before anything is scored."""
     import polars as pl  # noqa: PLC0415 - it loads late
 
-    columns = (batch.table.column(0) for batch in read_batches(pairs, [binding.user]))
-    return pl.concat([pl.Series(pl.from_arrow(column)).unique() for column in columns]).unique()
+    columns = (pc.unique(batch.table.column(0)) for batch in read_batches(pairs, [binding.user]))
+    users = (column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column for column in columns)
+    return pl.concat([pl.Series(pl.from_arrow(column)) for column in users]).unique()
 
 
 def _read_ids(pairs: Pairs, binding: Binding) -> Iterator[ScorablePairs]:
@@ -128,14 +133,3 @@ def _read_ids(pairs: Pairs, binding: Binding) -> Iterator[ScorablePairs]:
         binding, inputs=tuple(bound for bound in binding.inputs if bound.input.name in ids), constants={}, kept={}
     )
     return BadRows(Limit("off"), pairs.rows).drop_unusable(read_batches(pairs, only_ids.columns), only_ids)
-
-
-def _explain(error: BaseException) -> BaseException:
-    if isinstance(error, MemoryError):
-        return OutOfMemoryError(
-            "E-MEMORY",
-            "memory ran out",
-            found=str(error) or None,
-            next_step="give the job more memory, or split the input by users into several runs",
-        )
-    return error
