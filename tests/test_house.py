@@ -35,7 +35,7 @@ LAYERS = {
 }
 """What each part of the package may import, besides itself. `base` is every module at the top."""
 
-BASE = ["columns", "config", "errors", "limits", "observer", "paths", "report"]
+BASE = ["columns", "config", "errors", "limits", "observer", "paths", "report", "values"]
 
 STAGES = {
     "casts": set(),

@@ -267,7 +267,7 @@ def test_a_run_tells_its_model_and_its_result(workplace):
     assert model.startswith("INFO model 1 at <echo>/1 (highest complete version), fingerprint ")
     assert model.endswith("; signature serving_default (model card); score score (model card)")
     assert probes == "INFO probes: 2 rows, worst difference 0 (tolerance 0.000131)"
-    assert plan == "INFO plan off: no part of the score can be computed less often than once a pair"
+    assert plan == "INFO plan off: 3 pairs are scored sooner without (a plan pays from 50,000 on)"
     assert summary.startswith(
         "INFO published 2 users, 3 rows, model 1, unknown users 0.0 % candidates 0.0 %, plan off, "
     )
