@@ -1,4 +1,4 @@
-"""How the values of settings are spelled, on the command line and in TOML. Each raises ValueError with what to write."""
+"""How values of settings are spelled, in flags and in TOML. Each function raises ValueError with what to write."""
 
 from __future__ import annotations
 
