@@ -9,7 +9,6 @@ environment variable is changed before a function is called.
 from __future__ import annotations
 
 import os
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from batchscore.training.report import TrainingReport
 
 __all__ = ["__version__", "adopt", "diff", "inspect", "rollback", "run", "train"]
-__version__ = version("batchscore")
+__version__ = "0.1.0"
 
 
 def run(**settings: Any) -> Report:

@@ -7,11 +7,9 @@ against the working directory. `{date}` in a path becomes the value of `--date`.
 
 from __future__ import annotations
 
+import codecs
 import datetime as dt
-import keyword
-import math
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,105 +30,25 @@ from pydantic import (
     field_validator,
 )
 
-from batchscore.columns import RANK, SCORE
 from batchscore.errors import UsageError
 from batchscore.limits import Age, Limit
+from batchscore.paths import fill_date, is_same_file, require_usable
+from batchscore.values import (
+    Bytes,
+    ColumnMap,
+    Constants,
+    InputColumn,
+    KeptColumns,
+    Widths,
+    score_shift,
+    share,
+    tabular,
+)
 
 MODEL_ENVIRONMENT = "BATCHSCORE_MODEL"
 """The one environment variable that is a setting: the model of `run`."""
 
-
-def _assignments(value: object) -> object:
-    """`["a=b"]` from the command line as `{"a": "b"}`; a TOML table as it stands."""
-    if not isinstance(value, (list, tuple)):
-        return value
-    pairs: dict[str, str] = {}
-    for item in value:
-        name, equals, rest = str(item).partition("=")
-        if not equals or not name:
-            raise ValueError(f"{item!r} is not of the form name=value")
-        if name in pairs:
-            raise ValueError(f"{name!r} is given twice")
-        pairs[name] = rest
-    return pairs
-
-
-def _keep(value: object) -> object:
-    """`["title", "retrieval_score=score"]` as `{"title": "title", "retrieval_score": "score"}`."""
-    if isinstance(value, (list, tuple)):
-        return _assignments([item if "=" in str(item) else f"{item}={item}" for item in value])
-    return value
-
-
-def _toml_scalars(value: object) -> object:
-    """TOML constants (numbers, booleans) as the text that a flag would carry."""
-    if isinstance(value, Mapping):
-        return {key: str(item).lower() if isinstance(item, bool) else str(item) for key, item in value.items()}
-    return value
-
-
-def _tabular(path: Path) -> Path:
-    if path.suffix.lower() not in {".parquet", ".csv"}:
-        raise ValueError(f"{path.name} is neither .parquet nor .csv")
-    return path
-
-
-def _share(limit: Limit) -> Limit:
-    if limit.count is not None:
-        raise ValueError(f"{limit.text!r} is not a share: write 95% or off")
-    return limit
-
-
-def _shift(value: object) -> object:
-    """A score of at least 0, `tolerance` or `off`."""
-    text = str(value).strip().lower()
-    if text in ("tolerance", "off"):
-        return text
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if isinstance(value, bool) or not (math.isfinite(number) and number >= 0):
-        raise ValueError(f"{value!r} is not a score shift: write a number from 0 on, tolerance or off")
-    return number
-
-
-def _input_name(name: str) -> str:
-    """A column that becomes an input of the exported signature: TensorFlow renames or refuses other names."""
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or keyword.iskeyword(name) or name == "self":
-        raise ValueError(
-            f"{name!r} cannot name an input of a SavedModel: letters, digits and _ only, a letter first; "
-            "rename the column"
-        )
-    if name in (SCORE, RANK):
-        raise ValueError(f"{name!r} would clash with the output column of that name; rename the column")
-    return name
-
-
-def _comma_list(value: object) -> object:
-    """`"256,64"` from the command line as `["256", "64"]`; a TOML array as it stands."""
-    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
-
-
-InputColumn = Annotated[str, AfterValidator(_input_name)]
-Widths = Annotated[tuple[PositiveInt, ...], BeforeValidator(_comma_list)]
-
-
-def _bytes(value: object) -> object:
-    """`4GB`, `512MiB` or a number of bytes as a number of bytes."""
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"(\d+)\s*(?:([KMGT])(i?)B)?", value.strip(), re.IGNORECASE)
-    if match is None:
-        raise ValueError(f"{value!r} is not an amount of memory: write 4GB, 512MiB or a number of bytes")
-    number, unit, binary = match.groups()
-    return int(number) * (1024 if binary else 1000) ** (" KMGT".index(unit.upper()) if unit else 0)
-
-
-Bytes = Annotated[PositiveInt, BeforeValidator(_bytes)]
-ColumnMap = Annotated[dict[str, str], BeforeValidator(_assignments)]
-Constants = Annotated[dict[str, str], BeforeValidator(_toml_scalars), BeforeValidator(_assignments)]
-KeptColumns = Annotated[dict[str, str], BeforeValidator(_keep)]
+MOST_THREADS = 256
 
 
 class Settings(BaseModel):
@@ -146,6 +64,13 @@ class Settings(BaseModel):
             raise ValueError(f"{str(value).lower()} is neither a number nor text")
         return value
 
+    @field_validator("*")
+    @classmethod
+    def _usable_path(cls, value: object) -> object:
+        if isinstance(value, Path):
+            require_usable(value)
+        return value
+
 
 class RunSettings(Settings):
     """Settings of `batchscore run`."""
@@ -156,7 +81,7 @@ class RunSettings(Settings):
     model_version: PositiveInt | None = None
     signature: str | None = None
     score_output: str | None = None
-    top_n: PositiveInt = 10
+    top_n: Annotated[PositiveInt, Field(lt=2**31)] = 10
     user_column: str | None = None
     candidate_column: str | None = None
     keep: KeptColumns = Field(default_factory=dict)
@@ -173,13 +98,15 @@ class RunSettings(Settings):
     min_pairs: NonNegativeInt = 0
     max_input_age: Age = Age("off")
     max_model_age: Age = Age("off")
-    max_identical_lists: Annotated[Limit, AfterValidator(_share)] = Limit("50%", fraction=Fraction(1, 2))
+    max_identical_lists: Annotated[Limit, AfterValidator(share)] = Limit("50%", fraction=Fraction(1, 2))
     allow_equal_scores: bool = False
     plan: Literal["auto", "require", "off"] = "auto"
     plan_cache: Path | None = None
     memory: Bytes | None = None
-    threads: PositiveInt = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
-    keep_previous: NonNegativeInt = 1
+    threads: Annotated[PositiveInt, Field(le=MOST_THREADS)] = Field(
+        default_factory=lambda: min(len(os.sched_getaffinity(0)), MOST_THREADS)
+    )
+    keep_previous: Annotated[NonNegativeInt, Field(le=1000)] = 1
     state_dir: Path | None = None
     trust_model: bool = False
 
@@ -193,8 +120,8 @@ class DiffSettings(Settings):
     max_users_gained: Limit = Limit("0", count=0)
     max_changed_users: Limit = Limit("0", count=0)
     max_changed_first: Limit = Limit("0", count=0)
-    min_overlap: Annotated[Limit, AfterValidator(_share)] = Limit("0%", fraction=Fraction(0))
-    max_score_shift: Annotated[float | Literal["tolerance", "off"], BeforeValidator(_shift)] = "tolerance"
+    min_overlap: Annotated[Limit, AfterValidator(share)] = Limit("0%", fraction=Fraction(0))
+    max_score_shift: Annotated[float | Literal["tolerance", "off"], BeforeValidator(score_shift)] = "tolerance"
 
 
 class TrainSettings(Settings):
@@ -204,7 +131,7 @@ class TrainSettings(Settings):
     share of the rows that the model is tested on; `seed` decides the split and every random number of training.
     """
 
-    input: Annotated[Path, AfterValidator(_tabular)]
+    input: Annotated[Path, AfterValidator(tabular)]
     output: Path
     user_column: InputColumn = "user_id"
     candidate_column: InputColumn = "movie_id"
@@ -254,7 +181,7 @@ TABLES = ("run", "train", "adopt")
 
 @dataclass(frozen=True)
 class Resolved(Generic[SettingsT]):
-    """Settings and, for each field, its source: `flag`, the TOML file's path, `environment` or `default`."""
+    """Settings and, for each field, its source: `flag` or `argument`, the TOML file, `environment` or `default`."""
 
     settings: SettingsT
     sources: Mapping[str, str]
@@ -268,11 +195,13 @@ def resolve(
     config: Path | str | None = None,
     date: dt.date | str | None = None,
     environ: Mapping[str, str] | None = None,
+    given_as: Literal["argument", "flag"] = "argument",
 ) -> Resolved[SettingsT]:
     """Settings of one command from its flags (None: not given), a TOML file and the environment.
 
     `date` is what `{date}` in paths stands for: a date, or its text (2024-02-29); today in UTC where it is None.
-    Raises UsageError (E-CONFIG) that names every wrong value and where it came from.
+    `given_as` is what messages call the flags: the Python API has arguments. Raises UsageError: E-CONFIG names
+    every wrong value and where it came from; E-OUTPUT-IS-INPUT where the output would replace the configuration.
     """
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
@@ -287,18 +216,25 @@ def resolve(
             sources[key] = str(config)
     for key, value in flags.items():
         if value is not None and value != ():
-            values[key], sources[key] = value, "flag"
+            values[key], sources[key] = value, given_as
     values = {key: _dated(kind, key, value, day) for key, value in values.items()}
     try:
-        return Resolved(kind.model_validate(values), sources)
+        settings = kind.model_validate(values)
     except ValidationError as error:
-        problems = [_problem(item, sources) for item in error.errors()]
+        problems = [_problem(item, sources, given_as) for item in error.errors()]
         raise UsageError(
             "E-CONFIG",
             f"{len(problems)} setting(s) of `batchscore {table}` are not valid",
             details=problems,
             next_step=f"correct them; `batchscore {table} --help` lists every setting",
         ) from error
+    output = getattr(settings, "output", None)
+    if config is not None and output is not None and is_same_file(output, config):
+        raise UsageError(
+            "E-OUTPUT-IS-INPUT", "output and configuration are the same file", where=output,
+            next_step="give --output a path of its own",
+        )  # fmt: skip
+    return Resolved(settings, sources)
 
 
 def _day(date: dt.date | str | None) -> str:
@@ -313,9 +249,11 @@ def _day(date: dt.date | str | None) -> str:
 
 def _read_table(config: Path, table: str) -> dict[str, Any]:
     try:
-        with config.open("rb") as file:
-            document = tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        content = config.read_bytes()
+        if content.startswith(codecs.BOM_UTF8):
+            raise ValueError("it begins with a byte order mark (BOM); save it as UTF-8 without one")
+        document = tomllib.loads(content.decode())
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(
             "E-CONFIG",
@@ -359,15 +297,16 @@ def _anchored(kind: type[Settings], key: str, value: Any, folder: Path) -> Any:
 
 def _dated(kind: type[Settings], key: str, value: Any, day: str) -> Any:
     if _is_path(kind, key) and isinstance(value, (str, Path)):
-        return str(value).replace("{date}", day)
+        return fill_date(value, day)
     return value
 
 
-def _problem(item: Mapping[str, Any], sources: Mapping[str, str]) -> str:
+def _problem(item: Mapping[str, Any], sources: Mapping[str, str], given_as: str) -> str:
     key = str(item["loc"][0]) if item["loc"] else "?"
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "missing":
-        return f"{key}: not given; add --{key.replace('_', '-')} or the key {key}"
+        how = f"; add --{key.replace('_', '-')} or the key {key}" if given_as == "flag" else ""
+        return f"{key}: not given{how}"
     if item["type"] == "extra_forbidden":
-        return f"{key}: there is no such setting (from {sources.get(key, 'flag')})"
-    return f"{key}: {message} (from {sources.get(key, 'flag')})"
+        message = "there is no such setting"
+    return f"{key}: {message} (from {sources.get(key, given_as)})"

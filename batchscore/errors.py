@@ -6,7 +6,7 @@ expected, and what to do next; the id is the same in the log, in the report and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 EXIT_OK = 0
@@ -37,7 +37,6 @@ ERROR_IDS: dict[str, str] = {
     "E-INPUT-SCHEMAS": "the files of the input folder have different columns",
     "E-INPUT-NOT-PARQUET": "the input is not a Parquet file",
     "E-INPUT-CORRUPT": "the input is a damaged Parquet file",
-    "E-INPUT-CHANGED": "the input changed while it was read",
     "E-INPUT-COLUMNS": "the input has duplicate column names",
     "E-RANKED-FILE": "a file that should be compared is no output of a run, or is damaged",
     "E-DIFF-COLUMNS": "two outputs have different user or candidate columns",
@@ -86,12 +85,18 @@ ERROR_IDS: dict[str, str] = {
     # 75
     "E-LOCKED": "another run is writing this output",
     "E-INPUT-MISSING": "the input does not exist",
+    "E-INPUT-CHANGED": "the input changed while it was read",
     "E-INPUT-NOT-COMPLETE": "the input folder is still being written, or its writer failed",
     # 128 + N
     "E-STOPPED": "stopped by a signal",
     # 1
     "E-BUG": "a fault in batchscore itself",
 }
+
+
+_MEMORY_WORDS = ("cannot allocate memory", "failed to map segment", "can't start new thread")
+_SHORT = 60
+_LISTED = 30
 
 
 class BatchscoreWarning(UserWarning):
@@ -142,6 +147,19 @@ class BatchscoreError(Exception):
         return BaseException.__new__, (type(self), *self.args), self.__dict__
 
 
+def shorten(text: object) -> str:
+    """At most 60 characters of a name or type that others chose, for a list in a message."""
+    spelled = str(text)
+    return spelled if len(spelled) <= _SHORT else f"{spelled[: _SHORT - 3]}..."
+
+
+def spell_list(items: Iterable[str], nothing: str = "none") -> str:
+    """The items with commas, at most 30 of them; `nothing` where there is none."""
+    items = list(items)
+    more = [f"and {len(items) - _LISTED:,} more"] if len(items) > _LISTED else []
+    return ", ".join([*items[:_LISTED], *more]) or nothing
+
+
 def _one_line(text: str) -> str:
     """`text` with what would break the line or steer a terminal spelled out; files name columns as they like."""
     return "".join(
@@ -184,6 +202,25 @@ class OutOfMemoryError(BatchscoreError):
     """Exit 7: memory ran out."""
 
     exit_code = EXIT_MEMORY
+
+
+def means_out_of_memory(text: str) -> bool:
+    """Whether these words of the system, of a loader of libraries or of Python say that memory ran out."""
+    return any(words in text.lower() for words in _MEMORY_WORDS)
+
+
+def as_out_of_memory(error: BaseException) -> OutOfMemoryError | None:
+    """E-MEMORY for an error that Python or a library raised because memory ran out; None for any other."""
+    foreign = isinstance(error, (ImportError, OSError, RuntimeError))
+    if not isinstance(error, MemoryError) and not (foreign and means_out_of_memory(str(error))):
+        return None
+    return OutOfMemoryError(
+        "E-MEMORY",
+        "memory ran out",
+        found=str(error).strip().partition("\n")[0] or None,
+        next_step="give the job more memory (its ulimit -v and -u too), or split the input by users into several "
+        "runs",
+    )
 
 
 class TryLaterError(BatchscoreError):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
+
+_PERCENT = re.compile(r"[0-9]{1,3}(\.[0-9]{0,30})?|\.[0-9]{1,30}")
+"""Digits only: an exponent may spell a number that is too long to compute with."""
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 
@@ -39,12 +40,12 @@ class Limit:
             return cls("off")
         try:
             if text.endswith("%"):
-                percent = Decimal(text[:-1])
-                if math.isfinite(percent) and 0 <= percent <= 100:  # noqa: PLR2004 - all of them
+                percent = Fraction(text[:-1]) if _PERCENT.fullmatch(text[:-1]) else -1
+                if 0 <= percent <= 100:  # noqa: PLR2004 - all of them
                     return cls(text, fraction=Fraction(percent) / 100)
             elif int(text) >= 0:
                 return cls(text, count=int(text))
-        except (ValueError, InvalidOperation):
+        except ValueError:
             pass
         raise ValueError(hint)
 

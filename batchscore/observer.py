@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class Observer:
     """Receives the progress of a job. Every method may be overridden; by default all do nothing."""
@@ -14,3 +16,9 @@ class Observer:
 
     def committing(self) -> None:
         """The next step makes the result visible: from here on the job wants to finish, not to stop."""
+
+    def allow_abandoning(self, abandon: Callable[[BaseException], None]) -> None:
+        """From now on `abandon(error)` cleans up for a process that must end without waiting for the job.
+
+        It may be called from another thread; the process ends right after it.
+        """

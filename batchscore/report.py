@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -178,11 +177,13 @@ class Report(_Part):
             run_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
             started_at=now,
             settings=settings.model_dump(mode="json"),
-            versions={name: version(name) for name in LIBRARIES},
         )
 
     def end(self, error: BaseException | None = None) -> None:
         """Close the report: published, or failed with `error`."""
+        from importlib.metadata import version  # noqa: PLC0415 - it takes longer than all else a report does
+
+        self.versions = {name: version(name) for name in LIBRARIES}
         self.finished_at = dt.datetime.now(dt.UTC)
         self.seconds["total"] = max((self.finished_at - self.started_at).total_seconds(), 1e-6)
         self.peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from pathlib import Path
 
 import pytest
@@ -104,7 +105,7 @@ def test_flag_beats_toml_beats_environment_beats_default(toml):
     found = run_settings({"model": "from_flag", "top_n": "3"}, config=config, environ=environ)
     assert found.settings.model == Path("from_flag")
     assert found.settings.top_n == 3
-    assert found.sources["model"] == found.sources["top_n"] == "flag"
+    assert found.sources["model"] == found.sources["top_n"] == "argument"
 
 
 def test_a_flag_that_was_not_given_is_no_flag(toml):
@@ -160,6 +161,55 @@ def test_assignments_from_flags_and_from_toml_are_the_same(toml):
     assert run_settings(flags).settings == run_settings(config=toml(table)).settings
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"), [("w", {"w": "w"}), ("new=w", {"new": "w"}), ("a=b=c", {"a": "b=c"})]
+)
+def test_one_column_to_keep_needs_no_list(toml, text, expected):
+    assert run_settings({"keep": text}).settings.keep == expected
+    assert run_settings(config=toml(f'[run]\nkeep = "{text}"\n')).settings.keep == expected
+
+
+@pytest.mark.parametrize("name", ["{Date}", "{day}", "{date:%Y}", "{run_id}"])
+def test_only_the_date_fills_paths(toml, name):
+    message = refused(flags={"output": f"ranked-{name}.parquet"})
+    assert f"output: {name} stands for nothing: only {{date}} is filled in (from argument)" in message
+    message = refused(config=toml(f'[run]\nmodel = "{name}"\n'))
+    assert f"model: {name} stands for nothing" in message
+
+
+@pytest.mark.parametrize("name", ["a{}b", "{3f}", "{a,b}", "{a-b}", "}date{"])
+def test_other_braces_in_paths_are_themselves(name):
+    assert run_settings({"output": name}).settings.output == Path(name)
+
+
+@pytest.mark.parametrize("key", ["input", "output", "model", "state_dir"])
+def test_a_path_that_no_file_can_have_is_refused(toml, key):
+    assert f"{key}: a path cannot hold a NUL character" in refused(flags={key: Path("a\0b")})
+    config = toml(f'[run]\n{key} = "a\\u0000b"\n')
+    with pytest.raises(UsageError, match=f"{key}: a path cannot hold a NUL character"):
+        resolve(RunSettings, "run", {}, config=config, environ={})
+
+
+def test_a_path_that_is_no_text_is_refused(tmp_path, monkeypatch):
+    latin = os.fsdecode(b"caf\xe9")
+    message = refused(flags={"input": f"{latin}/pairs.parquet", "output": Path(latin)})
+    assert "/caf\\udce9/pairs.parquet' is not UTF-8, and the report could not name it; rename it (from" in message
+    assert "/caf\\udce9' is not UTF-8" in message
+    (tmp_path / latin).mkdir()
+    monkeypatch.chdir(tmp_path / latin)
+    assert "is not UTF-8" in refused()
+
+
+def test_a_configuration_is_not_the_output(toml, tmp_path):
+    config = toml('[run]\ninput = "pairs.parquet"\noutput = "job.toml"\n')
+    with pytest.raises(UsageError, match="E-OUTPUT-IS-INPUT: output and configuration are the same file") as caught:
+        resolve(RunSettings, "run", {}, config=config, environ={})
+    assert caught.value.exit_code == 2
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(UsageError, match="E-OUTPUT-IS-INPUT"):
+        run_settings({"output": tmp_path / "link" / "job.toml"}, config=config)
+
+
 def test_toml_booleans_are_spelled_as_flags_are(toml):
     assert run_settings(config=toml("[run.set]\nlive = true\n")).settings.set == {"live": "true"}
 
@@ -175,7 +225,13 @@ def test_toml_booleans_are_spelled_as_flags_are(toml):
         ("top_n", "ten", "valid integer"),
         ("max_bad_rows", "-3", "'-3' is not a limit"),
         ("keep_previous", "-1", "greater than or equal to 0"),
-        ("tpo_n", 3, "there is no such setting (from flag)"),
+        ("keep_previous", "1001", "less than or equal to 1000"),
+        ("threads", "257", "less than or equal to 256"),
+        ("threads", "9" * 20, "less than or equal to 256"),
+        ("top_n", str(2**31), "less than 2147483648"),
+        ("top_n", "9" * 5000, "integer"),
+        ("max_bad_rows", "1e-99999999%", "is not a limit"),
+        ("tpo_n", 3, "there is no such setting (from argument)"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_source(key, value, expected):
@@ -189,14 +245,19 @@ def test_all_wrong_values_are_told_at_once(toml):
     message = refused(config=config, flags={"threads": "none"})
     assert "3 setting(s)" in message
     assert message.count(f"(from {config})") == 2
-    assert message.count("(from flag)") == 1
+    assert message.count("(from argument)") == 1
 
 
-def test_what_is_missing_is_named_as_flag_and_key():
+def test_a_caller_is_told_of_arguments_and_a_command_line_of_flags():
     with pytest.raises(UsageError) as caught:
-        resolve(RunSettings, "run", {}, environ={})
+        resolve(RunSettings, "run", {"top_n": 0}, environ={})
+    assert "    input: not given\n" in str(caught.value)
+    assert "top_n: Input should be greater than 0 (from argument)" in str(caught.value)
+    with pytest.raises(UsageError) as caught:
+        resolve(RunSettings, "run", {"top_n": 0}, environ={}, given_as="flag")
     assert "input: not given; add --input or the key input" in str(caught.value)
     assert "output: not given; add --output or the key output" in str(caught.value)
+    assert "top_n: Input should be greater than 0 (from flag)" in str(caught.value)
 
 
 def test_settings_are_frozen():
@@ -217,6 +278,7 @@ def test_settings_are_frozen():
         ("run = 3\n", "unknown entries"),
         ("[run]\ntop_n = 3\ntop-n = 4\n", "top_n is given twice"),
         ("[run\n", "the configuration cannot be read"),
+        ("\ufeff[run]\n", "cannot be read: it begins with a byte order mark (BOM); save it as UTF-8 without one"),
     ],
 )
 def test_a_file_that_cannot_mean_anything_is_refused(toml, text, expected):
@@ -228,6 +290,7 @@ def test_a_file_that_cannot_mean_anything_is_refused(toml, text, expected):
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     assert "No such file" in refused(config=tmp_path / "none.toml")
+    assert "embedded null byte" in refused(config="no\0file.toml")
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):

@@ -7,7 +7,15 @@ import pickle
 import pytest
 
 from batchscore import errors
-from batchscore.errors import ERROR_IDS, BatchscoreError, RefusedError, StoppedError
+from batchscore.errors import (
+    ERROR_IDS,
+    BatchscoreError,
+    RefusedError,
+    StoppedError,
+    as_out_of_memory,
+    shorten,
+    spell_list,
+)
 
 EXIT_CODES = {
     "UsageError": 2,
@@ -78,3 +86,32 @@ def test_a_stop_is_no_ordinary_error_and_exits_as_shells_expect():
     assert not isinstance(stop, Exception)
     assert (stop.exit_code, stop.error_id, stop.report) == (143, "E-STOPPED", None)
     assert "signal 15" in str(stop)
+
+
+def test_lists_in_messages_are_short():
+    assert spell_list([]) == "none"
+    assert spell_list(map(str, range(30))).endswith(", 28, 29")
+    assert spell_list(map(str, range(31))).endswith(", 28, 29, and 1 more")
+    assert (shorten("x" * 60), shorten("x" * 61)) == ("x" * 60, "x" * 57 + "...")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        ImportError("libtensorflow_cc.so.2: failed to map segment from shared object"),
+        OSError(12, "Cannot allocate memory"),
+        RuntimeError("can't start new thread"),
+    ],
+)
+def test_what_says_that_memory_ran_out_is_no_bug(error):
+    shortage = as_out_of_memory(error)
+    assert (shortage.error_id, shortage.exit_code) == ("E-MEMORY", 7)
+    assert str(error) in str(shortage)
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("no module"), RuntimeError("bug"), ValueError("cannot allocate memory"), StoppedError(15)]
+)
+def test_any_other_error_is_itself(error):
+    assert as_out_of_memory(error) is None

@@ -29,7 +29,7 @@ def test_a_toml_table_is_read(tmp_path):
     resolved = resolve(TrainSettings, "train", {"seed": "7"}, config=config, environ={})
     assert (resolved.settings.layers, resolved.settings.batch_rows, resolved.settings.seed) == ((8, 4), 256, 7)
     assert resolved.settings.input == tmp_path / "in.csv"
-    assert resolved.sources["seed"] == "flag"
+    assert resolved.sources["seed"] == "argument"
     assert resolved.sources["epochs"] == "default"
 
 

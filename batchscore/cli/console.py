@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from batchscore.cli.signals import Stop, stoppable
+from batchscore.errors import StoppedError
 from batchscore.observer import Observer
 
 if TYPE_CHECKING:
@@ -69,6 +72,10 @@ class LineObserver(Observer):
         """See Observer."""
         self._stop.hold()
 
+    def allow_abandoning(self, abandon: Callable[[BaseException], None]) -> None:
+        """See Observer."""
+        self._stop.allow_abandoning(abandon)
+
 
 class BarObserver(Observer):
     """Progress as a bar with rows/s and the time left."""
@@ -93,13 +100,23 @@ class BarObserver(Observer):
         """See Observer."""
         self._stop.hold()
 
+    def allow_abandoning(self, abandon: Callable[[BaseException], None]) -> None:
+        """See Observer."""
+
+        def clean_up(error: BaseException) -> None:
+            self._progress.stop()
+            abandon(error)
+
+        self._stop.allow_abandoning(clean_up)
+
 
 @contextmanager
 def job_console(*, quiet: bool, verbose: bool) -> Iterator[Observer]:
     """Logging, progress and signals of one job; yields the observer that the job reports to."""
+    gc.enable()
     terminal = sys.stderr is not None and sys.stderr.isatty()
     _configure_logging(quiet=quiet, verbose=verbose, terminal=terminal)
-    with stoppable() as stop:
+    with stoppable(_leave) as stop:
         if not terminal or quiet:
             yield LineObserver(stop)
             return
@@ -111,9 +128,23 @@ def job_console(*, quiet: bool, verbose: bool) -> Iterator[Observer]:
 
 def log_error(message: str) -> None:
     """Write a message as an error, dated where nobody looks on."""
+    _tell(logging.ERROR, message)
+
+
+def log_warning(message: str) -> None:
+    """Write a message as a warning, dated where nobody looks on."""
+    _tell(logging.WARNING, message)
+
+
+def _tell(level: int, message: str) -> None:
     if not _log.handlers:
         _configure_logging(quiet=False, verbose=False, terminal=sys.stderr is not None and sys.stderr.isatty())
-    _log.error("%s", message)
+    _log.log(level, "%s", message)
+
+
+def _leave(error: StoppedError) -> NoReturn:
+    log_error(str(error))
+    os._exit(error.exit_code)
 
 
 def _configure_logging(*, quiet: bool, verbose: bool, terminal: bool) -> None:

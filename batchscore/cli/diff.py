@@ -33,7 +33,7 @@ def command(as_json: bool, **flags: Any) -> None:
     list, where their scores lie within the tolerance (1e-4 of the spread of the scores, at least 8 float32 steps of
     the largest). By default every other difference exceeds a limit. Kept columns are not compared.
     """
-    settings = resolve(DiffSettings, "diff", flags).settings
+    settings = resolve(DiffSettings, "diff", flags, given_as="flag").settings
 
     from batchscore.difference.describe import describe
     from batchscore.difference.diff import diff

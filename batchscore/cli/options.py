@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from batchscore.cli.console import log_warning
 from batchscore.config import Resolved, Settings, resolve
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -36,7 +37,7 @@ def resolve_settings(
     kind: type[SettingsT], table: str, flags: Mapping[str, Any], config: Path | None, date: dt.datetime | None
 ) -> Resolved[SettingsT]:
     """The settings of one command; see `config.resolve`."""
-    return resolve(kind, table, flags, config=config, date=date.date() if date else None)
+    return resolve(kind, table, flags, config=config, date=date.date() if date else None, given_as="flag")
 
 
 def print_config(resolved: Resolved[Any]) -> None:
@@ -54,9 +55,13 @@ def _spell(value: Any) -> str:
 
 
 def print_out(text: str) -> None:
-    """Write a result to stdout; a reader that has gone away is no failure."""
+    """Write a result to stdout; a reader that has gone away is no failure, and any other only warns."""
+    encoding = sys.stdout.encoding or "utf-8"
+    text = text.rstrip("\n").encode(encoding, "backslashreplace").decode(encoding)
     try:
-        sys.stdout.write(text.rstrip("\n") + "\n")
+        sys.stdout.write(text + "\n")
         sys.stdout.flush()
-    except OSError:
+    except BrokenPipeError:
         pass
+    except OSError as error:
+        log_warning(f"the result could not be written to standard output: {error.strerror}")

@@ -101,9 +101,9 @@ def command(
     if print_config:
         show_config(resolved)
         return
-    with job_console(quiet=quiet, verbose=verbose) as observer:
-        from batchscore.scoring.run import run
+    from batchscore.scoring.run import run
 
+    with job_console(quiet=quiet, verbose=verbose) as observer:
         report = run(resolved.settings, observer)
     if as_json:
         print_out(report.to_json())

@@ -1,40 +1,100 @@
-"""Signals of a job: stop at once before the commit point, finish after it."""
+"""Signals of a job: stop at once before the commit point, finish after it.
+
+A signal raises StoppedError in the main thread, which unwinds the job. Where that takes long (Python hears a signal
+only between two of its own steps, and a call inside TensorFlow may last minutes) a second thread cleans up in its
+place and ends the process.
+"""
 
 from __future__ import annotations
 
+import os
+import select
 import signal
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 from batchscore.errors import StoppedError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+UNWIND_SECONDS = 1.0
+"""How long the main thread may take to stop by itself."""
+
+Abandon = Callable[[StoppedError], None]
+
 
 class Stop:
-    """Turns a signal into StoppedError, once, until `hold` is called."""
+    """Turns a signal into StoppedError, once, until `hold` is called; `leave` ends a process that cannot unwind."""
 
-    def __init__(self) -> None:
-        self._held = False
+    def __init__(self, leave: Callable[[StoppedError], NoReturn]) -> None:
+        self._leave = leave
+        self._heeding = True
+        self._committing = False
+        self._deciding = threading.Lock()
+        self._abandon: Abandon | None = None
 
     def hold(self) -> None:
-        """From now on the job finishes: it is committing, or it is already stopping."""
-        self._held = True
+        """From now on the job finishes. Never returns where the process is already ending without it."""
+        self._heeding = False
+        with self._deciding:
+            self._committing = True
+
+    def allow_abandoning(self, abandon: Abandon) -> None:
+        """From now on the process may end without unwinding, once `abandon` has cleaned up."""
+        self._abandon = abandon
+
+    def end(self) -> None:
+        """The job has ended, and no signal is heeded any more."""
+        self._heeding = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if not self._held:
-            self.hold()  # a second Ctrl-C must not interrupt the cleaning up
+        if self._heeding:
+            self._heeding = False  # a second Ctrl-C must not interrupt the cleaning up
             raise StoppedError(number)
+
+    def watch(self, arrivals: int) -> None:
+        """Read the numbers of signals from the descriptor `arrivals` as they arrive, until its other end is closed.
+
+        UNWIND_SECONDS after the first one the process ends, unless the job is committing or cannot be abandoned.
+        """
+        number, deadline = 0, None
+        try:
+            while True:
+                left = None if deadline is None else max(deadline - time.monotonic(), 0)
+                if not select.select([arrivals], [], [], left)[0]:
+                    break
+                arrived = os.read(arrivals, 64)
+                if not arrived:
+                    return
+                if deadline is None and (heeded := [item for item in arrived if item in SIGNALS]):
+                    number, deadline = heeded[0], time.monotonic() + UNWIND_SECONDS
+        finally:
+            os.close(arrivals)
+        with self._deciding:
+            if not self._committing and self._abandon is not None:
+                error = StoppedError(number)
+                try:
+                    self._abandon(error)
+                finally:
+                    self._leave(error)
 
 
 @contextmanager
-def stoppable() -> Iterator[Stop]:
+def stoppable(leave: Callable[[StoppedError], NoReturn]) -> Iterator[Stop]:
     """Within the block SIGINT, SIGTERM and SIGHUP raise StoppedError in the main thread.
 
-    A signal that the parent has set to be ignored (nohup) stays ignored.
+    A signal that the parent has set to be ignored (nohup) stays ignored. `leave` ends the process of a job that
+    could not be stopped so, from another thread.
     """
-    stop = Stop()
+    stop = Stop(leave)
+    arrivals, wakeup = os.pipe()
+    os.set_blocking(wakeup, False)
+    threading.Thread(target=stop.watch, args=(arrivals,), name="signals", daemon=True).start()
+    woken_before = signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
@@ -42,4 +102,6 @@ def stoppable() -> Iterator[Stop]:
     try:
         yield stop
     finally:
-        stop.hold()
+        stop.end()
+        signal.set_wakeup_fd(woken_before)
+        os.close(wakeup)

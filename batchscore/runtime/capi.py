@@ -64,6 +64,11 @@ class CSession(Session):
             raise load_failure(path, str(error), expected=expected) from error
 
     @property
+    def version(self) -> str:
+        """See `runtime.session.Session.version`."""
+        return str(self._version)
+
+    @property
     def runtime(self) -> str:
         """See `runtime.session.Session.runtime`."""
         return f"tensorflow {self._version} (c)"

@@ -140,7 +140,9 @@ def read_card(model: Path) -> ModelCard | None:
             "E-MODEL-CARD",
             "the model card is not valid",
             where=path,
-            details=[f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()],
+            details=[
+                f"{'.'.join(map(str, item['loc'])) or 'the whole card'}: {item['msg']}" for item in error.errors()
+            ],
             next_step="export the model again",
         ) from error
 

@@ -16,6 +16,7 @@ from ctypes import POINTER, c_char_p, c_int, c_int64, c_size_t, c_void_p
 from pathlib import Path
 from typing import Any
 
+from batchscore.errors import means_out_of_memory
 from batchscore.runtime.quiet import quiet_start
 
 RESOURCE_EXHAUSTED = 8
@@ -111,7 +112,7 @@ def load_library() -> ctypes.CDLL:
     """The C library, loaded once a process; other Python threads run meanwhile.
 
     Raises LibraryUnavailableError where the wheel has none, or one that lacks a function or lays out strings
-    in another way than `tstring` writes them.
+    in another way than `tstring` writes them; MemoryError where memory does not suffice.
     """
     global _library  # noqa: PLW0603 - a process loads it once
     with _lock:
@@ -177,8 +178,8 @@ def _dlopen(path: Path) -> ctypes.CDLL:
     process.dlerror.restype, process.dlerror.argtypes = c_char_p, ()
     handle = process.dlopen(os.fsencode(path), _RTLD_LAZY_LOCAL)
     if handle is None:
-        reason = process.dlerror() or b"unknown reason"
-        raise LibraryUnavailableError(
-            f"{path.name} cannot be loaded: {first_line(reason.decode(errors='replace'))}"
-        )
+        reason = first_line((process.dlerror() or b"unknown reason").decode(errors="replace"))
+        if means_out_of_memory(reason):
+            raise MemoryError(reason)
+        raise LibraryUnavailableError(f"{path.name} cannot be loaded: {reason}")
     return ctypes.CDLL(str(path), handle=handle)

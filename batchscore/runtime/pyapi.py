@@ -60,6 +60,11 @@ class PythonSession(Session):
             logger.setLevel(level)
 
     @property
+    def version(self) -> str:
+        """See `runtime.session.Session.version`."""
+        return str(tf.__version__)
+
+    @property
     def runtime(self) -> str:
         """See `runtime.session.Session.runtime`."""
         how = "python" if self._why_not_c is None else f"python: {self._why_not_c}"

@@ -56,6 +56,11 @@ class Session(ABC):
 
     @property
     @abstractmethod
+    def version(self) -> str:
+        """TensorFlow's version, `2.21.0`."""
+
+    @property
+    @abstractmethod
     def runtime(self) -> str:
         """What computes, with its version: `tensorflow 2.21.0 (c)`, or `(python)` and why."""
 

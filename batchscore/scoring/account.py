@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batchscore.errors import BatchscoreError, ModelError
 from batchscore.report import InputBinding, InputFile, KnownIds, PlanUsed, Report
@@ -15,8 +16,10 @@ from batchscore.scoring.inputs import Pairs
 from batchscore.scoring.model import RunModel
 from batchscore.scoring.plans import AnyScorer
 from batchscore.scoring.publish import Claim
-from batchscore.scoring.topn import RankedLists
 from batchscore.scoring.unknown import UnknownIds
+
+if TYPE_CHECKING:
+    from batchscore.scoring.topn import RankedLists
 
 _log = logging.getLogger("batchscore")
 

@@ -56,6 +56,8 @@ class BadRows:
     rows: int = 0
     scored: int = 0
     finite: int = 0
+    rejects_path: Path | None = None
+    """Where the rejects lie when the run refuses."""
 
     @property
     def over_budget(self) -> bool:
@@ -125,7 +127,8 @@ class BadRows:
             found="; ".join(f"{reason}: {count:,}" for reason, count in sorted(self.by_reason.items())),
             expected=f"at most {self.budget} of {self.total_rows:,} rows (--max-bad-rows)",
             details=[f"column {item.column}, first at row {item.row:,}: {item.reason}"
-                     + ("" if item.value is None else f", value {item.value}") for item in self.first.values()],
+                     + ("" if item.value is None else f", value {item.value}") for item in self.first.values()]
+            + ([f"rejects file: {self.rejects_path}"] if self.rejects_path else []),
             next_step="mend the rows in the rejects file where they come from, or raise --max-bad-rows",
         )  # fmt: skip
 

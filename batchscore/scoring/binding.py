@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from batchscore.columns import RANK, SCORE, USER_ID, plain_type, ranked_schema
 from batchscore.config import RunSettings
-from batchscore.errors import UsageError
+from batchscore.errors import UsageError, shorten, spell_list
 from batchscore.runtime.card import ModelCard
 from batchscore.runtime.roles import choose_candidate, looks_like_label
 from batchscore.runtime.saved_model import Signature, TensorSpec, is_column
@@ -65,6 +65,7 @@ def bind(schema: pa.Schema, signature: Signature, card: ModelCard | None, settin
     user, candidate = _roles(signature, card, settings)
     binder = _Binder(schema, signature, settings, ids={user, candidate})
     binder.check_flags()
+    binder.check_constants(_id_inputs(signature, card, settings, user, candidate))
     for spec in signature.inputs.values():
         binder.bind_input(spec)
     binder.check_id("user", user)
@@ -73,7 +74,7 @@ def bind(schema: pa.Schema, signature: Signature, card: ModelCard | None, settin
         binder.problems.append(f"user and candidate are the same column {user!r}")
     if binder.problems or user is None or candidate is None:
         raise binder.error()
-    _require_keepable(settings.keep, binder.columns, taken={user, candidate, SCORE, RANK})
+    _require_keepable(settings, binder.columns, taken={user, candidate, SCORE, RANK})
     kept = [pa.field(name, binder.columns[column]) for name, column in settings.keep.items()]
     kept += _kept_outputs(settings.keep_output, signature, taken={user, candidate, SCORE, RANK, *settings.keep})
     return Binding(
@@ -114,6 +115,14 @@ class _Binder:
             if name in settings.map or name in settings.fill:
                 self.problems.append(f"input {name}: --set excludes --map and --fill")
 
+    def check_constants(self, id_inputs: Mapping[str, str]) -> None:
+        """A constant in the place of an id would score every user, or every candidate, alike."""
+        self.problems += [
+            f"--set {name}: this input takes the {role}'s id, which is no constant; leave the flag out"
+            for name, role in id_inputs.items()
+            if name in self.settings.set
+        ]
+
     def bind_input(self, spec: TensorSpec) -> None:
         name, settings = spec.name, self.settings
         column = settings.map.get(name, name)
@@ -122,7 +131,7 @@ class _Binder:
         elif name in settings.set:
             self.constants[name] = self._constant(spec, settings.set[name], "--set")
         elif column not in self.columns:
-            label = looks_like_label(spec) and name not in settings.map
+            label = looks_like_label(spec) and name not in settings.map and column not in self.ids
             hint = "; it looks like the label that the model was trained on" if label else ""
             self.problems.append(f"input {spec} has no column {column!r}{hint}")
             self.flags.append(_constant_flag(spec) if label else self._suggest(spec))
@@ -146,16 +155,16 @@ class _Binder:
         return next((bound.input.name for bound in self.inputs if bound.column == column), None)
 
     def error(self) -> UsageError:
-        bound = [f"{item.input.name} <- {item.column}" for item in self.inputs]
+        bound = [f"{item.input.name} <- {shorten(item.column)}" for item in self.inputs]
         bound += [f"{name} = {self.settings.set[name]}" for name in self.constants]
         flags = " ".join(dict.fromkeys(self.flags))
         return UsageError(
             "E-BINDING",
             f"the pair columns do not fit signature {self.signature.name!r}",
             where=self.settings.input,
-            found="columns " + (", ".join(f"{name} {type_}" for name, type_ in self.columns.items()) or "none"),
-            expected="inputs " + (", ".join(map(str, self.signature.inputs.values())) or "none"),
-            details=[*self.problems, "bound: " + (", ".join(bound) or "nothing")],
+            found=f"columns {_spell_columns(self.columns)}",
+            expected=f"inputs {spell_list(map(str, self.signature.inputs.values()))}",
+            details=[*self.problems, f"bound: {spell_list(bound, 'nothing')}"],
             next_step=f"add {flags}" if flags else "correct what is named above",
         )
 
@@ -182,18 +191,14 @@ class _Binder:
             return pa.scalar(None)
 
     def _suggest(self, spec: TensorSpec) -> str:
-        """A flag that would feed the input: the only unused column of a fitting type, or a constant."""
+        """The flag that would feed the input: from the only unused column of a fitting type, where there is one."""
         used = {self.settings.map.get(name, name) for name in self.signature.inputs} | self.ids
         fitting = [
             name
             for name, type_ in self.columns.items()
             if name not in used and find_cast(type_, spec.dtype, is_id=spec.dtype == "string") is not None
         ]
-        if len(fitting) == 1:
-            return f"--map {shlex.quote(f'{spec.name}={fitting[0]}')}"
-        if spec.dtype == "string" or fitting:
-            return f"--map {spec.name}=COLUMN"
-        return _constant_flag(spec)
+        return f"--map {shlex.quote(f'{spec.name}={fitting[0]}' if len(fitting) == 1 else f'{spec.name}=COLUMN')}"
 
 
 def _constant_flag(spec: TensorSpec) -> str:
@@ -226,6 +231,19 @@ def _roles(signature: Signature, card: ModelCard | None, settings: RunSettings) 
     return user, column_of(candidate) if candidate is not None else None
 
 
+def _id_inputs(
+    signature: Signature, card: ModelCard | None, settings: RunSettings, user: str | None, candidate: str | None
+) -> dict[str, str]:
+    """The inputs that take an id, and whose: by the card, else `user_id`; and those called like the id columns."""
+    roles = {user: "user", candidate: "candidate"}
+    columns = {name: settings.map.get(name, name) for name in signature.inputs}
+    inputs = {name: roles[column] for name, column in columns.items() if column in roles}
+    if card is not None and card.signature == signature.name:
+        by_card = {card.user_input: "user", card.candidate_input: "candidate"}
+        return inputs | {name: role for name, role in by_card.items() if name is not None}
+    return inputs | ({USER_ID: "user"} if USER_ID in signature.inputs else {})
+
+
 def _is_id(type_: pa.DataType) -> bool:
     return is_text(type_) or bool(pa.types.is_integer(type_))
 
@@ -248,20 +266,26 @@ def parse_constant(dtype: str, text: str) -> pa.Scalar:
     return pa.scalar(value, FLOATS[dtype])
 
 
-def _require_keepable(keep: Mapping[str, str], columns: Mapping[str, pa.DataType], taken: set[str]) -> None:
+def _spell_columns(columns: Mapping[str, pa.DataType]) -> str:
+    return spell_list(f"{shorten(name)} {shorten(type_)}" for name, type_ in columns.items())
+
+
+def _require_keepable(settings: RunSettings, columns: Mapping[str, pa.DataType], taken: set[str]) -> None:
     problems = []
-    for name, column in keep.items():
+    for name, column in settings.keep.items():
         if name in taken:
             problems.append(f"{name!r} is a column of the output already; rename with --keep other_name={column}")
         if column not in columns:
             problems.append(f"the pairs have no column {column!r}")
         elif not _keepable(plain_type(columns[column])):
-            problems.append(f"column {column!r} is {columns[column]}, which cannot be kept")
+            problems.append(f"column {column!r} is {shorten(columns[column])}, which cannot be kept")
     if problems:
         raise UsageError(
             "E-KEEP",
             "kept columns do not fit",
-            found=", ".join(f"{name} {type_}" for name, type_ in columns.items()),
+            where=settings.input,
+            found=f"columns {_spell_columns(columns)}",
+            expected="columns of text, integers, float32, float64, bool, date32, timestamps or decimal128",
             details=problems,
             next_step="correct --keep",
         )

@@ -82,7 +82,9 @@ def _to_integer(type_: pa.DataType, dtype: str) -> Cast | None:
         return Cast(f"{type_} to {dtype}, range-checked", reason, lambda array: _narrow(array, target))
     if is_text(type_):
         return Cast(
-            f"text to {dtype}, only if it prints back the same", reason, lambda array: _parse(array, target)
+            f"text to {dtype}, only if it prints back the same",
+            f"no {dtype} prints back as this text",
+            lambda array: _parse(array, target),
         )
     if pa.types.is_boolean(type_):
         return Cast(f"bool to {dtype}", "", lambda array: (array.cast(target), None))

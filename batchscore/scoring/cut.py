@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_LOW = np.uint64(0xFFFFFFFF)
-_SIGN = np.uint32(0x80000000)
+_LOW, _HIGH = (0, 1) if sys.byteorder == "little" else (1, 0)
+"""Where the halves of a 64-bit number stand."""
 
 
 def cut(users: pa.Array, candidates: pa.Array, scores: np.ndarray, keep: int) -> np.ndarray:
@@ -19,13 +21,15 @@ def cut(users: pa.Array, candidates: pa.Array, scores: np.ndarray, keep: int) ->
     """
     codes = _codes(users)
     ranks = _descending(scores)
-    keys = codes.astype(np.uint64) << np.uint64(32) | ranks
-    keys.sort()
-    starts = np.flatnonzero(np.diff(keys >> np.uint64(32), prepend=np.uint64(2**32)))
-    ends = np.append(starts[1:], len(keys))
-    last = np.minimum(starts + keep, ends) - 1
-    limit = np.zeros(int(codes.max()) + 1, np.uint32)
-    limit[(keys[starts] >> np.uint64(32)).astype(np.int64)] = (keys[last] & _LOW).astype(np.uint32)
+    keys = np.empty((len(codes), 2), np.uint32)
+    keys[:, _LOW], keys[:, _HIGH] = ranks, codes
+    ordered = keys.reshape(-1).view(np.uint64)
+    ordered.sort()  # by user, then rank; the halves of a key stay where they were
+    users = keys[:, _HIGH]
+    starts = np.append(0, np.flatnonzero(users[1:] != users[:-1]) + 1)
+    last = np.minimum(starts + keep, np.append(starts[1:], len(keys))) - 1
+    limit = np.zeros(int(users[-1]) + 1, np.uint32)
+    limit[users[starts]] = keys[last, _LOW]
     staying = ranks <= limit[codes]
     rows = np.flatnonzero(staying)
     repeated = _users_with_repeats(codes[rows], _distinct_codes(candidates.take(pa.array(rows))))
@@ -54,9 +58,9 @@ def _distinct_codes(array: pa.Array) -> np.ndarray:
 
 def _descending(scores: np.ndarray) -> np.ndarray:
     """uint32 numbers whose ascending order is the descending order of the scores."""
-    bits = scores.view(np.uint32)
-    ascending = np.where(bits & _SIGN, ~bits, bits | _SIGN)
-    return ~ascending
+    bits = scores.view(np.int32)
+    # the magnitude's bits are turned where the sign is not set: all ones, shifted in from the sign
+    return (bits ^ (~(bits >> 31) & np.int32(0x7FFFFFFF))).view(np.uint32)
 
 
 def _users_with_repeats(users: np.ndarray, candidates: np.ndarray) -> np.ndarray:

@@ -40,14 +40,6 @@ def cannot_write(path: Path, error: BaseException) -> OutputError:
     )
 
 
-def is_same_file(one: Path, other: Path) -> bool:
-    """Whether both paths are one file; False where one of them is not there."""
-    try:
-        return one.samefile(other)
-    except OSError:
-        return False
-
-
 def move(source: Path, target: Path) -> None:
     """Move `source` to `target`; where there is no `source`, there is no `target` afterwards."""
     try:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from batchscore.errors import InputError, TryLaterError
+from batchscore.paths import is_utf8
 
 _SUCCESS = "_SUCCESS"
 _TEMPORARY = "_temporary"
@@ -51,6 +52,11 @@ def _data_files(folder: Path) -> Iterator[Path]:
     for path in folder.iterdir():
         if path.name.startswith(("_", ".")):
             continue
+        if not is_utf8(path):
+            raise InputError(
+                "E-INPUT-FOLDER", "the input folder has a file whose name is not UTF-8", where=path,
+                next_step="rename it where it is written",
+            )  # fmt: skip
         if not path.is_dir():
             yield path
         elif _PARTITION.fullmatch(path.name):

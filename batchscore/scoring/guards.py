@@ -5,9 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -15,9 +14,12 @@ from batchscore.config import RunSettings
 from batchscore.errors import RefusedError
 from batchscore.limits import Limit
 from batchscore.report import GuardResult, Report
-from batchscore.scoring.impersonal import count_impersonal
 from batchscore.scoring.inputs import Pairs
-from batchscore.scoring.topn import RankedLists
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from batchscore.scoring.topn import RankedLists
 
 _EXAMPLES = 5
 
@@ -155,6 +157,8 @@ class Guards:
 
     def _check_identical(self, lists: RankedLists) -> None:
         limit = self._settings.max_identical_lists
+        from batchscore.scoring.impersonal import count_impersonal  # noqa: PLC0415 - polars loads late
+
         found = count_impersonal(lists.frame.select("user", "candidate", "score", "rank"))
         refused = found is not None and limit.exceeded(found.count, found.compared)
         share = None if found is None else found.count / found.compared
@@ -193,6 +197,8 @@ class Guards:
 
     def _missing(self, users: pl.Series) -> list[str]:
         """Five users of the published output that are missing now."""
+        import polars as pl  # noqa: PLC0415 - it loads late
+
         found: list[str | int] = []
         try:
             published = pq.ParquetFile(self._settings.output)
@@ -224,5 +230,5 @@ def _spell_age(seconds: float) -> str:
 
 
 def _spell_list(lists: RankedLists, user: str | int) -> str:
-    rows = lists.frame.filter(pl.col("user") == user).head(_EXAMPLES).rows(named=True)
+    rows = lists.frame.filter(lists.frame["user"] == user).head(_EXAMPLES).rows(named=True)
     return ", ".join(f"{row['candidate']!r} {row['score']:.6g}" for row in rows)

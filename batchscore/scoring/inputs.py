@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchscore.columns import plain_type
-from batchscore.errors import InputError, TryLaterError
+from batchscore.errors import InputError, TryLaterError, shorten, spell_list
 from batchscore.scoring.folders import list_pair_files
 
 _MAGIC = b"PAR1"
@@ -43,7 +43,7 @@ class PairFile:
     def open(self, *, as_dictionaries: Sequence[str]) -> pq.ParquetFile:
         """The file, open for reading, with these columns of strings as dictionaries.
 
-        InputError (E-INPUT-CHANGED) where it is another one now.
+        TryLaterError (E-INPUT-CHANGED) where it is another one now.
         """
         self.require_unchanged()
         return pq.ParquetFile(
@@ -54,13 +54,13 @@ class PairFile:
         )
 
     def require_unchanged(self) -> None:
-        """Raise InputError (E-INPUT-CHANGED) where the path holds other data now than when it was opened."""
+        """Raise TryLaterError (E-INPUT-CHANGED) where the path holds other data now than when it was opened."""
         try:
             now: object = _identity(self.path.stat())
         except OSError as error:
             now = error.strerror
         if now != self.identity:
-            raise InputError(
+            raise TryLaterError(
                 "E-INPUT-CHANGED",
                 "the input changed while it was read",
                 where=self.path,
@@ -100,20 +100,19 @@ class Pairs:
                     "E-INPUT-SCHEMAS",
                     "the input files do not have the same columns",
                     where=file.path,
-                    found=", ".join(f"{name} {_type(file.schema, name) or 'missing'}" for name in differing),
-                    expected=", ".join(f"{name} {_type(first.schema, name)}" for name in differing)
-                    + f", as in {first.path}",
+                    found=_spell_types(file.schema, differing),
+                    expected=f"{_spell_types(first.schema, differing)}, as in {first.path}",
                     next_step="write all files with one schema",
                 )
 
     def require_unchanged(self) -> None:
-        """Raise InputError (E-INPUT-CHANGED) where a file is another one now, or has come or gone."""
+        """Raise TryLaterError (E-INPUT-CHANGED) where a file is another one now, or has come or gone."""
         for file in self.files:
             file.require_unchanged()
         if self.path not in {file.path for file in self.files} and (now := list_pair_files(self.path)) != [
             file.path for file in self.files
         ]:
-            raise InputError(
+            raise TryLaterError(
                 "E-INPUT-CHANGED",
                 "the input changed while it was read",
                 where=self.path,
@@ -148,7 +147,7 @@ def _open_file(path: Path) -> PairFile:
             "E-INPUT-COLUMNS",
             "column names are not unique",
             where=path,
-            found=f"more than once: {', '.join(repeated)}",
+            found=f"more than once: {spell_list(map(shorten, repeated))}",
             next_step="rename them where the file is written",
         )
     return PairFile(
@@ -178,6 +177,10 @@ def _type(schema: pa.Schema, name: str) -> pa.DataType | None:
         return None
     type_ = plain_type(schema.field(name).type)
     return pa.string() if pa.types.is_large_string(type_) or pa.types.is_string_view(type_) else type_
+
+
+def _spell_types(schema: pa.Schema, names: Sequence[str]) -> str:
+    return spell_list(f"{shorten(name)} {shorten(_type(schema, name) or 'missing')}" for name in names)
 
 
 def _stat_regular(path: Path) -> os.stat_result:

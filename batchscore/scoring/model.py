@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import polars as pl
+import numpy as np
 import pyarrow as pa
 
 from batchscore.config import MODEL_ENVIRONMENT, RunSettings
 from batchscore.errors import ModelError
 from batchscore.report import ModelUsed
 from batchscore.runtime.card import KnownSignature, ModelCard
-from batchscore.runtime.known_ids import Lookup, open_lookup
+from batchscore.runtime.known_ids import open_lookup
 from batchscore.runtime.probes import replay_probes
 from batchscore.runtime.saved_model import (
     SavedModel,
@@ -91,14 +91,8 @@ def choose_model(settings: RunSettings) -> RunModel:
 
 
 def load(model: RunModel, settings: RunSettings) -> Session:
-    """Load the model and replay its probes. ModelError: E-MODEL-LOAD, E-MODEL-PROBES."""
-    session = open_session(model.saved.path, threads=settings.threads)
-    try:
-        _require_probes(model, session, settings)
-    except BaseException:
-        session.close()
-        raise
-    return session
+    """Load the model. ModelError: E-MODEL-LOAD."""
+    return open_session(model.saved.path, threads=settings.threads)
 
 
 def id_roles(model: RunModel, session: Session, binding: Binding, settings: RunSettings) -> list[IdRole]:
@@ -125,7 +119,7 @@ def _by_tables(model: RunModel, session: Session, inputs: Mapping[str, str | Non
         named = {"user": card.known_tables.user, "candidate": card.known_tables.candidate}
         return {
             role: (None, "the model card names no table for it") if table is None
-            else (_as_is_known(open_lookup(session, table, role)), None)
+            else (open_lookup(session, table, role), None)
             for role, table in named.items()
         }  # fmt: skip
     vocabularies = read_vocabularies(model.saved.path, model.signature)
@@ -140,11 +134,7 @@ def _by_vocabulary(session: Session, role: str, vocabulary: Vocabulary) -> _Look
         look_up(pa.array([], pa.string() if vocabulary.table.key_dtype == "string" else pa.int64()))
     except ModelError as error:
         return None, f"its table cannot be looked up: {error}".splitlines()[0]
-    return _as_is_known(look_up), None
-
-
-def _as_is_known(look_up: Lookup) -> IsKnown:
-    return lambda ids: pl.Series(look_up(ids), dtype=pl.Boolean)
+    return look_up, None
 
 
 def _by_signature(
@@ -165,12 +155,12 @@ def _by_signature(
         )  # fmt: skip
 
     def lookup(input_: str, output: str) -> IsKnown:
-        def is_known(ids: pa.Array) -> pl.Series:
+        def is_known(ids: pa.Array) -> np.ndarray:
             feeds = {
                 name: ids if name == input_ else _placeholders(spec, len(ids))
                 for name, spec in signature.inputs.items()
             }
-            return pl.Series(session.run(signature, feeds, [output])[output].reshape(-1), dtype=pl.Boolean)
+            return session.run(signature, feeds, [output])[output].reshape(-1).astype(bool)
 
         return is_known
 
@@ -183,7 +173,8 @@ def _placeholders(spec: TensorSpec, rows: int) -> pa.Array:
     return pa.repeat(pa.scalar(0, pa.type_for_alias(spec.dtype)), rows)
 
 
-def _require_probes(model: RunModel, session: Session, settings: RunSettings) -> None:
+def require_probes(model: RunModel, session: Session, settings: RunSettings) -> None:
+    """Raise ModelError (E-MODEL-PROBES) where the model does not give the scores that its card remembers."""
     card = model.saved.card
     if card is None or card.signature != model.signature.name or card.score_output != model.score.name:
         return

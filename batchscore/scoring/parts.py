@@ -81,6 +81,11 @@ class PartTables:
         """How many positions of a call give other bits than the rest, and stay empty."""
         return 0 if self._positions is None else CALL_ROWS - len(self._positions)
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables as they are now, with the capacity that most calls will see."""
+        return self._kept.tables
+
     def place(self, feeds: Mapping[str, pa.Array]) -> Placed:
         """Row numbers for the rows of `feeds` (an array of each input of the part), computing what is missing.
 

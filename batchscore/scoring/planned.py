@@ -108,6 +108,7 @@ class PlannedScorer:
         self._tested = False
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="head")
         self._in_flight = threads * _CALLS_IN_FLIGHT_A_THREAD
+        self._pool.submit(self._compile_head)
         self.check: PlanCheck | None = None
 
     @property
@@ -153,6 +154,14 @@ class PlannedScorer:
         placed = self._place(pairs)
         failures = {start + row: why for part in placed for row, why in part.failures.items()}
         return _Call(self._pool.submit(self._run_head, pairs, placed), start, failures)
+
+    def _compile_head(self) -> None:
+        """Call the head once with nothing in it, while the first pairs are read: its first call compiles it."""
+        head = self._plan.head
+        rows = np.zeros(head.call_rows, np.int32)
+        tables = [table for part in self._parts for table in part.tables]
+        inputs = [_nothing(item.dtype, head.call_rows) for item in head.inputs]
+        self._head(np.array(0, np.int32), *(rows for _ in self._parts), *tables, *inputs)
 
     def _place(self, pairs: ScorablePairs) -> list[Placed]:
         return [part.place(_feeds(pairs, [item.name for item in part.part.inputs])) for part in self._parts]
@@ -240,6 +249,12 @@ class _Call:
     scores: Future[np.ndarray]
     start: int
     failures: Mapping[int, str]
+
+
+def _nothing(dtype: str, rows: int) -> pa.Array:
+    if dtype == "string":
+        return pa.repeat(pa.scalar("", pa.large_string()), rows)
+    return pa.array(np.zeros(rows, {"bfloat16": "float32"}.get(dtype, dtype)))
 
 
 def _feeds(pairs: ScorablePairs, names: list[str]) -> dict[str, pa.Array]:

@@ -6,7 +6,6 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from batchscore.runtime.card import CARD_PATH
 from batchscore.runtime.plan import PLAN_FILE, PLANNER_VERSION, NotPlanned, Plan, read_plan
 from batchscore.runtime.planner import make_plan
 from batchscore.runtime.probes import probe_feeds
+from batchscore.runtime.proto import DecodeError
 from batchscore.runtime.safety import find_graph_hazards
 from batchscore.runtime.session import Session
 from batchscore.scoring.binding import Binding
@@ -32,10 +32,14 @@ Warn = Callable[[str], None]
 _log = logging.getLogger("batchscore")
 
 
+LEAST_PAIRS = 50_000
+"""Below this many pairs the model itself is faster than compiling its plan."""
+
+
 def open_scorer(
-    model: RunModel, session: Session, binding: Binding, settings: RunSettings, warn: Warn
+    model: RunModel, session: Session, binding: Binding, settings: RunSettings, *, pairs: int, warn: Warn
 ) -> tuple[AnyScorer, str | None]:
-    """The scorer of the run, by a plan where there is one; else the signature's, and why.
+    """The scorer for `pairs` pairs: by a plan where there is one and it pays; else the signature's, and why.
 
     `warn` is told what somebody could mend, so that the next run has a plan. Raises ModelError (E-PLAN-REQUIRED)
     where the settings require a plan, OutOfMemoryError (E-MEMORY) where the run cannot fit.
@@ -46,7 +50,9 @@ def open_scorer(
     scorer = Scorer(session, model.signature, model.score, threads=settings.threads, keep=kept)
     if settings.plan == "off":
         return scorer, "--plan off"
-    plan = find_plan(model, binding, settings.plan_cache, warn)
+    if settings.plan == "auto" and pairs < LEAST_PAIRS:
+        return scorer, f"{pairs:,} pairs are scored sooner without (a plan pays from {LEAST_PAIRS:,} on)"
+    plan = find_plan(model, binding, session.version, settings.plan_cache, warn)
     why_not = plan.reason if isinstance(plan, NotPlanned) else None
     if isinstance(plan, Plan):
         try:
@@ -77,8 +83,10 @@ def _probes(model: RunModel) -> ScorablePairs | None:
     return ScorablePairs("the probe rows", np.arange(rows), user, candidate, [], feeds, {})
 
 
-def find_plan(model: RunModel, binding: Binding, cache: Path | None, warn: Warn) -> Plan | NotPlanned:
-    """The plan for the run's signature and score, or why there is none.
+def find_plan(
+    model: RunModel, binding: Binding, tensorflow: str, cache: Path | None, warn: Warn
+) -> Plan | NotPlanned:
+    """The plan for the run's signature and score under version `tensorflow`, or why there is none.
 
     A plan that `train` or `adopt` left with the model is taken where it was made for this score and this
     TensorFlow. Else it is looked for in `cache` (default: batchscore/plans in the user's cache folder), and made
@@ -87,14 +95,14 @@ def find_plan(model: RunModel, binding: Binding, cache: Path | None, warn: Warn)
     without, never to fail.
     """
     if binding.kept_outputs:
-        return _not_planned(model, "--keep-output needs outputs that a plan does not give")
+        return _not_planned(model, tensorflow, "--keep-output needs outputs that a plan does not give")
     if model.score.terms:
-        return _not_planned(model, f"the score {model.score.name!r} is computed from several outputs")
+        return _not_planned(model, tensorflow, f"the score {model.score.name!r} is computed from several outputs")
     plan = _read_plan(model.saved.path / CARD_PATH.parent, warn)
-    if plan is not None and _fits(plan, model):
+    if plan is not None and _fits(plan, model, tensorflow):
         return plan
     try:
-        folder = (cache or _default_cache()) / _key(model, binding)
+        folder = (cache or _default_cache()) / _key(model, binding, tensorflow)
         plan = _read_plan(folder, warn)
         return plan if plan is not None else _make_plan(model, binding, folder)
     except ModelError as error:
@@ -103,17 +111,21 @@ def find_plan(model: RunModel, binding: Binding, cache: Path | None, warn: Warn)
         place = f" {error.filename}" if error.filename else ""
         why_not = f"it cannot be kept ({error.strerror or error}:{place}); --plan-cache names another folder"
     warn(f"scored without a plan: {why_not}")
-    return _not_planned(model, why_not)
+    return _not_planned(model, tensorflow, why_not)
 
 
 def _read_plan(folder: Path, warn: Warn) -> Plan | NotPlanned | None:
     """The plan in `folder`; None where there is none that can be used, of which `warn` is told."""
     try:
         plan = read_plan(folder)
+        hazards = find_graph_hazards(plan.graph) if isinstance(plan, Plan) else []
     except ModelError as error:
         warn(f"{error.in_one_line()} ({folder / PLAN_FILE}): it is not used")
         return None
-    if isinstance(plan, Plan) and (hazards := find_graph_hazards(plan.graph)):
+    except DecodeError as error:
+        warn(f"the plan of the model cannot be read: {error} ({folder / PLAN_FILE}): it is not used")
+        return None
+    if hazards:
         warn(f"the plan would do more than compute, and is not used: {hazards[0]} ({folder / PLAN_FILE})")
         return None
     return plan
@@ -128,18 +140,18 @@ def _make_plan(model: RunModel, binding: Binding, folder: Path) -> Plan | NotPla
     )  # fmt: skip
 
 
-def _fits(plan: Plan | NotPlanned, model: RunModel) -> bool:
+def _fits(plan: Plan | NotPlanned, model: RunModel, tensorflow: str) -> bool:
     made_for = (plan.signature, plan.score_output, plan.tensorflow_version)
-    return made_for == (model.signature.name, model.score.outputs[0], version("tensorflow"))
+    return made_for == (model.signature.name, model.score.outputs[0], tensorflow)
 
 
-def _not_planned(model: RunModel, reason: str) -> NotPlanned:
-    return NotPlanned(model.signature.name, model.score.name, reason, version("tensorflow"))
+def _not_planned(model: RunModel, tensorflow: str, reason: str) -> NotPlanned:
+    return NotPlanned(model.signature.name, model.score.name, reason, tensorflow)
 
 
-def _key(model: RunModel, binding: Binding) -> str:
+def _key(model: RunModel, binding: Binding, tensorflow: str) -> str:
     parts = [
-        model.saved.fingerprint, model.signature.name, model.score.outputs[0], version("tensorflow"),
+        model.saved.fingerprint, model.signature.name, model.score.outputs[0], tensorflow,
         str(PLANNER_VERSION), str(binding.user_input), str(binding.candidate_input),
     ]  # fmt: skip
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -6,7 +6,8 @@ import filecmp
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchscore.scoring.disk import is_same_file, link, move
+from batchscore.paths import is_same_file
+from batchscore.scoring.disk import link, move
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchscore.errors import UsageError
+from batchscore.paths import is_same_file
 from batchscore.report import Output, Report, read_report
-from batchscore.scoring.disk import cannot_write, is_same_file, sync_directory, tolerated
+from batchscore.runtime.formats import PB
+from batchscore.scoring.disk import cannot_write, sync_directory, tolerated
 from batchscore.scoring.lock import locked
 from batchscore.scoring.previous import PreviousOutputs
 
@@ -35,35 +37,36 @@ _log = logging.getLogger("batchscore")
 
 @dataclass(frozen=True)
 class Claim:
-    """An output that this run alone may publish, and the files beside it in the state folder."""
+    """An output that this run alone may publish, and its records in the state folder: they begin with `name`."""
 
     output: Path
     state: Path
     temporary: Path
+    name: str
 
     @property
     def report_path(self) -> Path:
         """Report of the published output."""
-        return self.state / f"{self.output.name}.report.json"
+        return self.state / f"{self.name}.report.json"
 
     @property
     def failed_path(self) -> Path:
         """Report of the last failure since; absent after a success."""
-        return self.state / f"{self.output.name}.failed.json"
+        return self.state / f"{self.name}.failed.json"
 
     def rejects_path(self, *, failed: bool) -> Path:
         """Rejects of the published output, or of the last failure."""
-        return self.state / f"{self.output.name}{'.failed' if failed else ''}.rejects.jsonl"
+        return self.state / f"{self.name}{'.failed' if failed else ''}.rejects.jsonl"
 
     @property
     def refused_path(self) -> Path:
         """The output that a guard refused since; absent after a success."""
-        return self.state / f"{self.output.name}.refused.parquet"
+        return self.state / f"{self.name}.refused.parquet"
 
     @property
     def previous(self) -> PreviousOutputs:
         """The outputs before the published one."""
-        return PreviousOutputs(self.state, self.output.name)
+        return PreviousOutputs(self.state, self.name)
 
     def publish(
         self, write: Callable[[Path], None], rows: int, *, keep_previous: int, committing: Callable[[], None]
@@ -123,8 +126,9 @@ class Claim:
             temporary.replace(path)
         except OSError as error:
             _log.warning("the report %s could not be written: %s", path, error.strerror or error)
-            with suppress(OSError):
-                path.unlink()
+            for rest in (temporary, path):
+                with suppress(OSError):
+                    rest.unlink()
             return
         with tolerated("the state folder could not be brought up to date"):
             if report.status == "published":
@@ -132,6 +136,13 @@ class Claim:
                 self.rejects_path(failed=True).unlink(missing_ok=True)
                 self.refused_path.unlink(missing_ok=True)
             sync_directory(path.parent)
+
+    def abandon(self, report: Report, error: BaseException) -> None:
+        """Leave nothing but the report of the failure, for a process that ends right here."""
+        with suppress(OSError):
+            self.temporary.unlink()
+        report.end(error)
+        self.record(report)
 
     def previous_report(self) -> Report | None:
         """The report of the published output; None where there is none or it belongs to another file."""
@@ -151,13 +162,15 @@ class Claim:
 def claim(output: Path, state_dir: Path | None, reads: Path | None = None) -> Iterator[Claim]:
     """Claim `output` for this run: check it, lock it, and clear what dead runs left.
 
-    `reads` is the input, if there is one: it must not be the output, nor a folder that the output is in. Raises
-    UsageError (E-OUTPUT-IS-INPUT), OutputError (E-OUTPUT) where the run could not publish there, and TryLaterError
-    (E-LOCKED) at once where another run holds the lock. At the end the lock is released and no temporary file is
-    left.
+    `reads` is the input, if there is one: it must not be the output, nor a folder that the output or the state
+    folder is in; neither may lie in a SavedModel. A state folder other than the output's own may serve outputs of
+    one name in several folders. Raises UsageError (E-OUTPUT-IS-INPUT), OutputError (E-OUTPUT) where the run could
+    not publish there, and TryLaterError (E-LOCKED) at once where another run holds the lock. At the end the lock is
+    released and no temporary file is left.
     """
-    _require_publishable(output, reads)
     state = state_dir or output.parent / STATE_FOLDER
+    _require_publishable(output, state, reads)
+    name = _record_name(output, state)
     temporary = output.parent / f".{output.name}.{secrets.token_hex(4)}.tmp"
     with locked(output):
         try:
@@ -165,29 +178,26 @@ def claim(output: Path, state_dir: Path | None, reads: Path | None = None) -> It
         except OSError as error:
             raise cannot_write(state, error) from error
         try:
-            for stale in _left_behind(output, state):
+            for stale in _left_behind(output, state, name):
                 stale.unlink()
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         except OSError as error:
             raise cannot_write(output, error) from error
         try:
-            yield Claim(output, state, temporary)
+            yield Claim(output, state, temporary, name)
         finally:
             with suppress(OSError):
                 temporary.unlink()
 
 
-def _require_publishable(output: Path, reads: Path | None) -> None:
+def _require_publishable(output: Path, state: Path, reads: Path | None) -> None:
     if reads is not None and is_same_file(output, reads):
         raise UsageError(
             "E-OUTPUT-IS-INPUT", "output and input are the same file", where=output,
             next_step="give --output a path of its own",
         )  # fmt: skip
-    if reads is not None and any(is_same_file(folder, reads) for folder in output.absolute().parents):
-        raise UsageError(
-            "E-OUTPUT-IS-INPUT", "the output lies inside the input folder", where=output, found=f"--input {reads}",
-            next_step="give --output a path outside the folder that the run reads",
-        )  # fmt: skip
+    _require_outside("output", output, output.parent, "--output", reads)
+    _require_outside("state folder", state, state, "--state-dir", reads)
     try:
         mode = output.lstat().st_mode
         if stat.S_ISLNK(mode):
@@ -201,12 +211,35 @@ def _require_publishable(output: Path, reads: Path | None) -> None:
         raise cannot_write(output, error) from error
 
 
-def _left_behind(output: Path, state: Path) -> list[Path]:
+def _require_outside(what: str, path: Path, folder: Path, flag: str, reads: Path | None) -> None:
+    """Raise UsageError (E-OUTPUT-IS-INPUT) where `folder` is, or lies in, the input folder or a SavedModel."""
+    real = Path(os.path.realpath(folder))
+    for parent in (real, *real.parents):
+        if reads is not None and reads.is_dir() and is_same_file(parent, reads):
+            raise UsageError(
+                "E-OUTPUT-IS-INPUT", f"the {what} lies inside the input folder", where=path,
+                found=f"--input {reads}", next_step=f"give {flag} a path outside the folder that the run reads",
+            )  # fmt: skip
+        if os.path.exists(parent / PB):  # noqa: PTH110 - never raises
+            raise UsageError(
+                "E-OUTPUT-IS-INPUT", f"the {what} lies inside a model", where=path, found=f"{PB} in {parent}",
+                next_step=f"give {flag} a path outside the model",
+            )  # fmt: skip
+
+
+def _record_name(output: Path, state: Path) -> str:
+    """What the records of `output` are called in `state`: like it, with a hash of its folder in foreign folders."""
+    folder = os.path.realpath(output.parent)
+    if os.path.realpath(state) == os.path.join(folder, STATE_FOLDER):  # noqa: PTH118 - as realpath spells it
+        return output.name
+    return f"{output.name}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]}"
+
+
+def _left_behind(output: Path, state: Path, name: str) -> list[Path]:
     """What dead runs on this very output left: never a name that a run on another output may be using."""
-    name = re.escape(f".{output.name}.")
-    beside = re.compile(name + r"[0-9a-f]{8}\.tmp")
+    beside = re.compile(re.escape(f".{output.name}.") + r"[0-9a-f]{8}\.tmp")
     in_state = re.compile(
-        name + r"(report\.json|failed\.json|(failed\.)?rejects\.jsonl|refused\.parquet"
+        re.escape(f".{name}.") + r"(report\.json|failed\.json|(failed\.)?rejects\.jsonl|refused\.parquet"
         r"|previous-\d+(\.report\.json)?)\.tmp"
     )
     return [path for folder, pattern in ((output.parent, beside), (state, in_state))

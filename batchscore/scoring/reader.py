@@ -18,7 +18,7 @@ BATCH_ROWS = 262_144
 
 _BATCHES_AHEAD = 2
 _STOP_SECONDS = 0.1
-_JOIN_SECONDS = 1.0
+_JOIN_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ def read_batches(pairs: Pairs, columns: Sequence[str]) -> Iterator[PairBatch]:
     """The rows of `pairs`, file after file, at most BATCH_ROWS at a time, with `columns` only.
 
     Each column has the type that it has in the first file; text comes as a dictionary, which costs nothing where
-    the file has it so, and saves every later stage from looking at the same text twice. Raises InputError:
-    E-INPUT-CORRUPT where a page does not decode or fails its checksum, E-INPUT-CHANGED.
+    the file has it so, and saves every later stage from looking at the same text twice. Raises InputError
+    (E-INPUT-CORRUPT) where a page does not decode or fails its checksum, TryLaterError (E-INPUT-CHANGED) where a
+    file is another one now.
     """
     wanted = pa.schema([pairs.schema.field(name) for name in columns])
     for file in pairs.files:
@@ -92,8 +93,8 @@ def _is_text(type_: pa.DataType) -> bool:
 def read_ahead(batches: Iterator[PairBatch]) -> Generator[PairBatch, None, None]:
     """Pass `batches` on, reading the next ones in a thread while the last ones are worked on.
 
-    What the reading raises is raised here, at its place. Close it to end the reading: it waits a second for a read
-    that is under way, not for a storage that hangs.
+    What the reading raises is raised here, at its place. Close it to end the reading: that waits half a second for
+    a read that is under way, not for a storage that hangs.
     """
     ready: queue.Queue[PairBatch | BaseException | None] = queue.Queue(_BATCHES_AHEAD)
     stop = threading.Event()

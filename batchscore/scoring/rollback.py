@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from batchscore.errors import OutputError, UsageError
 from batchscore.observer import Observer
+from batchscore.paths import require_usable
 from batchscore.report import Report, read_report
 from batchscore.scoring.disk import cannot_write, sync_directory, tolerated
 from batchscore.scoring.publish import Claim, claim
@@ -28,9 +29,12 @@ def rollback(output: Path, state_dir: Path | None = None, observer: Observer | N
     So a second rollback takes the first one back. Returns the report of what is published now, which carries
     `rolled_back_at` and `rolled_back_from`; None where that output has lost its report.
 
-    Raises UsageError (E-NO-PREVIOUS) where nothing is kept, OutputError (E-PREVIOUS-DAMAGED, E-OUTPUT), and
-    TryLaterError (E-LOCKED) where a run is writing this output. The published file is then the old one.
+    Raises UsageError (E-NO-PREVIOUS where nothing is kept, E-CONFIG for a path that no run publishes to),
+    OutputError (E-PREVIOUS-DAMAGED, E-OUTPUT), and TryLaterError (E-LOCKED) where a run is writing this output. The
+    published file is then the old one.
     """
+    for path in filter(None, (output, state_dir)):
+        _require_usable(path)
     with claim(output, state_dir) as ours:
         replaced = ours.previous_report()
         age = ours.previous.newest_other(output)
@@ -53,6 +57,15 @@ def rollback(output: Path, state_dir: Path | None = None, observer: Observer | N
               f"{report.rows_written:,}")  # fmt: skip
     _log.info("the output that it replaces is kept as %s", ours.previous.path(1))
     return report
+
+
+def _require_usable(path: Path) -> None:
+    try:
+        require_usable(path)
+    except ValueError as error:
+        raise UsageError(
+            "E-CONFIG", str(error), where=path, next_step="give the --output and --state-dir of the run"
+        ) from error
 
 
 def _copy_whole(kept: Path, target: Path, report: Report | None) -> None:

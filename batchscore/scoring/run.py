@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
-import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from batchscore.config import RunSettings
-from batchscore.errors import OutOfMemoryError
+from batchscore.errors import as_out_of_memory
 from batchscore.limits import Limit
 from batchscore.observer import Observer
 from batchscore.report import Clock, Report
@@ -20,13 +22,15 @@ from batchscore.scoring.badrows import BadRows
 from batchscore.scoring.binding import Binding, bind
 from batchscore.scoring.guards import Guards
 from batchscore.scoring.inputs import Pairs, open_pairs
-from batchscore.scoring.model import choose_model, id_roles, load
+from batchscore.scoring.model import choose_model, id_roles, load, require_probes
 from batchscore.scoring.plans import open_scorer
 from batchscore.scoring.publish import Claim, claim
 from batchscore.scoring.reader import PairBatch, read_ahead, read_batches
 from batchscore.scoring.scorer import ScorablePairs
-from batchscore.scoring.topn import TopN
 from batchscore.scoring.unknown import UnknownIds, watch_unknown
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _log = logging.getLogger("batchscore")
 
@@ -37,12 +41,13 @@ def run(settings: RunSettings, observer: Observer | None = None) -> Report:
     Raises BatchscoreError (see `batchscore.errors`) with `.report`; the output is then the one that stood there
     before.
     """
-    report = Report.begin(settings)
+    report, observer = Report.begin(settings), observer or Observer()
     with claim(settings.output, settings.state_dir, reads=settings.input) as output:
+        observer.allow_abandoning(lambda error: output.abandon(report, error))
         try:
-            rank(settings, output, report, observer or Observer())
+            rank(settings, output, report, observer)
         except BaseException as error:
-            failure = _explain(error)
+            failure = as_out_of_memory(error) or error
             report.end(failure)
             output.record(report)
             failure.report = report  # type: ignore[attr-defined]
@@ -69,21 +74,24 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
         account.warn_all(report, guards.warnings(pairs))
         guards.check_input(pairs, lambda: _read_users(pairs, binding))
         guards.check_model(model.saved.path)
-    with ExitStack() as held:
+    with ExitStack() as opened:
         with clock.stage("load"):
             observer.stage("loading the model")
-            session = held.enter_context(closing(load(model, settings)))
+            session = opened.enter_context(closing(load(model, settings)))
             report.runtime = session.runtime
-            warn = partial(account.warn, report)
-            scorer, report.plan.why_not = open_scorer(model, session, binding, settings, warn)
-            held.enter_context(closing(scorer))
-            unknown = [UnknownIds(role) for role in id_roles(model, session, binding, settings)]
+            scorer, report.plan.why_not = open_scorer(
+                model, session, binding, settings, pairs=pairs.rows, warn=partial(account.warn, report)
+            )
+            opened.enter_context(closing(scorer))
+            from batchscore.scoring.topn import TopN  # noqa: PLC0415 - polars loads while the plan is compiled
 
-        bad = BadRows(settings.max_bad_rows, pairs.rows)
+            require_probes(model, session, settings)
+        bad = BadRows(settings.max_bad_rows, pairs.rows, rejects_path=output.rejects_path(failed=True))
+        unknown = [UnknownIds(role) for role in id_roles(model, session, binding, settings)]
         top = TopN(settings.top_n, binding.schema)
-        held.enter_context(account.kept(report, bad, unknown, scorer, output))
+        opened.enter_context(account.kept(report, bad, unknown, scorer, output))
         observer.stage("scoring", pairs.rows)
-        ahead = held.enter_context(closing(read_ahead(read_batches(pairs, binding.columns))))
+        ahead = opened.enter_context(closing(read_ahead(read_batches(pairs, binding.columns))))
         batches = _observed(clock.each("read", ahead), observer)
         usable = clock.each("check", bad.drop_unusable(batches, binding))
         watched = clock.each("guard", watch_unknown(usable, unknown, lambda: _read_ids(pairs, binding)))
@@ -115,8 +123,11 @@ def _observed(batches: Iterator[PairBatch], observer: Observer) -> Iterator[Pair
 
 def _read_users(pairs: Pairs, binding: Binding) -> pl.Series:
     """The distinct users of the input, for the message of a guard that refuses before anything is scored."""
-    columns = (batch.table.column(0) for batch in read_batches(pairs, [binding.user]))
-    return pl.concat([pl.Series(pl.from_arrow(column)).unique() for column in columns]).unique()
+    import polars as pl  # noqa: PLC0415 - it loads late
+
+    columns = (pc.unique(batch.table.column(0)) for batch in read_batches(pairs, [binding.user]))
+    users = (column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column for column in columns)
+    return pl.concat([pl.Series(pl.from_arrow(column)) for column in users]).unique()
 
 
 def _read_ids(pairs: Pairs, binding: Binding) -> Iterator[ScorablePairs]:
@@ -126,14 +137,3 @@ def _read_ids(pairs: Pairs, binding: Binding) -> Iterator[ScorablePairs]:
         binding, inputs=tuple(bound for bound in binding.inputs if bound.input.name in ids), constants={}, kept={}
     )
     return BadRows(Limit("off"), pairs.rows).drop_unusable(read_batches(pairs, only_ids.columns), only_ids)
-
-
-def _explain(error: BaseException) -> BaseException:
-    if isinstance(error, MemoryError):
-        return OutOfMemoryError(
-            "E-MEMORY",
-            "memory ran out",
-            found=str(error) or None,
-            next_step="give the job more memory, or split the input by users into several runs",
-        )
-    return error

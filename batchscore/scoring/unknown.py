@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,8 +17,8 @@ from batchscore.scoring.scorer import ScorablePairs
 _FIRST_LOOK_ROWS = 500_000
 _EXAMPLES = 5
 
-IsKnown = Callable[[pa.Array], "pl.Series"]
-"""Tells for ids (of the model input's dtype) which are in the model's vocabulary: a bool Series."""
+IsKnown = Callable[[pa.Array], np.ndarray]
+"""Tells for ids (of the model input's dtype), [n], which are in the model's vocabulary: bool [n]."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,9 @@ class UnknownIds:
 
     def __init__(self, role: IdRole) -> None:
         self._role = role
-        self._seen: pl.Series | None = None
-        self._pending: list[pl.Series] = []
+        self._seen: list[pa.Array] = []
+        self._seen_ids = 0
+        self._pending: list[pa.Array] = []
         self._pending_ids = 0
         self._dictionary: pa.Array | None = None
         self._taken = np.zeros(0, bool)
@@ -56,9 +56,9 @@ class UnknownIds:
         if self._role.is_known is None or self._role.input is None or not len(pairs):
             return
         ids = self._unseen(pairs.feeds[self._role.input])
-        self._pending.append(pl.Series(pl.from_arrow(ids)))
+        self._pending.append(ids)
         self._pending_ids += len(ids)
-        if self._pending_ids > max(_FIRST_LOOK_ROWS, 0 if self._seen is None else len(self._seen)):
+        if self._pending_ids > max(_FIRST_LOOK_ROWS, self._seen_ids):
             self._look_up()
 
     def counts(self) -> KnownIds:
@@ -110,17 +110,19 @@ class UnknownIds:
     def _look_up(self) -> None:
         if not self._pending or self._role.is_known is None:
             return
-        ids = pl.concat(self._pending).unique(maintain_order=True)
+        ids = pc.unique(pa.chunked_array(self._pending))
         self._pending, self._pending_ids = [], 0
-        if self._seen is not None:
-            ids = ids.filter(~ids.is_in(self._seen.implode()))
-        if ids.is_empty():
+        if self._seen:
+            ids = ids.filter(pc.invert(pc.is_in(ids, value_set=pa.chunked_array(self._seen))))
+        if not len(ids):
             return
-        self._seen = ids if self._seen is None else pl.concat([self._seen, ids])
-        known = self._role.is_known(ids.to_arrow())
+        self._seen.append(ids)
+        self._seen_ids += len(ids)
+        known = self._role.is_known(ids)
         self._known += int(known.sum())
         self._unknown += int((~known).sum())
-        self._examples += [repr(item) for item in ids.filter(~known).head(_EXAMPLES - len(self._examples))]
+        examples = ids.filter(pa.array(~known)).slice(0, _EXAMPLES - len(self._examples))
+        self._examples += [repr(item) for item in examples.to_pylist()]
 
 
 def watch_unknown(

@@ -31,7 +31,7 @@ def main(model: Path, cycles: int) -> None:
         session.close()
         if cycle % (cycles // 10) == cycles // 10 - 1:
             memory = f"{resident_bytes() / 1e6:8.1f} MB, {thread_count()} threads"
-            print(f"{cycle + 1:6} cycles: {memory}")  # noqa: T201 - a script that is run by hand
+            print(f"{cycle + 1:6} cycles: {memory}")
 
 
 def resident_bytes() -> int:

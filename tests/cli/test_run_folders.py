@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -169,6 +171,15 @@ def test_a_file_that_is_no_parquet(workplace, feed):
     assert "E-INPUT-NOT-PARQUET: the input is not a Parquet file\n  where:    <folder>/feed/README\n" in told.err
 
 
+def test_a_file_whose_name_is_no_text(workplace, feed):
+    feed("part-0.parquet")
+    shutil.copy(workplace.folder / "feed" / "part-0.parquet", workplace.folder / "feed" / os.fsdecode(b"caf\xe9"))
+    told = run(workplace)
+    assert (told.exit_code, told.out) == (3, "")
+    assert "E-INPUT-FOLDER: the input folder has a file whose name is not UTF-8\n" in told.err
+    assert "  where:    <folder>/feed/caf\\udce9\n" in told.err
+
+
 def test_the_output_must_not_lie_inside_the_input(workplace, feed):
     feed("part-0.parquet")
     told = run(workplace, "feed", "--output", workplace.folder / "feed" / "ranked.parquet")
@@ -195,6 +206,6 @@ def test_a_file_comes_during_the_run(workplace, feed, monkeypatch):
     real = module.open_pairs
     monkeypatch.setattr(module, "open_pairs", open_then_add)
     told = run(workplace)
-    assert told.exit_code == 3
+    assert told.exit_code == 75
     assert "ERROR E-INPUT-CHANGED: the input changed while it was read\n  where:    <folder>/feed\n" in told.err
     assert "  found:    2 files now\n  expected: the 1 files that were opened\n" in told.err

@@ -153,6 +153,7 @@ E-BAD-ROWS: 1 bad row
   found:    invalid UTF-8: 1
   expected: at most 0 of 3 rows (--max-bad-rows)
     column item_id, first at row 1: invalid UTF-8, value b'\\xff'
+    rejects file: <folder>/_batchscore/ranked.parquet.failed.rejects.jsonl
   next:     mend the rows in the rejects file where they come from, or raise --max-bad-rows
 """)  # fmt: skip
 
@@ -166,6 +167,7 @@ E-BAD-ROWS: 1 bad row
   found:    null id: 1
   expected: at most 0 of 3 rows (--max-bad-rows)
     column user_id, first at row 1: null id
+    rejects file: <folder>/_batchscore/ranked.parquet.failed.rejects.jsonl
   next:     mend the rows in the rejects file where they come from, or raise --max-bad-rows
 """)  # fmt: skip
     rejects = (workplace.state / "ranked.parquet.failed.rejects.jsonl").read_text()
@@ -183,6 +185,7 @@ E-BAD-ROWS: 2 bad rows
   found:    score is not finite: 2
   expected: at most 0 of 3 rows (--max-bad-rows)
     column score, first at row 1: score is not finite, value nan
+    rejects file: <folder>/_batchscore/ranked.parquet.failed.rejects.jsonl
   next:     mend the rows in the rejects file where they come from, or raise --max-bad-rows
 """)  # fmt: skip
 
@@ -212,7 +215,7 @@ def test_the_input_is_replaced_during_the_run(workplace, monkeypatch):
     open_pairs = run.open_pairs
     monkeypatch.setattr(run, "open_pairs", open_then_replace)
     told = workplace.run()
-    assert told.exit_code == 3
+    assert told.exit_code == 75
     assert (
         "ERROR E-INPUT-CHANGED: the input changed while it was read\n  where:    <folder>/pairs.parquet\n"
         in told.err

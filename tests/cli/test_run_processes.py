@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,12 @@ main()
 SLOWLY = f"""
 from batchscore.scoring import reader
 reader.BATCH_ROWS = 500  # the run is still scoring a good while after it has said that it begins to
+{START}
+"""
+TELLING = f"""
+import sys
+from batchscore.cli.console import LineObserver
+LineObserver.stage = lambda self, name, total_rows=None: print("stage", name, file=sys.stderr, flush=True)
 {START}
 """
 COMMAND = [sys.executable, "-c", START, "run"]
@@ -116,6 +123,21 @@ def echo_model() -> Path:
     return ROOT / "tests" / "models" / "echo"
 
 
+@pytest.fixture(scope="module")
+def endless_model(tf, tmp_path_factory) -> Path:
+    """A model that never comes back from a call with the item `endless`."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)] * 2)
+    def serve(user_id, item_id):
+        turns = tf.where(tf.reduce_any(item_id == "endless"), 10**15, 1)
+        turn = tf.while_loop(lambda turn: turn < turns, lambda turn: [turn + 1], [tf.constant(0, tf.int64)])[0]
+        return {"score": tf.cast(tf.strings.length(user_id + item_id), tf.float32) + tf.cast(turn, tf.float32)}
+
+    path = tmp_path_factory.mktemp("endless") / "model"
+    tf.saved_model.save(tf.Module(), str(path), signatures={"serving_default": serve})
+    return path
+
+
 @pytest.fixture
 def night(tmp_path, pairs_file, echo_model) -> Night:
     os.link(pairs_file, tmp_path / "pairs.parquet")
@@ -146,6 +168,30 @@ def test_a_signal_stops_the_run_and_leaves_the_old_output(night, number, words):
     failed = json.loads(night.failed.read_text())
     assert (failed["status"], failed["exit_code"], failed["error_id"]) == ("failed", 128 + number, "E-STOPPED")
     assert not night.report.exists()
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("slow_row", [0, 1], ids=["main thread", "scoring threads"])
+def test_a_signal_is_heeded_while_the_model_computes_for_hours(night, endless_model, slow_row):
+    items = [f"i{number}" for number in range(1000)]
+    items[slow_row] = "endless"  # row 0 is scored by the self-test at the start, row 1 is not
+    (night.folder / "pairs.parquet").unlink()
+    pq.write_table(pa.table({"user_id": ["u"] * len(items), "item_id": items}), night.folder / "pairs.parquet")
+    night.output.write_bytes(b"last night's")
+    with night.start("--model", endless_model, "--threads", "2", script=TELLING) as process:
+        wait_for(process, "stage scoring")
+        time.sleep(1)  # without it the signal may come before the call, and the test shows less
+        process.send_signal(signal.SIGTERM)
+        try:
+            _, err = process.communicate(timeout=HANG_SECONDS)
+        finally:
+            process.kill()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert err.endswith("ERROR E-STOPPED: stopped by signal 15; nothing was published\n")
+    assert err.count("E-STOPPED") == 1
+    assert night.output.read_bytes() == b"last night's"
+    assert night.temporaries() == []
+    assert json.loads(night.failed.read_text())["error_id"] == "E-STOPPED"
 
 
 def test_after_a_kill_a_plain_rerun_is_identical_and_clean(night, published):
@@ -190,6 +236,20 @@ def test_a_full_disk_keeps_the_old_output(night):
     assert night.output.read_bytes() == b"last night's"
     assert night.temporaries() == []
     assert json.loads(night.failed.read_text())["error_id"] == "E-OUTPUT"
+
+
+@pytest.mark.parametrize("kilobytes", [600_000, 1_500_000])
+def test_an_address_space_that_is_too_small_is_out_of_memory(night, kilobytes):
+    command = ["bash", "-c", f'ulimit -v {kilobytes} && exec "$@"', "bash", *night.command("--threads", "2")]
+    done = subprocess.run(
+        command, env=environment(OPENBLAS_NUM_THREADS="1", POLARS_MAX_THREADS="2"), capture_output=True, text=True,
+        timeout=HANG_SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode == 7, done.stderr
+    assert " ERROR E-MEMORY: memory ran out\n" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not night.output.exists()
+    assert night.temporaries() == []
 
 
 def test_a_reader_of_stdout_that_goes_away_is_no_failure(night, published):

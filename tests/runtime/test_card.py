@@ -62,7 +62,7 @@ def test_no_card_is_none(tmp_path):
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        ("", "Invalid JSON"),
+        ("", "    the whole card: Invalid JSON"),
         ('{"signature": ', "Invalid JSON"),
         ("[]", "Input should be an object"),
         ({key: value for key, value in MINIMAL.items() if key != "signature"}, "signature: Field required"),

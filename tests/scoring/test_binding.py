@@ -233,8 +233,70 @@ def test_the_suggested_flags_mend_the_binding():
     assert fed(bind(schema, signature, card_of(), mended)) == {"user_id": "user_id", "movie_id": "movie id"}
 
 
+@pytest.mark.parametrize("dtype", ["string", "int64", "int32", "float32", "bool"])
+def test_an_input_without_a_column_is_never_fed_a_constant_by_the_hint(dtype):
+    schema = pa.schema([("user_id", pa.string()), ("movie_id", pa.string())])
+    signature = signature_of(user_id="string", movie_id="string", weight=dtype)
+    assert refused(schema, signature, card_of()).endswith("next:     add --map weight=COLUMN")
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("user_rating", "float32"), ("label", "int64"), ("click", "bool")])
+def test_a_label_is_fed_a_constant_by_the_hint(name, dtype):
+    schema = pa.schema([("user_id", pa.string()), ("movie_id", pa.string())])
+    signature = signature_of(user_id="string", movie_id="string", **{name: dtype})
+    message = refused(schema, signature, card_of())
+    assert f"has no column {name!r}; it looks like the label that the model was trained on" in message
+    assert message.endswith(f"next:     add --set {name}={'false' if dtype == 'bool' else 0}")
+
+
+def test_a_candidate_that_is_called_like_a_label_is_none():
+    schema = pa.schema([("user_id", pa.string()), ("item", pa.int64()), ("price", pa.int64())])
+    message = refused(schema, signature_of(user_id="string", target="int64"), card_of(candidate="target"))
+    assert "--set" not in message
+
+
+@pytest.mark.parametrize(
+    ("inputs", "card", "how", "role"),
+    [
+        ({"user_id": "string", "movie_id": "string"}, None, {"set": {"user_id": "7"}}, "user"),
+        ({"user_id": "int64", "movie_id": "string"}, card_of(), {"set": {"user_id": "7"}}, "user"),
+        ({"uid": "string", "movie_id": "string"}, card_of("uid"), {"set": {"uid": "7"}}, "user"),
+        ({"uid": "string", "movie_id": "string"}, None, {"set": {"uid": "7"}, "user_column": "uid"}, "user"),
+        ({"user_id": "string", "movie_id": "string"}, None,
+         {"set": {"user_id": "7"}, "user_column": "age", "candidate_column": "movie_id"}, "user"),
+        ({"user_id": "string", "movie_id": "string"}, card_of(), {"set": {"movie_id": "7"}}, "candidate"),
+        ({"user_id": "string", "movie_id": "string"}, None,
+         {"set": {"movie_id": "7"}, "candidate_column": "movie_id"}, "candidate"),
+    ],
+)  # fmt: skip
+def test_an_id_is_no_constant(inputs, card, how, role):
+    schema = PAIRS.append(pa.field("uid", pa.string()))
+    (name,) = how["set"]
+    message = refused(schema, signature_of(**inputs), card, **how)
+    assert f"--set {name}: this input takes the {role}'s id, which is no constant; leave the flag out" in message
+
+
+def test_a_model_without_an_input_for_the_user_may_have_a_constant():
+    signature = signature_of(movie_id="string", hour="int64")
+    binding = bind(PAIRS, signature, card_of(user=None), settings_of(set={"hour": "3"}))
+    assert (binding.user, binding.user_input, binding.constants["hour"].as_py()) == ("user_id", None, 3)
+
+
 def test_a_pair_file_without_columns_says_so():
     assert "found:    columns none" in refused(pa.schema([]), BOTH)
+
+
+def test_lists_of_columns_are_short():
+    schema = pa.schema(
+        [(f"{number:02}" + "x" * 1000, pa.struct([("y" * 1000, pa.int64())])) for number in range(50)]
+    )
+    for message in (
+        refused(schema, BOTH),
+        refused(PAIRS.append(schema[0]), BOTH, error_id="E-KEEP", keep={"k": "z"}),
+    ):
+        assert f"00{'x' * 55}... struct<{'y' * 50}..." in message
+        assert len(message) < 5_000
+    assert ", and 20 more\n" in refused(schema, BOTH)
 
 
 # kept columns
@@ -262,7 +324,10 @@ def test_a_kept_column_must_not_clash_with_an_output_column(name):
 def test_a_kept_column_must_exist():
     message = refused(PAIRS, BOTH, error_id="E-KEEP", keep={"title": "title"})
     assert "the pairs have no column 'title'" in message
-    assert "found:    user_id string, movie_id int64" in message
+    assert "  where:    pairs.parquet\n  found:    columns user_id string, movie_id int64" in message
+    assert (
+        "expected: columns of text, integers, float32, float64, bool, date32, timestamps or decimal128\n" in message
+    )
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_a_file_that_changed_while_it_was_read_is_refused(path, tmp_path, change
     else:
         write(tmp_path / "new")
         (tmp_path / "new").replace(path)
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(TryLaterError) as caught:
         pairs.require_unchanged()
     assert caught.value.error_id == "E-INPUT-CHANGED"
 

@@ -76,8 +76,8 @@ def test_the_known_signature_tells_for_each_id_alone(tmp_path):
         "E-UNKNOWN-USERS",
     )
     assert (item.name, item.input, item.error_id) == ("candidate", "item_id", "E-UNKNOWN-CANDIDATES")
-    assert user.is_known(pa.array(["u1", "nobody"], pa.large_string())).to_list() == [True, False]
-    assert item.is_known(pa.array([7, 8, 7], pa.int64())).to_list() == [True, False, True]
+    assert user.is_known(pa.array(["u1", "nobody"], pa.large_string())).tolist() == [True, False]
+    assert item.is_known(pa.array([7, 8, 7], pa.int64())).tolist() == [True, False, True]
 
 
 def test_without_a_known_signature_and_without_tables_the_reason_is_told(tmp_path):

@@ -497,11 +497,106 @@ def test_the_output_must_not_be_the_input(output, tmp_path, how):
     assert output.read_bytes() == OLD
 
 
+@pytest.mark.parametrize(
+    "place", ["saved_model.pb", "deep/ranked.parquet", "ranked.parquet", "../link/ranked.parquet"]
+)
+@pytest.mark.parametrize("what", ["output", "state folder"])
+def test_nothing_is_written_into_a_model(tmp_path, what, place):
+    model = tmp_path / "model" / "7"
+    (model / "deep").mkdir(parents=True)
+    (model / "saved_model.pb").write_bytes(b"the model")
+    (model.parent / "link").symlink_to(model / "deep")
+    before = sorted(tmp_path.rglob("*"))
+    path = model / place
+    paths = (path, None) if what == "output" else (tmp_path / "ranked.parquet", path.parent)
+    with (
+        pytest.raises(UsageError, match=f"E-OUTPUT-IS-INPUT: the {what} lies inside a model") as caught,
+        claimed(*paths),
+    ):
+        pass
+    assert f"found:    saved_model.pb in {model}\n" in str(caught.value)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (model / "saved_model.pb").read_bytes() == b"the model"
+
+
+def test_beside_the_versions_of_a_model_something_may_be_written(tmp_path):
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "saved_model.pb").write_bytes(b"the model")
+    publish(tmp_path / "ranked.parquet")
+
+
+def test_state_is_not_kept_inside_the_input_folder(output, tmp_path):
+    feed = tmp_path / "feed"
+    feed.mkdir()
+    (tmp_path / "link").symlink_to(feed)
+    for state in (feed, feed / "state", tmp_path / "link" / "state"):
+        with (
+            pytest.raises(UsageError, match="the state folder lies inside the input folder"),
+            claimed(output, state, reads=feed),
+        ):
+            pass
+    assert names(feed) == []
+
+
+def test_the_output_lies_inside_the_input_folder_behind_a_link(tmp_path):
+    (tmp_path / "feed" / "day=1").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "feed" / "day=1")
+    with (
+        pytest.raises(UsageError, match="the output lies inside the input folder"),
+        claimed(tmp_path / "link" / "ranked.parquet", reads=tmp_path / "feed"),
+    ):
+        pass
+
+
 def test_state_files_may_live_elsewhere(output, tmp_path):
     state = tmp_path / "state" / "deep"
     publish(output, start=1, state_dir=state)
     publish(output, start=2, state_dir=state)
     assert names(output.parent) == [".ranked.parquet.lock", "ranked.parquet"]
-    assert names(state) == [
-        "ranked.parquet.previous-1", "ranked.parquet.previous-1.report.json", "ranked.parquet.report.json",
-    ]  # fmt: skip
+    name = f"ranked.parquet-{hashlib.sha256(os.fsencode(output.parent.resolve())).hexdigest()[:8]}"
+    assert names(state) == [f"{name}.previous-1", f"{name}.previous-1.report.json", f"{name}.report.json"]
+
+
+def test_outputs_of_one_name_share_a_state_folder_without_meeting(tmp_path):
+    state = tmp_path / "state"
+    outputs = [tmp_path / country / "ranked.parquet" for country in ("de", "fr")]
+    for output in outputs:
+        output.parent.mkdir()
+    for night in (1, 2):
+        for number, output in enumerate(outputs):
+            publish(output, start=10 * number + night, state_dir=state)
+    (tmp_path / "germany").symlink_to(tmp_path / "de")
+    for number, output in enumerate([tmp_path / "germany" / "ranked.parquet", outputs[1]]):
+        with claimed(output, state) as ours:
+            assert ours.previous_report().rows_written == 10 * number + 2
+            assert first_user(ours.previous.path(1)) == 10 * number + 1
+
+
+def test_the_outputs_own_state_folder_has_plain_names_however_it_is_given(output, tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(output.parent)
+    monkeypatch.chdir(output.parent)
+    for state in (output.parent / "_batchscore", Path("_batchscore"), tmp_path / "link" / "_batchscore"):
+        with claimed(output, state) as ours:
+            assert ours.report_path.name == "ranked.parquet.report.json"
+
+
+def test_what_a_killed_run_left_in_a_shared_state_folder_is_cleared(output, tmp_path):
+    state = tmp_path / "state"
+    publish(output, state_dir=state)
+    own, foreign = (state / f".{name}.report.json.tmp" for name in (
+        next(state.iterdir()).name.removesuffix(".report.json"), "ranked.parquet-0123abcd"
+    ))  # fmt: skip
+    for path in (own, foreign):
+        path.write_bytes(b"half")
+    with claimed(output, state):
+        assert (own.exists(), foreign.exists()) == (False, True)
+
+
+def test_a_report_on_a_full_disk_leaves_no_rest(output, monkeypatch, caplog):
+    publish(output)
+    with claimed(output) as ours:
+        monkeypatch.setattr(os, "fsync", no_space)
+        ours.record(a_report(error=OutputError("E-OUTPUT", "no", next_step="n")))
+        monkeypatch.undo()
+    assert "failed.json could not be written: No space left on device" in caplog.text
+    assert names(output.parent / "_batchscore") == ["ranked.parquet.report.json"]

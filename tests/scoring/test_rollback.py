@@ -21,8 +21,8 @@ def output(tmp_path):
     return tmp_path / "ranked.parquet"
 
 
-def publish(output, night, *, keep=1, report=True):
-    with claim(output, None) as ours:
+def publish(output, night, *, keep=1, report=True, state_dir=None):
+    with claim(output, state_dir) as ours:
         done = ours.publish(
             lambda path: pq.write_table(pa.table({"night": [night]}), path),
             1,
@@ -65,6 +65,17 @@ def test_the_previous_output_is_published_with_its_report(output):
     assert (report.status, report.users, report.rolled_back_from) == ("published", 1, "run 2")
     assert report.rolled_back_at is not None
     assert kept(output) == [("1", 2, 2)]
+
+
+def test_a_shared_state_folder_is_rolled_back_output_by_output(tmp_path):
+    state = tmp_path / "state"
+    outputs = [tmp_path / country / "ranked.parquet" for country in ("de", "fr")]
+    for number, output in enumerate(outputs):
+        output.parent.mkdir()
+        publish(output, 10 * number + 1, state_dir=state)
+        publish(output, 10 * number + 2, state_dir=state)
+    assert rollback(outputs[1], state).users == 11
+    assert [night(output) for output in outputs] == [2, 11]
 
 
 def test_a_second_rollback_takes_the_first_one_back(output):
@@ -197,3 +208,11 @@ def _die_at(monkeypatch, step, action) -> bool:
 
 def _no_link(*_):
     raise OSError(18, "Invalid cross-device link")
+
+
+@pytest.mark.parametrize("name", ["no\0file", os.fsdecode(b"caf\xe9"), "{date}"])
+def test_a_path_that_no_run_publishes_to_is_refused(tmp_path, name):
+    for paths in ((tmp_path / name, None), (tmp_path / "ranked.parquet", tmp_path / name)):
+        with pytest.raises(UsageError, match="E-CONFIG"):
+            rollback(*paths)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,44 @@
+"""Paths as people write them: `{date}` is filled in, and what no file or no report could be called is refused."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from pathlib import Path
+
+_PLACEHOLDER = re.compile(r"\{[A-Za-z_]\w*(:[^{}]*)?\}")
+
+
+def fill_date(path: str | Path, day: str) -> str:
+    """`path` with `day` in the place of each `{date}`."""
+    return str(path).replace("{date}", day)
+
+
+def require_usable(path: Path) -> None:
+    """Raise ValueError where no file can have the path, no report could name it, or a `{name}` is left in it."""
+    unknown = _PLACEHOLDER.search(str(path))
+    if unknown:
+        raise ValueError(f"{unknown[0]} stands for nothing: only {{date}} is filled in")
+    if "\0" in str(path):
+        raise ValueError("a path cannot hold a NUL character")
+    with suppress(OSError):  # there is no working directory
+        path = path.absolute()
+    if not is_utf8(path):
+        raise ValueError(f"{str(path)!r} is not UTF-8, and the report could not name it; rename it")
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether the path is text, which JSON and the libraries that read Parquet need."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Whether both paths are one file; False where one of them is not there."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
