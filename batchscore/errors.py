@@ -53,7 +53,7 @@ ERROR_IDS: dict[str, str] = {
     "E-MODEL-OUTPUT": "the score output cannot be told, or has a shape or type that is no score",
     "E-MODEL-CARD": "the model card does not fit the SavedModel",
     "E-PLAN-REQUIRED": "the run could not be done with a plan, and --plan require asks for one",
-    "E-MODEL-PLAN": "the plan of the model cannot be read",
+    "E-MODEL-PLAN": "the plan of the model cannot be made, read or used",
     "E-MODEL-LOAD": "TensorFlow cannot load the SavedModel",
     "E-MODEL-RUN": "the model failed while it scored",
     "E-MODEL-PROBES": "the model does not give the scores that it gave when it was exported",
@@ -135,6 +135,13 @@ class BatchscoreError(Exception):
         lines += [f"    {detail}" for detail in details]
         lines.append(f"  {'next:':<10}{next_step}")
         super().__init__("\n".join(map(_one_line, lines)))
+
+    def in_one_line(self) -> str:
+        """What went wrong and what was found, for a place where the whole message would not fit."""
+        found = (
+            line.partition("found:")[2].strip() for line in str(self).splitlines() if line.startswith("  found:")
+        )
+        return ": ".join([self.what, *found])
 
     def __reduce__(self) -> tuple[Any, ...]:
         return BaseException.__new__, (type(self), *self.args), self.__dict__

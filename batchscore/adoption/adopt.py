@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from batchscore.observer import Observer
 from batchscore.runtime.card import CARD_PATH, KnownTable, KnownTables, ModelCard, Probes, list_files, write_card
 from batchscore.runtime.known_ids import open_lookup
 from batchscore.runtime.model_base import hold_model_base
+from batchscore.runtime.plan import NotPlanned
 from batchscore.runtime.planner import make_plan
 from batchscore.runtime.probes import replay_probes, score_rows
 from batchscore.runtime.saved_model import read_saved_model
@@ -51,12 +53,8 @@ def adopt(settings: AdoptSettings, observer: Observer = _UNOBSERVED) -> Adoption
             _require_repeatable(session, choice, card)
         finally:
             session.close()
-        if not choice.score.terms:
-            observer.stage("planning")
-            make_plan(
-                base.incoming, card.signature, card.score_output, (base.incoming / CARD_PATH).parent,
-                user_input=card.user_input, candidate_input=card.candidate_input,
-            )  # fmt: skip
+        observer.stage("planning")
+        why_not_planned = _leave_plan(base.incoming, choice, card)
         published = read_saved_model(base.incoming, trust_model=settings.trust_model)
         observer.committing()
         path = base.publish()
@@ -74,6 +72,7 @@ def adopt(settings: AdoptSettings, observer: Observer = _UNOBSERVED) -> Adoption
         probe_rows=len(scores),
         probe_origin=rows.origin,
         unknown_ids=choice.describe_known(tables),
+        why_not_planned=why_not_planned,
         warnings=[*choice.warnings, *rows.warnings, *_doubts(scores)],
     )
     for warning in report.warnings:
@@ -168,6 +167,22 @@ def _require_repeatable(session: Session, choice: Choice, card: ModelCard) -> No
             expected=f"at most {result.tolerance:.3g}",
             next_step="export the model for serving: no dropout, no random op, no statistics over the batch",
         )
+
+
+def _leave_plan(model: Path, choice: Choice, card: ModelCard) -> str | None:
+    """Put a plan with the model, so that no run has to make it; why there is none is no failure."""
+    if choice.score.terms:
+        return f"the score {choice.score.name!r} is computed from several outputs"
+    try:
+        plan = make_plan(
+            model, card.signature, card.score_output, (model / CARD_PATH).parent,
+            user_input=card.user_input, candidate_input=card.candidate_input,
+        )  # fmt: skip
+    except ModelError as error:
+        return error.in_one_line()
+    except OSError as error:
+        return f"the planner cannot be started: {error}"
+    return plan.reason if isinstance(plan, NotPlanned) else None
 
 
 def _doubts(scores: np.ndarray) -> list[str]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 class AdoptionReport:
     """What was published, and what the card says about it.
 
-    `probe_origin` tells where the probe rows come from, `unknown_ids` for each role how a run will tell them.
+    `probe_origin` tells where the probe rows come from, `unknown_ids` for each role how a run will tell them,
+    `why_not_planned` why no plan was left with the model (None: there is one).
     """
 
     source: str
@@ -27,6 +28,7 @@ class AdoptionReport:
     probe_rows: int
     probe_origin: str
     unknown_ids: dict[str, str]
+    why_not_planned: str | None
     warnings: list[str]
     schema_version: int = 1
 

@@ -36,7 +36,6 @@ _RUN_IN_CALLER = b"\x18" + b"\xff" * 9 + b"\x01"
 computes in its caller's thread. In the session's pool a short call would wait behind the long ones of others."""
 
 
-
 @dataclass(frozen=True)
 class _Prepared:
     """What a call needs: TF_Output arrays, and for each input its type and whether Arrow feeds become [n, 1]."""

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import base64
 import json
-import os
+import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from batchscore.errors import ModelError
+from batchscore.runtime.proto import DecodeError, GraphProto
 
 PLAN_FILE = "batchscore.plan.json"
 PLANNER_VERSION = 1
@@ -115,9 +116,13 @@ def write_plan(directory: Path, plan: Plan | NotPlanned) -> None:
     if isinstance(plan, Plan):
         content["graph"] = base64.b64encode(plan.graph).decode("ascii")
     target = directory / PLAN_FILE
-    temporary = directory / f"{PLAN_FILE}.{os.getpid()}"
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(target)
+    temporary = directory / f"{PLAN_FILE}.{secrets.token_hex(8)}"  # hosts may share a folder, and process numbers
+    try:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def read_plan(directory: Path) -> Plan | NotPlanned | None:
@@ -138,10 +143,11 @@ def read_plan(directory: Path) -> Plan | NotPlanned | None:
         content["parts"] = tuple(_part(part) for part in content["parts"])
         content["head"] = _head(content["head"])
         content["graph"] = base64.b64decode(content["graph"], validate=True)
+        GraphProto.FromString(content["graph"])
         return Plan(**content)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, DecodeError) as error:
         raise ModelError(
             "E-MODEL-PLAN",
             "the plan of the model cannot be read",

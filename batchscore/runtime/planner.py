@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from batchscore.errors import ModelError
 from batchscore.runtime.plan import NotPlanned, Plan, read_plan
 
 _PLANNER_SECONDS = 600
@@ -23,28 +24,37 @@ def make_plan(
 ) -> Plan | NotPlanned:
     """Write the plan, or the reason why there is none, into `directory`, and return it.
 
-    A planner that fails is a reason too, but one that is not kept: the next run tries again. Raises OSError where
-    no process can be started or `directory` cannot be read.
+    Raises ModelError (E-MODEL-PLAN) where the planner fails; nothing is kept then, and the next run tries again.
+    Raises OSError where no process can be started.
     """
-    command = [sys.executable, "-m", "batchscore.planning", "--model", str(model), "--directory", str(directory)]
-    command += ["--signature", signature, "--score-output", score_output]
+    command = [sys.executable, "-P", "-m", "batchscore.planning", "--model", str(model)]
+    command += ["--directory", str(directory), "--signature", signature, "--score-output", score_output]
     command += [f"--user-input={user_input}"] if user_input else []
     command += [f"--candidate-input={candidate_input}"] if candidate_input else []
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    # the packages of this process, and nothing that happens to lie in the working directory
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     try:
         done = subprocess.run(  # noqa: S603 - our own module, arguments apart
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
             timeout=_PLANNER_SECONDS, check=False,
         )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return _failed(signature, score_output, f"the planner took more than {_PLANNER_SECONDS} s")
+    except subprocess.TimeoutExpired as error:
+        raise _failure(model, f"it took more than {_PLANNER_SECONDS} s") from error
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise _failure(model, f"exit code {done.returncode}: {last[:300]}")
     plan = read_plan(directory)
     if plan is None:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        reason = f"the planner ended with exit code {done.returncode}: {last[:300]}"
-        return _failed(signature, score_output, reason)
+        raise _failure(model, f"it left no plan in {directory}")
     return plan
 
 
-def _failed(signature: str, score_output: str, reason: str) -> NotPlanned:
-    return NotPlanned(signature, score_output, reason, "")
+def _failure(model: Path, found: str) -> ModelError:
+    return ModelError(
+        "E-MODEL-PLAN",
+        "the planner failed",
+        where=model,
+        found=found,
+        next_step="run with --plan off until it is mended, and report it with the model's graph (saved_model.pb)",
+    )

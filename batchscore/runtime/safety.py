@@ -10,6 +10,7 @@ from typing import Any
 
 from batchscore.errors import ModelError
 from batchscore.runtime.graph import MAIN, Body, Graph, GraphTooLargeError, attribute, data_inputs, node_name
+from batchscore.runtime.proto import SavedModelProto
 from batchscore.runtime.risky_ops import CHECKPOINT_OPS, RISKY_OPS, TEXT_TABLE_OPS, computing_ops
 
 ASSETS = "assets"
@@ -43,6 +44,16 @@ def find_hazards(meta_graphs: Sequence[Any], model: Path) -> list[Hazard]:
         found += _asset_hazards(meta_graph, model)
         found += _op_hazards(meta_graph)
     return list(dict.fromkeys(found))
+
+
+def find_graph_hazards(graph_def: bytes) -> list[Hazard]:
+    """The same for a serialized GraphDef alone, which has no assets and nothing to save: a plan's.
+
+    Raises DecodeError where the bytes are no GraphDef.
+    """
+    meta_graph = SavedModelProto().meta_graphs.add()
+    meta_graph.graph_def.MergeFromString(graph_def)
+    return list(dict.fromkeys(_op_hazards(meta_graph)))
 
 
 def require_trusted(model: Path, hazards: Sequence[Hazard], *, trust_model: bool) -> None:

@@ -54,8 +54,10 @@ def begun(report: Report, pairs: Pairs, model: RunModel, binding: Binding) -> No
 
 
 @contextmanager
-def kept(report: Report, bad: BadRows, unknown: list[UnknownIds], output: Claim) -> Iterator[None]:
-    """Whatever happens inside, bad rows and ids are told as far as they were seen, and rejects are written."""
+def kept(
+    report: Report, bad: BadRows, unknown: list[UnknownIds], scorer: AnyScorer, output: Claim
+) -> Iterator[None]:
+    """Whatever happens inside, what was seen is told: bad rows, ids, the check of the plan; rejects are written."""
     published = False
     try:
         yield
@@ -63,6 +65,7 @@ def kept(report: Report, bad: BadRows, unknown: list[UnknownIds], output: Claim)
     finally:
         report.rows_read = bad.rows
         report.pairs_scored = bad.scored
+        _note_plan(report, scorer)
         report.bad_rows = dict(sorted(bad.by_reason.items()))
         counted = [_counted(ids) for ids in unknown]
         report.known_users, report.known_candidates = counted
@@ -89,28 +92,33 @@ def _counted(ids: UnknownIds) -> KnownIds:
         return KnownIds(why=f"the look-up failed: {str(error).splitlines()[0]}")
 
 
-def scored(report: Report, scorer: AnyScorer, why_not_planned: str | None) -> None:
-    """Which way the run was scored, and how far the plan was from the model."""
+def scored(report: Report, scorer: AnyScorer) -> None:
+    """Say which way the run was scored."""
     if scorer.positions_left_out:
         _log.info("%d positions of a call give other bits and stay empty", scorer.positions_left_out)
-    check = scorer.check
-    report.plan = PlanUsed(why_not=why_not_planned)
-    if check is not None:
-        report.plan = PlanUsed(
-            used=check.ok,
-            why_not=None if check.ok else f"it gives other scores: {check.describe()}",
-            checked_pairs=check.rows,
-            worst_difference=check.worst,
-            tolerance=check.tolerance,
-            user=check.user,
-            candidate=check.candidate,
-            model_score=check.signature_score,
-            plan_score=check.plan_score,
-        )
-        if not check.ok:
-            warn(report, f"scored without the plan: {report.plan.why_not}")
+    _note_plan(report, scorer)
+    if scorer.check is not None and not scorer.check.ok:
+        warn(report, f"scored without the plan: {report.plan.why_not}")
     if report.plan.why_not:
         _log.info("plan off: %s", report.plan.why_not)
+
+
+def _note_plan(report: Report, scorer: AnyScorer) -> None:
+    check = scorer.check
+    if check is None:
+        report.plan.why_not = report.plan.why_not or "there was no pair to check it with"
+        return
+    report.plan = PlanUsed(
+        used=check.ok,
+        why_not=None if check.ok else check.describe(),
+        checked_pairs=check.rows,
+        worst_difference=check.worst,
+        tolerance=check.tolerance,
+        user=check.user,
+        candidate=check.candidate,
+        model_score=check.signature_score,
+        plan_score=check.plan_score,
+    )
 
 
 def ranked(report: Report, lists: RankedLists, bad: BadRows, previous: Report | None) -> None:

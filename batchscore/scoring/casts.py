@@ -69,7 +69,7 @@ def is_text(type_: pa.DataType) -> bool:
 
 def _to_text(type_: pa.DataType) -> Cast | None:
     if is_text(type_):
-        return Cast(f"{type_} as text", "", lambda array: (array.cast(pa.large_string()), None))
+        return Cast(f"{type_} as text", "", lambda array: (array, None))
     if pa.types.is_integer(type_):
         return Cast(f"{type_} to decimal text", "", lambda array: (array.cast(pa.large_string()), None))
     return None

@@ -17,6 +17,7 @@ def cut(users: pa.Array, candidates: pa.Array, scores: np.ndarray, keep: int) ->
 
     Rows that share the lowest of those scores all stay: which of them comes first is decided elsewhere. `scores`
     are float32, finite, without -0.0. A user with a candidate twice among the rows that would stay keeps all rows.
+    At least one row. Ids may be dictionaries, which may repeat values.
     """
     codes = _codes(users)
     ranks = _descending(scores)
@@ -31,7 +32,7 @@ def cut(users: pa.Array, candidates: pa.Array, scores: np.ndarray, keep: int) ->
     limit[users[starts]] = keys[last, _LOW]
     staying = ranks <= limit[codes]
     rows = np.flatnonzero(staying)
-    repeated = _users_with_repeats(codes[rows], _codes(candidates.take(pa.array(rows))))
+    repeated = _users_with_repeats(codes[rows], _distinct_codes(candidates.take(pa.array(rows))))
     if len(repeated):
         rows = np.flatnonzero(staying | np.isin(codes, repeated))
     return rows
@@ -41,6 +42,18 @@ def _codes(array: pa.Array) -> np.ndarray:
     encoded = array if isinstance(array, pa.DictionaryArray) else pc.dictionary_encode(array)
     codes: np.ndarray = encoded.indices.to_numpy(zero_copy_only=False)
     return codes
+
+
+def _distinct_codes(array: pa.Array) -> np.ndarray:
+    """Codes that are equal where the values are: a dictionary may have a value in several places."""
+    codes = _codes(array)
+    if not isinstance(array, pa.DictionaryArray):
+        return codes
+    used = np.flatnonzero(np.bincount(codes, minlength=len(array.dictionary)))
+    code_of = np.empty(len(array.dictionary), np.int32)
+    code_of[used] = _codes(array.dictionary.take(pa.array(used)))
+    distinct: np.ndarray = code_of[codes]
+    return distinct
 
 
 def _descending(scores: np.ndarray) -> np.ndarray:

@@ -13,21 +13,23 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from batchscore.errors import ModelError
 from batchscore.runtime.plan import Part
 from batchscore.runtime.session import Session
 from batchscore.runtime.table import Table
-from batchscore.scoring.distinct import Distinct, find_distinct
+from batchscore.scoring.casts import FLOATS, INTEGERS, is_text
+from batchscore.scoring.distinct import Distinct, find_distinct, is_same_array
 from batchscore.scoring.positions import find_positions, row_bytes
 
 CALL_ROWS = 256
 """Rows of every call of a part: one shape, as for the scorer's calls."""
 
-LEAST_CAPACITY = 65_536
-"""Rows that a table has at least: as many as the pairs of a call of the head, so that one call's tuples fit."""
-
 _UNPLACED = -2
+_MANY = 4096
+"""From so many values on, a dictionary's are looked up at once instead of one by one."""
+_DTYPES = {"bool", *INTEGERS, *FLOATS} - {"bfloat16"}
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,9 @@ class _Kept:
     row_of: dict[Any, int] = field(default_factory=dict)
     failure_of: dict[Any, str] = field(default_factory=dict)
     filled: int = 0
+    values: list[pa.Array] = field(default_factory=list)
+    value_rows: list[np.ndarray] = field(default_factory=list)
+    """Where there is one input: its values in the order of their computing, and the rows of each."""
     dictionary: pa.Array | None = None
     dictionary_rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
 
@@ -58,17 +63,24 @@ class _Kept:
 class PartTables:
     """All that has been computed of one part. For one thread at a time; the calls that read it may be many."""
 
-    def __init__(self, session: Session, part: Part, *, budget_bytes: int) -> None:
+    def __init__(self, session: Session, part: Part, *, head_rows: int, budget_bytes: int) -> None:
+        """`head_rows` are the pairs of a call of the head: a table has at least as many rows, so that they fit.
+
+        Raises ModelError: E-MODEL-LOAD, E-MODEL-PLAN where a table holds what cannot be kept.
+        """
         self.part = part
         self._call = session.prepare(
             [item.tensor for item in part.inputs],
             [item.output for item in part.tables],
             label=f"part {part.name!r}",
         )
-        row_bytes = sum(table.width * np.dtype(table.dtype).itemsize for table in part.tables)
-        self._most_rows = max(LEAST_CAPACITY, budget_bytes // row_bytes)
+        for table in part.tables:
+            if table.dtype not in _DTYPES:
+                raise _unusable(part, f"a table of {table.dtype}", "numbers that NumPy has")
+        bytes_a_row = sum(table.width * np.dtype(table.dtype).itemsize for table in part.tables)
+        self._most_rows = max(head_rows, budget_bytes // bytes_a_row)
         self._positions: np.ndarray | None = None
-        self._kept = self._begin(LEAST_CAPACITY)
+        self._kept = self._begin(head_rows)
 
     @property
     def positions_left_out(self) -> int:
@@ -83,25 +95,26 @@ class PartTables:
     def place(self, feeds: Mapping[str, pa.Array]) -> Placed:
         """Row numbers for the rows of `feeds` (an array of each input of the part), computing what is missing.
 
-        At most LEAST_CAPACITY rows. Raises ModelError (E-MODEL-RUN) where the model fails on everything.
+        At most `head_rows` rows. Raises ModelError: E-MODEL-RUN where the model fails on everything, E-MODEL-PLAN
+        where the part gives something else than it should.
         """
         distinct = find_distinct([feeds[item.name] for item in self.part.inputs])
-        used = np.flatnonzero(np.bincount(distinct.codes, minlength=len(distinct)))
-        row_of_code = self._place(distinct, used)
+        row_of_code = self._place(distinct)
         if row_of_code is None:
             self._kept = self._begin(self._kept.capacity)
-            row_of_code = self._place(distinct, used)
-        assert row_of_code is not None, "a table holds at least one call's tuples"  # noqa: S101 - sized for it
+            row_of_code = self._place(distinct)
+        assert row_of_code is not None, "an empty table holds a call's tuples"  # noqa: S101 - sized for it
         rows = row_of_code[distinct.codes]
         return Placed(rows, self._kept.tables, self._failures(distinct, rows))
 
-    def _place(self, distinct: Distinct, used: np.ndarray) -> np.ndarray | None:
-        """The row of each code in `used`, or None where the table has no room for all."""
+    def _place(self, distinct: Distinct) -> np.ndarray | None:
+        """The row of each code that is used, or None where the table has no room for all."""
         kept = self._kept
         rows = self._known_rows(distinct)
-        new = used[rows[used] == _UNPLACED]
-        if not len(new):
+        unplaced = distinct.codes[rows[distinct.codes] == _UNPLACED]
+        if not len(unplaced):
             return rows
+        new = np.flatnonzero(np.bincount(unplaced, minlength=len(distinct)))
         keys = _keys(distinct, new)
         missing = [i for i, key in enumerate(keys) if key not in kept.row_of]
         if kept.filled + len(missing) > kept.capacity and not self._grow(kept.filled + len(missing)):
@@ -112,14 +125,27 @@ class PartTables:
         rows[new] = [kept.row_of[key] for key in keys]
         return rows
 
+    def _find_again(self, values: pa.Array) -> np.ndarray:
+        """The rows of a dictionary's values that another dictionary had before; _UNPLACED for the others.
+
+        A small dictionary is not looked up as a whole: that takes as long as it takes to look at all that is kept.
+        """
+        kept = self._kept
+        if not kept.values or len(values) < _MANY:
+            return np.full(len(values), _UNPLACED, np.int32)
+        known = pa.concat_arrays(kept.values)
+        found = pc.index_in(values, value_set=known).fill_null(-1).to_numpy(zero_copy_only=False)
+        rows: np.ndarray = np.append(np.concatenate(kept.value_rows), np.int32(_UNPLACED))[found]
+        return rows
+
     def _known_rows(self, distinct: Distinct) -> np.ndarray:
         """What is known of the codes' rows: of a dictionary that came last time too, what was found then."""
-        if len(distinct.values) > 1:
+        if len(distinct.values) > 1 or not is_text(distinct.values[0].type):
             return np.full(len(distinct), _UNPLACED, np.int32)
         kept = self._kept
-        if kept.dictionary is None or not kept.dictionary.equals(distinct.values[0]):
+        if not is_same_array(kept.dictionary, distinct.values[0]):
             kept.dictionary = distinct.values[0]
-            kept.dictionary_rows = np.full(len(distinct), _UNPLACED, np.int32)
+            kept.dictionary_rows = self._find_again(distinct.values[0])
         return kept.dictionary_rows
 
     def _grow(self, rows: int) -> bool:
@@ -170,11 +196,18 @@ class PartTables:
             table.values[kept.filled : kept.filled + len(rows)] = result[places]
         for number, row in enumerate(rows, kept.filled):
             kept.row_of[keys[row]] = number
+        if len(values) == 1:
+            kept.values.append(values[0].take(pa.array(rows)))
+            kept.value_rows.append(np.arange(kept.filled, kept.filled + len(rows), dtype=np.int32))
         kept.filled += len(rows)
 
     def _run(self, values: list[pa.Array], rows: np.ndarray) -> list[np.ndarray]:
         chosen = pa.array(rows)
-        return [result.reshape(len(rows), -1) for result in self._call(*(array.take(chosen) for array in values))]
+        results = self._call(*(array.take(chosen) for array in values))
+        for table, result in zip(self.part.tables, results, strict=True):
+            if result.shape != (len(rows), table.width):
+                raise _unusable(self.part, f"a table {list(result.shape)}", f"[{len(rows)}, {table.width}]")
+        return results
 
     def _failures(self, distinct: Distinct, rows: np.ndarray) -> dict[int, str]:
         failed = np.flatnonzero(rows < 0)
@@ -182,6 +215,16 @@ class PartTables:
             return {}
         keys = _keys(distinct, distinct.codes[failed])
         return {int(row): self._kept.failure_of[key] for row, key in zip(failed, keys, strict=True)}
+
+
+def _unusable(part: Part, found: str, expected: str) -> ModelError:
+    return ModelError(
+        "E-MODEL-PLAN",
+        f"part {part.name!r} of the plan cannot be used",
+        found=found,
+        expected=expected,
+        next_step="run with --plan off, and report this with the model",
+    )
 
 
 def _keys(distinct: Distinct, codes: np.ndarray) -> list[Any]:

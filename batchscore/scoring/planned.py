@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 
@@ -30,7 +31,10 @@ _SEED = 20_261_124
 
 @dataclass(frozen=True)
 class PlanCheck:
-    """Scores of the plan against those of the signature: the pair that differs most, and both its scores."""
+    """Scores of the plan against those of the signature: the pair that differs most, and both its scores.
+
+    `failure` says why they could not be compared; then there is no pair.
+    """
 
     rows: int
     worst: float
@@ -39,18 +43,25 @@ class PlanCheck:
     candidate: str
     signature_score: float
     plan_score: float
+    failure: str | None = None
+
+    @classmethod
+    def failed(cls, failure: str) -> PlanCheck:
+        """A comparison that could not be made."""
+        return cls(0, np.inf, 0.0, "", "", np.nan, np.nan, failure)
 
     @property
     def ok(self) -> bool:
         """Whether the plan may be used."""
-        return self.worst <= self.tolerance
+        return self.failure is None and self.worst <= self.tolerance
 
     def describe(self) -> str:
-        """The check in one line."""
-        if not self.rows:
-            return "the model failed on every sample of pairs"
+        """What the check found, in one line."""
+        if self.failure is not None:
+            return f"it could not be checked: {self.failure}"
+        verdict = "it gives the model's scores" if self.ok else "it gives other scores"
         return (
-            f"user {self.user}, candidate {self.candidate}: {self.plan_score:.9g} by the plan, "
+            f"{verdict}: user {self.user}, candidate {self.candidate}: {self.plan_score:.9g} by the plan, "
             f"{self.signature_score:.9g} by the model (tolerance {self.tolerance:.3g})"
         )
 
@@ -85,13 +96,16 @@ class PlannedScorer:
         self._required = required
         session.import_graph(plan.graph, "")
         share = budget_bytes // max(len(plan.parts), 1)
-        self._parts = [PartTables(session, part, budget_bytes=share) for part in plan.parts]
         head = plan.head
+        self._parts = [
+            PartTables(session, part, head_rows=head.call_rows, budget_bytes=share) for part in plan.parts
+        ]
         feeds = [head.blocks_feed, *(part.rows_feed for part in plan.parts)]
         feeds += [table.feed for part in plan.parts for table in part.tables]
         feeds += [item.tensor for item in head.inputs]
         self._head = session.prepare(feeds, [head.output], label="the head of the plan")
         self._positions = np.arange(head.call_rows)
+        self._tested = False
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="head")
         self._in_flight = threads * _CALLS_IN_FLIGHT_A_THREAD
         self._pool.submit(self._compile_head)
@@ -177,26 +191,34 @@ class PlannedScorer:
             return scores.reshape(-1).astype(np.float32)
 
     def _compare(self, first: ScorablePairs) -> PlanCheck:
-        """Test the positions of the head, then score the probes and a seeded sample of `first` both ways."""
-        chosen = np.random.default_rng(_SEED).permutation(len(first))[: self._signature_scorer.call_rows]
+        """Score a seeded sample of `first` and the probes both ways. A plan that fails is no reason to fail."""
+        rows = self._signature_scorer.call_rows
         mask = np.zeros(len(first), bool)
-        mask[chosen] = True
+        mask[np.random.default_rng(_SEED).permutation(len(first))[:rows]] = True
         samples = [first.keep(mask)]
         if self._probes is not None:
-            samples.append(self._probes.slice(0, self._signature_scorer.call_rows))
-        checks: list[PlanCheck] = []
-        for sample in samples:
-            try:
-                expected = self._signature_scorer.score_once(sample)
-            except ModelError:
-                continue  # rows on which the model fails are isolated and named where they are scored
-            placed = self._place(sample)
-            if not checks:
+            samples.append(self._probes.slice(0, rows))
+        try:
+            compared = [both for sample in samples for both in self._score_both_ways(sample)]
+        except ModelError as error:
+            return PlanCheck.failed(error.in_one_line())
+        return _check(compared) if compared else PlanCheck.failed("the model failed on every pair that was tried")
+
+    def _score_both_ways(self, sample: ScorablePairs) -> Iterator[_Compared]:
+        """The pairs of `sample` with both scores; one pair without a score by the plan stands for all of them."""
+        placed = self._place(sample)
+        failed = np.zeros(len(sample), bool)
+        failed[[row for part in placed for row in part.failures]] = True
+        if failed.any():
+            without = sample.slice(int(failed.argmax()), 1)
+            with suppress(ModelError):  # as it should be: the model fails on it too
+                yield _Compared(without, self._signature_scorer.score_once(without), np.array([np.nan], np.float32))
+            sample = sample.keep(~failed)
+            placed = self._place(sample) if len(sample) else []
+        if len(sample):
+            if not self._tested:
                 self._test_positions(sample, placed)
-            checks.append(_check(sample, expected, self._run_head(sample, placed)))
-        if not checks:
-            return PlanCheck(0, np.inf, 0.0, "", "", np.nan, np.nan)
-        return max(checks, key=lambda check: (not check.ok, check.worst / (check.tolerance or 1.0)))
+            yield _Compared(sample, self._signature_scorer.score_once(sample), self._run_head(sample, placed))
 
     def _test_positions(self, pairs: ScorablePairs, placed: list[Placed]) -> None:
         """All blocks are one compiled loop: what holds for the positions of two holds for those of all."""
@@ -212,6 +234,14 @@ class PlannedScorer:
         in_block = np.ones(head.block_rows, bool)
         in_block[np.setdiff1d(places, usable) % head.block_rows] = False
         self._positions = np.flatnonzero(np.tile(in_block, head.call_rows // head.block_rows))
+        self._tested = True
+
+
+@dataclass(frozen=True)
+class _Compared:
+    pairs: ScorablePairs
+    signature_scores: np.ndarray
+    plan_scores: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -241,19 +271,23 @@ def _collect(pairs: ScorablePairs, calls: deque[_Call]) -> ScoredPairs:
     return ScoredPairs(pairs, scores, failures)
 
 
-def _check(pairs: ScorablePairs, expected: np.ndarray, found: np.ndarray) -> PlanCheck:
+def _check(compared: list[_Compared]) -> PlanCheck:
+    """All pairs together: the tolerance comes from the scores of all of them."""
+    expected = np.concatenate([both.signature_scores for both in compared])
+    found = np.concatenate([both.plan_scores for both in compared])
+    ids = [(both.pairs, row) for both in compared for row in range(len(both.pairs))]
     with np.errstate(invalid="ignore"):
         difference = np.abs(found.astype(np.float64) - expected)
     same = (found == expected) | (np.isnan(found) & np.isnan(expected))
     difference = np.where(same, 0.0, np.where(np.isnan(difference), np.inf, difference))
-    row = int(difference.argmax())
-    finite = expected[np.isfinite(expected)]
+    worst = int(difference.argmax())
+    pairs, row = ids[worst]
     return PlanCheck(
-        rows=len(pairs),
-        worst=float(difference[row]),
-        tolerance=score_tolerance(finite) if len(finite) else 0.0,
+        rows=len(ids),
+        worst=float(difference[worst]),
+        tolerance=score_tolerance(expected),
         user=str(pairs.user[row].as_py()),
         candidate=str(pairs.candidate[row].as_py()),
-        signature_score=float(expected[row]),
-        plan_score=float(found[row]),
+        signature_score=float(expected[worst]),
+        plan_score=float(found[worst]),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ import pyarrow as pa
 from batchscore.config import RunSettings
 from batchscore.errors import ModelError
 from batchscore.runtime.card import CARD_PATH
-from batchscore.runtime.plan import PLANNER_VERSION, NotPlanned, Plan, read_plan
+from batchscore.runtime.plan import PLAN_FILE, PLANNER_VERSION, NotPlanned, Plan, read_plan
 from batchscore.runtime.planner import make_plan
 from batchscore.runtime.probes import probe_feeds
+from batchscore.runtime.safety import find_graph_hazards
 from batchscore.runtime.session import Session
 from batchscore.scoring.binding import Binding
 from batchscore.scoring.memory import part_budget
@@ -24,6 +26,7 @@ from batchscore.scoring.planned import PlannedScorer, plan_required
 from batchscore.scoring.scorer import ScorablePairs, Scorer
 
 AnyScorer = Scorer | PlannedScorer
+Warn = Callable[[str], None]
 
 _log = logging.getLogger("batchscore")
 
@@ -33,12 +36,12 @@ LEAST_PAIRS = 50_000
 
 
 def open_scorer(
-    model: RunModel, session: Session, binding: Binding, pairs: int, settings: RunSettings
+    model: RunModel, session: Session, binding: Binding, settings: RunSettings, *, pairs: int, warn: Warn
 ) -> tuple[AnyScorer, str | None]:
     """The scorer for `pairs` pairs: by a plan where there is one and it pays; else the signature's, and why.
 
-    Raises ModelError (E-PLAN-REQUIRED) where the settings require a plan, OutOfMemoryError (E-MEMORY) where the run
-    cannot fit.
+    `warn` is told what somebody could mend, so that the next run has a plan. Raises ModelError (E-PLAN-REQUIRED)
+    where the settings require a plan, OutOfMemoryError (E-MEMORY) where the run cannot fit.
     """
     model_bytes = sum(path.stat().st_size for path in model.saved.path.rglob("*") if path.is_file())
     budget_bytes = part_budget(settings.memory, model_bytes)
@@ -48,7 +51,7 @@ def open_scorer(
         return scorer, "--plan off"
     if settings.plan == "auto" and pairs < LEAST_PAIRS:
         return scorer, f"{pairs:,} pairs are scored sooner without (a plan pays from {LEAST_PAIRS:,} on)"
-    plan = find_plan(model, binding, session.version, settings.plan_cache)
+    plan = find_plan(model, binding, session.version, settings.plan_cache, warn)
     why_not = plan.reason if isinstance(plan, NotPlanned) else None
     if isinstance(plan, Plan):
         try:
@@ -57,10 +60,12 @@ def open_scorer(
                 probes=_probes(model), required=settings.plan == "require",
             )  # fmt: skip
         except ModelError as error:
-            why_not = str(error).splitlines()[0]
+            why_not = error.in_one_line()
+            warn(f"scored without the plan: {why_not}")
         else:
             return planned, None
     if settings.plan == "require":
+        scorer.close()
         raise plan_required(str(why_not))
     return scorer, why_not
 
@@ -77,7 +82,9 @@ def _probes(model: RunModel) -> ScorablePairs | None:
     return ScorablePairs("the probe rows", np.arange(rows), user, candidate, [], feeds, {})
 
 
-def find_plan(model: RunModel, binding: Binding, tensorflow: str, cache: Path | None) -> Plan | NotPlanned:
+def find_plan(
+    model: RunModel, binding: Binding, tensorflow: str, cache: Path | None, warn: Warn
+) -> Plan | NotPlanned:
     """The plan for the run's signature and score under version `tensorflow`, or why there is none.
 
     A plan that `train` or `adopt` left with the model is taken where it was made for this score and this
@@ -90,18 +97,37 @@ def find_plan(model: RunModel, binding: Binding, tensorflow: str, cache: Path | 
         return _not_planned(model, tensorflow, "--keep-output needs outputs that a plan does not give")
     if model.score.terms:
         return _not_planned(model, tensorflow, f"the score {model.score.name!r} is computed from several outputs")
+    plan = _read_plan(model.saved.path / CARD_PATH.parent, warn)
+    if plan is not None and _fits(plan, model, tensorflow):
+        return plan
     try:
-        plan = read_plan(model.saved.path / CARD_PATH.parent)
-        if plan is not None and _fits(plan, model, tensorflow):
-            return plan
         folder = (cache or _default_cache()) / _key(model, binding, tensorflow)
-        folder.mkdir(parents=True, exist_ok=True)
-        return read_plan(folder) or _make_plan(model, binding, folder)
-    except (ModelError, OSError) as error:
-        return _not_planned(model, tensorflow, str(error).splitlines()[0])
+        plan = _read_plan(folder, warn)
+        return plan if plan is not None else _make_plan(model, binding, folder)
+    except ModelError as error:
+        why_not = error.in_one_line()
+    except OSError as error:
+        place = f" {error.filename}" if error.filename else ""
+        why_not = f"it cannot be kept ({error.strerror or error}:{place}); --plan-cache names another folder"
+    warn(f"scored without a plan: {why_not}")
+    return _not_planned(model, tensorflow, why_not)
+
+
+def _read_plan(folder: Path, warn: Warn) -> Plan | NotPlanned | None:
+    """The plan in `folder`; None where there is none that can be used, of which `warn` is told."""
+    try:
+        plan = read_plan(folder)
+    except ModelError as error:
+        warn(f"{error.in_one_line()} ({folder / PLAN_FILE}): it is not used")
+        return None
+    if isinstance(plan, Plan) and (hazards := find_graph_hazards(plan.graph)):
+        warn(f"the plan would do more than compute, and is not used: {hazards[0]} ({folder / PLAN_FILE})")
+        return None
+    return plan
 
 
 def _make_plan(model: RunModel, binding: Binding, folder: Path) -> Plan | NotPlanned:
+    folder.mkdir(parents=True, exist_ok=True)
     _log.info("planning %s: once, kept in %s", model.saved.label, folder)
     return make_plan(
         model.saved.path, model.signature.name, model.score.outputs[0], folder,
@@ -127,5 +153,11 @@ def _key(model: RunModel, binding: Binding, tensorflow: str) -> str:
 
 
 def _default_cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "batchscore" / "plans"
+    """The user's cache folder. Raises FileNotFoundError for a user who has none (cron and containers know some)."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "")
+    if not base.is_absolute():
+        try:
+            base = Path.home() / ".cache"
+        except RuntimeError as error:
+            raise FileNotFoundError(f"there is no home folder: {error}") from error
+    return base / "batchscore" / "plans"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from batchscore.columns import plain_type
 from batchscore.scoring.inputs import PairFile, Pairs, corrupt
@@ -17,6 +18,7 @@ BATCH_ROWS = 262_144
 
 _BATCHES_AHEAD = 2
 _STOP_SECONDS = 0.1
+_JOIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ def _conform(table: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
 
 
 def _as_layout(column: pa.Array, wanted: pa.DataType) -> pa.Array:
+    if isinstance(column, pa.DictionaryArray):
+        _require_in_dictionary(column)
     if plain_type(column.type) == wanted:
         return column
     if isinstance(column, pa.DictionaryArray):
@@ -75,14 +79,22 @@ def _as_layout(column: pa.Array, wanted: pa.DataType) -> pa.Array:
     return column.cast(wanted)
 
 
+def _require_in_dictionary(column: pa.DictionaryArray) -> None:
+    """ValueError where a row points beyond the dictionary: pyarrow believes the pages, and would read anything."""
+    used = pc.min_max(column.indices).as_py()
+    if used["min"] is not None and not 0 <= used["min"] <= used["max"] < len(column.dictionary):
+        raise ValueError(f"entry {used['max']} of a dictionary of {len(column.dictionary)}")
+
+
 def _is_text(type_: pa.DataType) -> bool:
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
 
 
-def read_ahead(batches: Iterator[PairBatch]) -> Iterator[PairBatch]:
+def read_ahead(batches: Iterator[PairBatch]) -> Generator[PairBatch, None, None]:
     """Pass `batches` on, reading the next ones in a thread while the last ones are worked on.
 
-    What the reading raises is raised here, at its place.
+    What the reading raises is raised here, at its place. Close it to end the reading: it waits a second for a read
+    that is under way, not for a storage that hangs.
     """
     ready: queue.Queue[PairBatch | BaseException | None] = queue.Queue(_BATCHES_AHEAD)
     stop = threading.Event()
@@ -114,4 +126,4 @@ def read_ahead(batches: Iterator[PairBatch]) -> Iterator[PairBatch]:
             yield item
     finally:
         stop.set()
-        thread.join()
+        thread.join(_JOIN_SECONDS)

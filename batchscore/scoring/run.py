@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -73,29 +74,34 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
         account.warn_all(report, guards.warnings(pairs))
         guards.check_input(pairs, lambda: _read_users(pairs, binding))
         guards.check_model(model.saved.path)
-    with ExitStack() as opened:
+    with ExitStack() as held:
         with clock.stage("load"):
             observer.stage("loading the model")
-            session = opened.enter_context(closing(load(model, settings)))
+            session = held.enter_context(closing(load(model, settings)))
             report.runtime = session.runtime
-            scorer, why_not_planned = open_scorer(model, session, binding, pairs.rows, settings)
-            opened.enter_context(closing(scorer))
+            warn = partial(account.warn, report)
+            scorer, report.plan.why_not = open_scorer(
+                model, session, binding, settings, pairs=pairs.rows, warn=warn
+            )
+            held.enter_context(closing(scorer))
             from batchscore.scoring.topn import TopN  # noqa: PLC0415 - polars loads while the plan is compiled
 
             require_probes(model, session, settings)
+            unknown = [UnknownIds(role) for role in id_roles(model, session, binding, settings)]
+
         bad = BadRows(settings.max_bad_rows, pairs.rows, rejects_path=output.rejects_path(failed=True))
-        unknown = [UnknownIds(role) for role in id_roles(model, session, binding, settings)]
         top = TopN(settings.top_n, binding.schema)
-        opened.enter_context(account.kept(report, bad, unknown, output))
+        held.enter_context(account.kept(report, bad, unknown, scorer, output))
         observer.stage("scoring", pairs.rows)
-        batches = _observed(clock.each("read", read_ahead(read_batches(pairs, binding.columns))), observer)
+        ahead = held.enter_context(closing(read_ahead(read_batches(pairs, binding.columns))))
+        batches = _observed(clock.each("read", ahead), observer)
         usable = clock.each("check", bad.drop_unusable(batches, binding))
         watched = clock.each("guard", watch_unknown(usable, unknown, lambda: _read_ids(pairs, binding)))
         scored = clock.each("score", bad.drop_unranked(scorer.score(watched)))
         for batch in scored:
             with clock.stage("rank"):
                 top.add(batch)
-        account.scored(report, scorer, why_not_planned)
+        account.scored(report, scorer)
         bad.require_some_finite()
         pairs.require_unchanged()
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from batchscore.errors import RefusedError
 from batchscore.limits import Limit
 from batchscore.report import GuardResult, KnownIds
+from batchscore.scoring.distinct import is_same_array
 from batchscore.scoring.scorer import ScorablePairs
 
 _FIRST_LOOK_ROWS = 500_000
@@ -100,12 +101,12 @@ class UnknownIds:
         """The distinct ids, without those of a dictionary that came in the batch before and were taken then."""
         if not isinstance(ids, pa.DictionaryArray):
             return pc.unique(ids)
-        if self._dictionary is None or not self._dictionary.equals(ids.dictionary):
+        if not is_same_array(self._dictionary, ids.dictionary):
             self._dictionary, self._taken = ids.dictionary, np.zeros(len(ids.dictionary), bool)
         used = np.bincount(ids.indices.to_numpy(), minlength=len(self._taken)) > 0
         new = used & ~self._taken
         self._taken |= used
-        return self._dictionary.filter(pa.array(new))
+        return ids.dictionary.filter(pa.array(new))
 
     def _look_up(self) -> None:
         if not self._pending or self._role.is_known is None:

@@ -143,6 +143,22 @@ def test_no_damage_outside_the_footer_goes_unnoticed(tmp_path_factory, data):
     assert found in ("E-INPUT-CORRUPT", [{"user_id": f"u{row}"} for row in range(50)])
 
 
+@pytest.mark.parametrize("change", [1, 28, 112])
+def test_no_damage_of_the_pages_heads_which_have_no_checksum_goes_unnoticed(tmp_path, change):
+    path = tmp_path / "damaged.parquet"
+    write(path, 50, write_page_checksum=True)
+    content = path.read_bytes()
+    for position in range(4, 40):
+        path.write_bytes(content[:position] + bytes([content[position] ^ change]) + content[position + 1 :])
+        try:
+            found = [
+                row for batch in read_batches(open_pairs(path), ["user_id"]) for row in batch.table.to_pylist()
+            ]
+        except InputError as error:
+            found = error.error_id
+        assert found in ("E-INPUT-CORRUPT", [{"user_id": f"u{row}"} for row in range(50)]), position
+
+
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_no_byte_of_a_file_leads_to_anything_but_an_input_error(tmp_path_factory, data):
