@@ -145,7 +145,7 @@ def read_plan(directory: Path) -> Plan | NotPlanned | None:
         content["graph"] = base64.b64decode(content["graph"], validate=True)
         GraphProto.FromString(content["graph"])
         return Plan(**content)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, DecodeError) as error:
         raise ModelError(

@@ -192,7 +192,7 @@ class PlannedScorer:
 
     def _compare(self, first: ScorablePairs) -> PlanCheck:
         """Score a seeded sample of `first` and the probes both ways. A plan that fails is no reason to fail."""
-        rows = self._signature_scorer.call_rows
+        rows = min(self._signature_scorer.call_rows, self._plan.head.call_rows // 2)  # half the positions agree
         mask = np.zeros(len(first), bool)
         mask[np.random.default_rng(_SEED).permutation(len(first))[:rows]] = True
         samples = [first.keep(mask)]

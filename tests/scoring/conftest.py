@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import string
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -100,3 +102,100 @@ def make_pairs():
         )
 
     return make
+
+
+def _export_varied_model(tf, path):
+    """int64 users, string items, a feature that varies within a user, one of the pair, and a label as an input."""
+    draw = np.random.default_rng(11)
+
+    def weights(*shape):
+        return tf.Variable(draw.normal(0, shape[0] ** -0.5, shape).astype(np.float32))
+
+    class Varied(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.users = tf.lookup.StaticHashTable(
+                tf.lookup.KeyValueTensorInitializer(tf.range(1, 41, dtype=tf.int64), tf.range(1, 41)), 0
+            )
+            self.items = tf.lookup.StaticHashTable(
+                tf.lookup.KeyValueTensorInitializer(tf.constant(ITEMS), tf.range(1, len(ITEMS) + 1)), 0
+            )
+            self.user_rows, self.item_rows = weights(41, 8), weights(len(ITEMS) + 1, 8)
+            self.hour, self.kernel, self.bias, self.last = (
+                weights(1, 8),
+                weights(17, 32),
+                weights(32),
+                weights(32, 1),
+            )
+
+        @tf.function(input_signature=[
+            tf.TensorSpec([None], tf.int64), tf.TensorSpec([None, 1], tf.string), tf.TensorSpec([None], tf.float32),
+            tf.TensorSpec([None], tf.float32), tf.TensorSpec([None], tf.float32),
+        ])  # fmt: skip
+        def serve(self, user_id, item_id, hour, seen, label):
+            x = tf.concat([
+                tf.gather(self.user_rows, self.users.lookup(user_id)) + tf.tanh(hour[:, None] / 24 * self.hour),
+                tf.gather(self.item_rows, self.items.lookup(tf.squeeze(item_id, 1))),
+                seen[:, None],
+            ], axis=1)  # fmt: skip
+            hidden = tf.nn.relu(tf.matmul(x, self.kernel) + self.bias)
+            return {"score": tf.matmul(hidden, self.last) + 0.0 * label[:, None]}
+
+    model = Varied()
+    tf.saved_model.save(model, str(path), signatures={"serving_default": model.serve})
+
+
+def _export_strict_model(tf, path):
+    """A model that fails on ids outside its vocabularies, as StringLookup(num_oov_indices=0) does."""
+    draw = np.random.default_rng(13)
+
+    class Strict(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.tables = [
+                tf.lookup.StaticHashTable(
+                    tf.lookup.KeyValueTensorInitializer(tf.constant(keys), tf.range(len(keys))), -1
+                )
+                for keys in (USERS, ITEMS)
+            ]
+            self.rows = [
+                tf.Variable(draw.normal(size=(len(keys), 8)).astype(np.float32)) for keys in (USERS, ITEMS)
+            ]
+            self.kernel = tf.Variable(draw.normal(size=(16, 24)).astype(np.float32))
+            self.last = tf.Variable(draw.normal(size=(24, 1)).astype(np.float32))
+
+        def embed(self, place, ids):
+            found = self.tables[place].lookup(ids)
+            unknown = tf.where(tf.equal(found, -1))
+            with tf.control_dependencies([tf.debugging.Assert(tf.equal(tf.size(unknown), 0), ["unknown id", ids])]):
+                return tf.gather(self.rows[place], tf.identity(found))
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.string)])
+        def serve(self, user_id, item_id):
+            x = tf.concat([self.embed(0, user_id), self.embed(1, item_id)], axis=1)
+            return {"score": tf.squeeze(tf.nn.relu(x @ self.kernel) @ self.last, 1)}
+
+    model = Strict()
+    tf.saved_model.save(model, str(path), signatures={"serving_default": model.serve})
+
+
+@pytest.fixture(scope="session")
+def planned_models(tf, ranking_model, tmp_path_factory):
+    """`ranking`, `varied` and `strict` with their plans, whose heads take 2,048 pairs a call in blocks of 64."""
+    from batchscore.planning import head
+    from batchscore.planning.plan_model import plan_model
+    from batchscore.runtime.plan import Plan, write_plan
+
+    folder = tmp_path_factory.mktemp("planned")
+    shutil.copytree(ranking_model, folder / "ranking")
+    _export_varied_model(tf, folder / "varied")
+    _export_strict_model(tf, folder / "strict")
+    with mock.patch.object(head, "CALL_ROWS", 2048), mock.patch.object(head, "BLOCK_ROWS", 64):
+        for path in folder.iterdir():
+            plan = plan_model(
+                path, "serving_default", "score", user_inputs=["user_id"], candidate_inputs=["item_id"]
+            )
+            assert isinstance(plan, Plan), plan
+            (path / "assets.extra").mkdir(exist_ok=True)
+            write_plan(path / "assets.extra", plan)
+    return folder

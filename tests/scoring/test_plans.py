@@ -1,0 +1,364 @@
+"""Where the plan of a run comes from, and that no trouble with it is a trouble of the run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from batchscore.config import RunSettings
+from batchscore.errors import ModelError
+from batchscore.runtime import planner
+from batchscore.runtime.plan import PLAN_FILE, PLANNER_VERSION, NotPlanned, read_plan, write_plan
+from batchscore.scoring import plans
+from batchscore.scoring.run import run
+
+pytestmark = pytest.mark.tensorflow
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def night(tmp_path, planned_models, vocabulary, monkeypatch):
+    """Runs of a model of its own, in a cache of its own; tells how often a planner was asked for."""
+    users, items = vocabulary
+    pairs = [(user, item) for user in users for item in items[:20]]
+    pq.write_table(pa.table([pa.array(column) for column in zip(*pairs, strict=True)], ["user_id", "item_id"]),
+                   tmp_path / "pairs.parquet")  # fmt: skip
+    shutil.copytree(planned_models / "ranking", tmp_path / "model")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    class Night:
+        folder = tmp_path
+        model = tmp_path / "model"
+        plan_file = tmp_path / "model" / "assets.extra" / PLAN_FILE
+        plan = read_plan(planned_models / "ranking" / "assets.extra")
+        asked: list[Path] = []  # noqa: RUF012 - a night has one
+
+        def run(self, **settings):
+            return run(RunSettings(input=tmp_path / "pairs.parquet", output=tmp_path / "ranked.parquet",
+                                   model=self.model, **settings))  # fmt: skip
+
+        def answer(self, found):
+            def make_plan(_model, _signature, _score_output, directory, **_):
+                self.asked.append(directory)
+                if isinstance(found, Exception):
+                    raise found
+                write_plan(directory, found)
+                return read_plan(directory)
+
+            monkeypatch.setattr(plans, "make_plan", make_plan)
+
+    night = Night()
+    night.asked = []
+    night.answer(night.plan)
+    return night
+
+
+def test_the_plan_that_lies_with_the_model_is_used(night):
+    report = night.run()
+    assert (report.plan.used, report.plan.why_not, report.warnings, night.asked) == (True, None, [], [])
+    assert report.plan.checked_pairs == 800 + 4
+    assert report.plan.worst_difference <= report.plan.tolerance
+    assert ", plan on, " in report.summary()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"signature": "other"}, {"score_output": "other"}, {"tensorflow_version": "2.0.0"},
+                {"planner_version": PLANNER_VERSION + 1}], ids=lambda changes: next(iter(changes)),
+)  # fmt: skip
+def test_a_plan_for_something_else_is_not(night, changes):
+    content = json.loads(night.plan_file.read_text())
+    night.plan_file.write_text(json.dumps(content | changes))
+    report = night.run()
+    assert (report.plan.used, len(night.asked)) == (True, 1), "another one is made"
+
+
+def test_without_a_plan_one_is_made_once_and_kept(night):
+    night.plan_file.unlink()
+    assert night.run().plan.used
+    (folder,) = night.asked
+    assert folder.parent == night.folder / "cache" / "batchscore" / "plans"
+    assert night.run(max_user_drop="off").plan.used
+    assert len(night.asked) == 1
+    shutil.copytree(night.model, night.folder / "copy")
+    night.model = night.folder / "copy"
+    assert night.run().plan.used
+    assert len(night.asked) == 1, "the same model somewhere else is the same model"
+
+
+def test_each_model_score_and_side_has_its_own(night):
+    night.plan_file.unlink()
+    night.run()
+    (night.model / "assets.extra" / "note.txt").write_text("another model")
+    night.run()
+    assert len(set(night.asked)) == 2
+
+
+def test_a_reason_is_kept_too(night):
+    night.plan_file.unlink()
+    night.answer(
+        NotPlanned("serving_default", "score", "node/Softmax (Softmax): it mixes rows", version("tensorflow"))
+    )
+    for _ in range(2):
+        report = night.run()
+        assert (report.plan.used, report.plan.why_not) == (False, "node/Softmax (Softmax): it mixes rows")
+        assert not [warning for warning in report.warnings if "plan" in warning], "nobody can mend that"
+    assert len(night.asked) == 1
+
+
+def test_plan_cache_names_the_folder(night):
+    night.plan_file.unlink()
+    night.run(plan_cache=night.folder / "plans")
+    assert night.asked[0].parent == night.folder / "plans"
+    assert not (night.folder / "cache").exists()
+
+
+def test_plan_off(night):
+    report = night.run(plan="off")
+    assert (report.plan.used, report.plan.why_not, night.asked) == (False, "--plan off", [])
+    assert report.plan.checked_pairs == 0
+
+
+def test_plan_require(night):
+    assert night.run(plan="require").plan.used
+    night.plan_file.unlink()
+    night.answer(NotPlanned("serving_default", "score", "it mixes rows", version("tensorflow")))
+    before = (night.folder / "ranked.parquet").read_bytes()
+    with pytest.raises(ModelError) as caught:
+        night.run(plan="require")
+    assert (caught.value.error_id, caught.value.exit_code) == ("E-PLAN-REQUIRED", 4)
+    assert "it mixes rows" in str(caught.value)
+    assert caught.value.report.plan.why_not is None or "rows" in caught.value.report.plan.why_not
+    assert (night.folder / "ranked.parquet").read_bytes() == before
+
+
+def test_kept_outputs_and_sums_of_outputs_need_the_signature(night):
+    report = night.run(keep_output={"again": "score"})
+    assert (report.plan.used, "--keep-output" in report.plan.why_not, night.asked) == (False, True, [])
+    report = night.run(score_output="2*score")
+    assert (report.plan.used, "several outputs" in report.plan.why_not, night.asked) == (False, True, [])
+
+
+# trouble
+
+
+def warned(report, *words):
+    (warning,) = [warning for warning in report.warnings if "plan" in warning]
+    assert all(word in warning for word in words), warning
+    return True
+
+
+def test_a_damaged_plan_of_the_model_is_told_and_another_one_made(night):
+    night.plan_file.write_text(night.plan_file.read_text()[:500])
+    report = night.run()
+    assert report.plan.used
+    assert len(night.asked) == 1
+    assert warned(report, "cannot be read", str(night.plan_file), "not used")
+
+
+def test_a_damaged_plan_of_the_cache_is_made_again(night):
+    night.plan_file.unlink()
+    night.run()
+    (night.asked[0] / PLAN_FILE).write_bytes(b"\0" * 100)
+    report = night.run()
+    assert (report.plan.used, len(night.asked)) == (True, 2)
+    assert warned(report, str(night.asked[0] / PLAN_FILE))
+    assert not [warning for warning in night.run().warnings if "plan" in warning], "it was replaced"
+
+
+def add_node(plan, tf, op, **inputs):
+    graph = tf.compat.v1.GraphDef.FromString(plan.graph)
+    with tf.Graph().as_default() as other:
+        getattr(tf.raw_ops, op)(**inputs)
+    for node in other.as_graph_def().node:
+        graph.node.add().CopyFrom(node)
+        graph.node[-1].name = f"batchscore/{node.name}"
+        del graph.node[-1].input[:]
+        graph.node[-1].input.extend(f"batchscore/{name}" for name in node.input)
+    return replace(plan, graph=graph.SerializeToString())
+
+
+def test_a_plan_that_would_do_more_than_compute_is_not_loaded(night, tf):
+    write_plan(night.plan_file.parent, add_node(night.plan, tf, "WriteFile", filename="never written", contents="x"))
+    report = night.run()
+    assert len(night.asked) == 1
+    assert warned(report, "would do more than compute", "WriteFile writes files", str(night.plan_file))
+
+
+def test_a_plan_that_tensorflow_cannot_add_is_left_aside(night):
+    write_plan(night.plan_file.parent, replace(night.plan, graph=b""))
+    report = night.run()
+    assert not report.plan.used
+    assert warned(report, "scored without the plan")
+    assert report.plan.why_not
+
+
+def test_a_planner_that_fails_is_told_and_asked_again(night):
+    night.plan_file.unlink()
+    night.answer(ModelError("E-MODEL-PLAN", "the planner failed", found="exit code 1: no module", next_step="n"))
+    for _ in range(2):
+        report = night.run()
+        assert not report.plan.used
+        assert report.plan.why_not == "the planner failed: exit code 1: no module"
+        assert warned(report, "scored without a plan: the planner failed")
+    assert len(night.asked) == 2
+
+
+@pytest.mark.parametrize("place", ["a file in the way", "HOME unset", "HOME nowhere"])
+def test_a_cache_that_cannot_be_written_is_told(night, monkeypatch, place):
+    """As under cron, or in a container whose user has no entry."""
+    night.plan_file.unlink()
+    if place == "a file in the way":
+        (night.folder / "cache").write_text("")
+    else:
+        monkeypatch.delenv("XDG_CACHE_HOME")
+    if place == "HOME unset":
+        monkeypatch.delenv("HOME")
+        monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    if place == "HOME nowhere":
+        monkeypatch.setenv("HOME", "/dev/null/home")
+    report = night.run()
+    assert not report.plan.used
+    assert night.asked == []
+    assert warned(report, "it cannot be kept", "--plan-cache names another folder")
+    assert night.run(plan_cache=night.folder / "plans").plan.used
+
+
+def test_a_plan_in_a_cache_that_cannot_be_written_is_used(night, monkeypatch):
+    night.plan_file.unlink()
+    night.run()
+    monkeypatch.setattr(Path, "mkdir", lambda *_, **__: pytest.fail("nothing is made where nothing is missing"))
+    assert plans._read_plan(night.asked[0], pytest.fail) == night.plan
+
+
+@pytest.mark.parametrize(("base", "home"), [("", "/home/x/.cache"), ("relative", "/home/x/.cache"), ("/c", "/c")])
+def test_the_cache_folder(monkeypatch, base, home):
+    monkeypatch.setenv("XDG_CACHE_HOME", base)
+    monkeypatch.setenv("HOME", "/home/x")
+    assert plans._default_cache() == Path(home) / "batchscore" / "plans"
+
+
+def test_plans_are_written_whole_although_many_write(tmp_path, night):
+    found, stop = [], threading.Event()
+
+    def write():
+        for number in range(30):
+            write_plan(tmp_path, replace(night.plan, flops_before=number))
+
+    def read():
+        while not stop.is_set():
+            found.append(read_plan(tmp_path))
+
+    write_plan(tmp_path, night.plan)
+    threads = [threading.Thread(target=write) for _ in range(3)]
+    reader = threading.Thread(target=read)
+    for thread in (reader, *threads):
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stop.set()
+    reader.join()
+    assert all(plan.graph == night.plan.graph for plan in found)
+    assert [path.name for path in tmp_path.glob(f"*{PLAN_FILE}*")] == [PLAN_FILE]
+
+
+def test_a_plan_that_cannot_be_written_leaves_nothing(tmp_path, night, monkeypatch):
+    def fail(self, _target):
+        raise OSError(28, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="No space"):
+        write_plan(tmp_path / "model", night.plan)
+    assert [path.name for path in (tmp_path / "model").glob(f"{PLAN_FILE}*")] == []
+
+
+# the process
+
+
+def make(directory, model="nowhere", **options):
+    return planner.make_plan(Path(model), "serving_default", "score", directory, user_input="user_id",
+                             candidate_input="item_id", **options)  # fmt: skip
+
+
+@pytest.fixture
+def interpreter(tmp_path, monkeypatch):
+    """What the planner's interpreter is taken to be: a script of the test."""
+
+    def be(script):
+        path = tmp_path / "python"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        monkeypatch.setattr(planner.sys, "executable", str(path))
+
+    return be
+
+
+def test_a_planner_that_crashes(tmp_path, interpreter):
+    interpreter("echo first >&2; echo 'ValueError: last words' >&2; exit 3")
+    with pytest.raises(ModelError) as caught:
+        make(tmp_path)
+    assert caught.value.in_one_line() == "the planner failed: exit code 3: ValueError: last words"
+
+
+def test_a_planner_that_is_killed(tmp_path, interpreter):
+    interpreter("kill -9 $$")
+    with pytest.raises(ModelError, match="exit code -9: no message"):
+        make(tmp_path)
+
+
+def test_a_planner_that_takes_too_long(tmp_path, interpreter, monkeypatch):
+    monkeypatch.setattr(planner, "_PLANNER_SECONDS", 0.1)
+    interpreter("exec sleep 60")
+    with pytest.raises(ModelError, match=r"it took more than 0.1 s"):
+        make(tmp_path)
+
+
+def test_a_planner_that_leaves_nothing(tmp_path, interpreter):
+    interpreter("exit 0")
+    with pytest.raises(ModelError, match="it left no plan in"):
+        make(tmp_path)
+
+
+def test_a_planner_that_cannot_be_started(tmp_path, monkeypatch):
+    monkeypatch.setattr(planner.sys, "executable", str(tmp_path / "nothing"))
+    with pytest.raises(OSError, match="nothing"):
+        make(tmp_path)
+
+
+@pytest.mark.planner
+@pytest.mark.process
+def test_the_real_planner_sees_nothing_of_the_working_directory(night, tmp_path, monkeypatch):
+    hostile = tmp_path / "hostile"
+    hostile.mkdir()
+    for name in ("batchscore", "tensorflow", "argparse"):
+        (hostile / f"{name}.py").write_text("raise SystemExit('taken from the working directory')")
+    monkeypatch.chdir(hostile)
+    plan = make(tmp_path, model=night.model)
+    assert [part.name for part in plan.parts] == ["user", "candidate"]
+    assert (plan.flops_before, plan.flops_after) == (night.plan.flops_before, night.plan.flops_after)
+
+
+@pytest.mark.planner
+@pytest.mark.process
+def test_a_first_run_makes_the_plan_and_a_second_finds_it(night):
+    night.plan_file.unlink()
+    command = [sys.executable, "-c", "from batchscore.cli import main; main()", "run", "--json",
+               "--input", night.folder / "pairs.parquet", "--output", night.folder / "ranked.parquet",
+               "--model", night.model]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    found = []
+    for _ in range(2):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        found.append(("planning" in done.stderr, json.loads(done.stdout)["plan"]["used"]))
+    assert found == [(True, True), (False, True)]
