@@ -190,7 +190,9 @@ def add_node(plan, tf, op, **inputs):
 
 
 def test_a_plan_that_would_do_more_than_compute_is_not_loaded(night, tf):
-    write_plan(night.plan_file.parent, add_node(night.plan, tf, "WriteFile", filename="never written", contents="x"))
+    write_plan(
+        night.plan_file.parent, add_node(night.plan, tf, "WriteFile", filename="never written", contents="x")
+    )
     report = night.run()
     assert len(night.asked) == 1
     assert warned(report, "would do more than compute", "WriteFile writes files", str(night.plan_file))
