@@ -22,9 +22,19 @@ PACKAGE = ROOT / "batchscore"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = {
-    "cli": {"adoption", "training", "planning", "datasets", "golden", "difference", "scoring", "runtime", "base"},
+    "cli": {
+        "adoption",
+        "training",
+        "planning",
+        "datasets",
+        "golden_cases",
+        "difference",
+        "scoring",
+        "runtime",
+        "base",
+    },
     "adoption": {"planning", "scoring", "runtime", "base"},
-    "golden": {"scoring", "runtime", "base"},
+    "golden_cases": {"difference", "scoring", "runtime", "base"},
     "difference": {"runtime", "base"},
     "training": {"planning", "runtime", "base"},
     "planning": {"runtime", "base"},
