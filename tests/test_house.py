@@ -176,6 +176,10 @@ def test_click_is_only_in_the_command_line():
     assert {path.split("/")[0] for path in importers("click")} == {"cli"}
 
 
+def test_pytest_is_only_in_its_plugin():
+    assert importers("pytest") == {"golden_cases/pytest_plugin.py"}
+
+
 def test_tensorflows_python_is_only_where_graphs_are_made():
     heavy = set().union(
         *(importers(name) for name in ("tensorflow", "tf_keras", "keras", "tensorflow_recommenders"))
