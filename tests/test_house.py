@@ -22,9 +22,19 @@ PACKAGE = ROOT / "batchscore"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = {
-    "cli": {"adoption", "training", "planning", "datasets", "golden", "difference", "scoring", "runtime", "base"},
+    "cli": {
+        "adoption",
+        "training",
+        "planning",
+        "datasets",
+        "golden_cases",
+        "difference",
+        "scoring",
+        "runtime",
+        "base",
+    },
     "adoption": {"planning", "scoring", "runtime", "base"},
-    "golden": {"scoring", "runtime", "base"},
+    "golden_cases": {"difference", "scoring", "runtime", "base"},
     "difference": {"runtime", "base"},
     "training": {"planning", "runtime", "base"},
     "planning": {"runtime", "base"},
@@ -164,6 +174,10 @@ def importers(package, within=SOURCES):
 
 def test_click_is_only_in_the_command_line():
     assert {path.split("/")[0] for path in importers("click")} == {"cli"}
+
+
+def test_pytest_is_only_in_its_plugin():
+    assert importers("pytest") == {"golden_cases/pytest_plugin.py"}
 
 
 def test_tensorflows_python_is_only_where_graphs_are_made():

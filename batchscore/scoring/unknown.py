@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from batchscore.scoring.scorer import ScorablePairs
 
 _FIRST_LOOK_ROWS = 500_000
 _EXAMPLES = 5
+_FLOAT = re.compile(r"'-?\d+\.0'")
 
 IsKnown = Callable[[pa.Array], np.ndarray]
 """Tells for ids (of the model input's dtype), [n], which are in the model's vocabulary: bool [n]."""
@@ -88,13 +90,15 @@ class UnknownIds:
         if not self.exceeded():
             return
         total, name = self._known + self._unknown, self._role.name
+        floats = all(_FLOAT.fullmatch(example) for example in self._examples)
+        hint = "write the ids without '.0', as integers that never were floats; " if floats else ""
         raise RefusedError(
             self._role.error_id,
             f"{self._unknown:,} of {total:,} distinct {name}s are unknown to the model",
             found=f"{100 * self._unknown / total:.1f} %, such as {', '.join(self._examples)}",
             expected=f"at most {self._role.limit} (--max-unknown-{name}s)",
-            next_step=f"check that --{name}-column names the id that the model was trained with, and its age; "
-            f"accept once with --max-unknown-{name}s off",
+            next_step=f"{hint}check that --{name}-column names the id that the model was trained with, "
+            f"and its age; accept once with --max-unknown-{name}s off",
         )
 
     def _unseen(self, ids: pa.Array) -> pa.Array:
