@@ -37,6 +37,7 @@ def night(tmp_path, planned_models, vocabulary, monkeypatch):
                    tmp_path / "pairs.parquet")  # fmt: skip
     shutil.copytree(planned_models / "ranking", tmp_path / "model")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(plans, "LEAST_PAIRS", 0)
 
     class Night:
         folder = tmp_path
@@ -356,7 +357,7 @@ def test_the_real_planner_sees_nothing_of_the_working_directory(night, tmp_path,
 def test_a_first_run_makes_the_plan_and_a_second_finds_it(night):
     night.plan_file.unlink()
     command = [sys.executable, "-c", "from batchscore.cli import main; main()", "run", "--json",
-               "--input", night.folder / "pairs.parquet", "--output", night.folder / "ranked.parquet",
+               "--plan", "require", "--input", night.folder / "pairs.parquet", "--output", night.folder / "ranked.parquet",
                "--model", night.model]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
     found = []
@@ -364,3 +365,11 @@ def test_a_first_run_makes_the_plan_and_a_second_finds_it(night):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         found.append(("planning" in done.stderr, json.loads(done.stdout)["plan"]["used"]))
     assert found == [(True, True), (False, True)]
+
+
+def test_few_pairs_are_scored_without(night, monkeypatch):
+    monkeypatch.setattr(plans, "LEAST_PAIRS", 1_000_000)
+    report = night.run()
+    assert not report.plan.used
+    assert report.plan.why_not.endswith("pairs are scored sooner without (a plan pays from 1,000,000 on)")
+    assert night.run(plan="require").plan.used
