@@ -29,7 +29,8 @@ def check_cases(directory: Path, model: Path | None = None, *, update: bool = Fa
             read_expected(folder)
     results = []
     for case in cases:
-        name = case.folder.relative_to(directory).as_posix() if case.folder != directory else directory.name
+        inside = case.folder.relative_to(directory)
+        name = inside.as_posix() if inside.name else directory.resolve().name
         results.append(check_case(case, name, update=update))
         _log.info("%s: %s", name, results[-1].outcome)
     return GoldenReport(directory=str(directory), model=None if model is None else str(model), results=results)

@@ -128,6 +128,12 @@ def test_a_model_that_is_not_there_is_never_what_is_expected(golden):
 
 
 @pytest.mark.tensorflow
+def test_a_case_itself_may_be_named(golden, monkeypatch):
+    monkeypatch.chdir(golden.folder / "golden" / "best")
+    assert golden.command("golden", ".", "--update").err.splitlines()[0] == "INFO best: rewritten"
+
+
+@pytest.mark.tensorflow
 def test_the_same_from_python(golden, capsys):
     directory = golden.folder / "golden"
     with pytest.raises(UsageError, match="it is not there yet"):
