@@ -357,8 +357,8 @@ def test_the_real_planner_sees_nothing_of_the_working_directory(night, tmp_path,
 def test_a_first_run_makes_the_plan_and_a_second_finds_it(night):
     night.plan_file.unlink()
     command = [sys.executable, "-c", "from batchscore.cli import main; main()", "run", "--json",
-               "--plan", "require", "--input", night.folder / "pairs.parquet", "--output", night.folder / "ranked.parquet",
-               "--model", night.model]  # fmt: skip
+               "--plan", "require", "--model", night.model,
+               "--input", night.folder / "pairs.parquet", "--output", night.folder / "ranked.parquet"]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
     found = []
     for _ in range(2):
