@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from batchscore.errors import ModelError
-from batchscore.runtime.proto import DecodeError, GraphProto
 
 PLAN_FILE = "batchscore.plan.json"
 PLANNER_VERSION = 1
@@ -143,11 +142,10 @@ def read_plan(directory: Path) -> Plan | NotPlanned | None:
         content["parts"] = tuple(_part(part) for part in content["parts"])
         content["head"] = _head(content["head"])
         content["graph"] = base64.b64decode(content["graph"], validate=True)
-        GraphProto.FromString(content["graph"])
         return Plan(**content)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, DecodeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(
             "E-MODEL-PLAN",
             "the plan of the model cannot be read",

@@ -17,6 +17,7 @@ from batchscore.runtime.card import CARD_PATH
 from batchscore.runtime.plan import PLAN_FILE, PLANNER_VERSION, NotPlanned, Plan, read_plan
 from batchscore.runtime.planner import make_plan
 from batchscore.runtime.probes import probe_feeds
+from batchscore.runtime.proto import DecodeError
 from batchscore.runtime.safety import find_graph_hazards
 from batchscore.runtime.session import Session
 from batchscore.scoring.binding import Binding
@@ -117,10 +118,14 @@ def _read_plan(folder: Path, warn: Warn) -> Plan | NotPlanned | None:
     """The plan in `folder`; None where there is none that can be used, of which `warn` is told."""
     try:
         plan = read_plan(folder)
+        hazards = find_graph_hazards(plan.graph) if isinstance(plan, Plan) else []
     except ModelError as error:
         warn(f"{error.in_one_line()} ({folder / PLAN_FILE}): it is not used")
         return None
-    if isinstance(plan, Plan) and (hazards := find_graph_hazards(plan.graph)):
+    except DecodeError as error:
+        warn(f"the plan of the model cannot be read: {error} ({folder / PLAN_FILE}): it is not used")
+        return None
+    if hazards:
         warn(f"the plan would do more than compute, and is not used: {hazards[0]} ({folder / PLAN_FILE})")
         return None
     return plan

@@ -18,7 +18,7 @@ BATCH_ROWS = 262_144
 
 _BATCHES_AHEAD = 2
 _STOP_SECONDS = 0.1
-_JOIN_SECONDS = 1.0
+_JOIN_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def _is_text(type_: pa.DataType) -> bool:
 def read_ahead(batches: Iterator[PairBatch]) -> Generator[PairBatch, None, None]:
     """Pass `batches` on, reading the next ones in a thread while the last ones are worked on.
 
-    What the reading raises is raised here, at its place. Close it to end the reading: it waits a second for a read
-    that is under way, not for a storage that hangs.
+    What the reading raises is raised here, at its place. Close it to end the reading: that waits half a second for
+    a read that is under way, not for a storage that hangs.
     """
     ready: queue.Queue[PairBatch | BaseException | None] = queue.Queue(_BATCHES_AHEAD)
     stop = threading.Event()

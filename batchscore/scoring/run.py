@@ -74,26 +74,24 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
         account.warn_all(report, guards.warnings(pairs))
         guards.check_input(pairs, lambda: _read_users(pairs, binding))
         guards.check_model(model.saved.path)
-    with ExitStack() as held:
+    with ExitStack() as opened:
         with clock.stage("load"):
             observer.stage("loading the model")
-            session = held.enter_context(closing(load(model, settings)))
+            session = opened.enter_context(closing(load(model, settings)))
             report.runtime = session.runtime
-            warn = partial(account.warn, report)
             scorer, report.plan.why_not = open_scorer(
-                model, session, binding, settings, pairs=pairs.rows, warn=warn
+                model, session, binding, settings, pairs=pairs.rows, warn=partial(account.warn, report)
             )
-            held.enter_context(closing(scorer))
+            opened.enter_context(closing(scorer))
             from batchscore.scoring.topn import TopN  # noqa: PLC0415 - polars loads while the plan is compiled
 
             require_probes(model, session, settings)
-            unknown = [UnknownIds(role) for role in id_roles(model, session, binding, settings)]
-
         bad = BadRows(settings.max_bad_rows, pairs.rows, rejects_path=output.rejects_path(failed=True))
+        unknown = [UnknownIds(role) for role in id_roles(model, session, binding, settings)]
         top = TopN(settings.top_n, binding.schema)
-        held.enter_context(account.kept(report, bad, unknown, scorer, output))
+        opened.enter_context(account.kept(report, bad, unknown, scorer, output))
         observer.stage("scoring", pairs.rows)
-        ahead = held.enter_context(closing(read_ahead(read_batches(pairs, binding.columns))))
+        ahead = opened.enter_context(closing(read_ahead(read_batches(pairs, binding.columns))))
         batches = _observed(clock.each("read", ahead), observer)
         usable = clock.each("check", bad.drop_unusable(batches, binding))
         watched = clock.each("guard", watch_unknown(usable, unknown, lambda: _read_ids(pairs, binding)))

@@ -4,12 +4,16 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from batchscore.config import RunSettings
 from batchscore.planning.plan_model import plan_model
-from batchscore.runtime.plan import Plan
+from batchscore.runtime.plan import Plan, write_plan
+from batchscore.scoring.run import run
 
 pytestmark = pytest.mark.tensorflow
 
@@ -230,4 +234,39 @@ def test_a_plan_scores_as_the_signature_does(planning, spec, tf):
         rng = np.random.default_rng(spec["seed"])
         pairs = {name: draw_column(rng, feature, 200) for name, feature in builder.features.items()}
         planning.assert_same_scores(path, found, pairs, spread=False)
+    tf.keras.backend.clear_session()
+
+
+@given(spec=MODELS)
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+def test_a_run_gives_the_same_scores_with_and_without_the_plan(planning, spec, tf):
+    builder = Builder(tf, spec)
+    score, dtypes, ranks = builder.build()
+    rng = np.random.default_rng(spec["seed"])
+    pairs = {name: draw_column(rng, feature, 144) for name, feature in builder.features.items()}
+    ids = [np.arange(12).astype(str).astype(object)] * 2
+    pairs["user_0"], pairs["candidate_1"] = (grid.reshape(-1) for grid in np.meshgrid(*ids))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = planning.save(folder / "m", score, dtypes, builder.tracked, ranks=ranks)
+        plan = plan_model(
+            path, "serving_default", "score", user_inputs=["user_0"], candidate_inputs=["candidate_1"]
+        )
+        (path / "assets.extra").mkdir()
+        write_plan(path / "assets.extra", plan)
+        pq.write_table(pa.table(pairs), folder / "pairs.parquet")
+        found = []
+        for way in ("require", "off"):
+            report = run(RunSettings(
+                input=folder / "pairs.parquet", output=folder / "ranked.parquet", model=path, plan=way, top_n=144,
+                user_column="user_0", candidate_column="candidate_1", max_unknown_users="off",
+                max_unknown_candidates="off", max_identical_lists="off", allow_equal_scores=True,
+            ))  # fmt: skip
+            assert report.plan.used == (way == "require")
+            table = pq.read_table(folder / "ranked.parquet").sort_by(
+                [("user_0", "ascending"), ("candidate_1", "ascending")]
+            )
+            found.append(table["score"].to_numpy())
+        assert len(found[0]) == 144
+        assert np.abs(found[0].astype(float) - found[1]).max() <= planning.tolerance(found[1])
     tf.keras.backend.clear_session()

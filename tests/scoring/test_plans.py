@@ -37,7 +37,7 @@ def night(tmp_path, planned_models, vocabulary, monkeypatch):
                    tmp_path / "pairs.parquet")  # fmt: skip
     shutil.copytree(planned_models / "ranking", tmp_path / "model")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(plans, "LEAST_PAIRS", 0)
+    monkeypatch.setattr(plans, "LEAST_PAIRS", 800)
 
     class Night:
         folder = tmp_path
@@ -125,6 +125,15 @@ def test_plan_cache_names_the_folder(night):
     assert not (night.folder / "cache").exists()
 
 
+def test_a_plan_for_few_pairs_does_not_pay(night, monkeypatch):
+    monkeypatch.setattr(plans, "LEAST_PAIRS", 801)
+    night.plan_file.unlink()
+    report = night.run()
+    assert (report.plan.used, night.asked) == (False, [])
+    assert report.plan.why_not == "800 pairs are scored sooner without (a plan pays from 801 on)"
+    assert night.run(plan="require").plan.used
+
+
 def test_plan_off(night):
     report = night.run(plan="off")
     assert (report.plan.used, report.plan.why_not, night.asked) == (False, "--plan off", [])
@@ -166,6 +175,13 @@ def test_a_damaged_plan_of_the_model_is_told_and_another_one_made(night):
     assert report.plan.used
     assert len(night.asked) == 1
     assert warned(report, "cannot be read", str(night.plan_file), "not used")
+
+
+def test_a_plan_whose_graph_is_none_is_told_too(night):
+    write_plan(night.plan_file.parent, replace(night.plan, graph=b"\xff"))
+    assert night.run().plan.used
+    assert warned(night.run(), "cannot be read", str(night.plan_file), "not used")
+    assert len(night.asked) == 1
 
 
 def test_a_damaged_plan_of_the_cache_is_made_again(night):
@@ -357,19 +373,11 @@ def test_the_real_planner_sees_nothing_of_the_working_directory(night, tmp_path,
 def test_a_first_run_makes_the_plan_and_a_second_finds_it(night):
     night.plan_file.unlink()
     command = [sys.executable, "-c", "from batchscore.cli import main; main()", "run", "--json",
-               "--plan", "require", "--model", night.model,
-               "--input", night.folder / "pairs.parquet", "--output", night.folder / "ranked.parquet"]  # fmt: skip
+               "--plan", "require", "--model", night.model, "--input", night.folder / "pairs.parquet",
+               "--output", night.folder / "ranked.parquet"]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
     found = []
     for _ in range(2):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         found.append(("planning" in done.stderr, json.loads(done.stdout)["plan"]["used"]))
     assert found == [(True, True), (False, True)]
-
-
-def test_few_pairs_are_scored_without(night, monkeypatch):
-    monkeypatch.setattr(plans, "LEAST_PAIRS", 1_000_000)
-    report = night.run()
-    assert not report.plan.used
-    assert report.plan.why_not.endswith("pairs are scored sooner without (a plan pays from 1,000,000 on)")
-    assert night.run(plan="require").plan.used

@@ -74,6 +74,30 @@ def test_distinct_ids_are_counted_once_whatever_the_batches(data, kind, first_lo
     assert sorted(vocabulary.asked) == sorted(every), "each distinct id is looked up once"
 
 
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), first_look=st.integers(1, 30))
+def test_ids_in_dictionaries_are_counted_as_sets_count_them(data, first_look):
+    """Dictionaries come again, change, share values, repeat them, and hold ids and nulls that no row has."""
+    names = st.sampled_from([*"abcdefgh", ""])
+    dictionaries = data.draw(st.lists(st.lists(names, min_size=1, max_size=6), min_size=1, max_size=3))
+    batches = []
+    for dictionary in data.draw(st.lists(st.sampled_from(dictionaries), max_size=10)):
+        indices = data.draw(st.lists(st.integers(0, len(dictionary) - 1), max_size=8))
+        values = pa.array([*dictionary, None], pa.large_string())
+        batches.append(pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32()), values))
+    if data.draw(st.booleans()):
+        batches.append(pa.array(data.draw(st.lists(names, max_size=5)), pa.large_string()))
+    every = {item for batch in batches for item in batch.to_pylist()}
+    vocabulary = Vocabulary(data.draw(st.sets(st.sampled_from("aceg"))))
+    counted = UnknownIds(role(vocabulary))
+    with mock.patch.object(unknown, "_FIRST_LOOK_ROWS", first_look):
+        for batch in batches:
+            counted.add(ScorablePairs("f", np.arange(len(batch)), batch, batch, [], {"u": batch}, {}))
+    expected = KnownIds(known=len(every & vocabulary.known), unknown=len(every - vocabulary.known))
+    assert counted.counts() == expected
+    assert sorted(vocabulary.asked) == sorted(every), "each distinct id is looked up once"
+
+
 def test_a_model_without_a_look_up_says_why_and_never_refuses():
     counted = UnknownIds(role(None, Limit.parse("0"), why="its values are hashed: there is no vocabulary"))
     counted.add(pairs_of(["a"]))
