@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from batchscore.adoption.report import AdoptionReport
     from batchscore.difference.diff import Difference
+    from batchscore.golden_cases.report import GoldenReport
     from batchscore.report import Report
     from batchscore.runtime.inspection import Inspection
     from batchscore.training.report import TrainingReport
 
-__all__ = ["__version__", "adopt", "diff", "inspect", "rollback", "run", "train"]
+__all__ = ["__version__", "adopt", "diff", "golden", "inspect", "rollback", "run", "train"]
 __version__ = "0.1.0"
 
 
@@ -79,6 +80,24 @@ def diff(**settings: Any) -> Difference:
     from batchscore.difference.diff import diff as compare
 
     return compare(resolve(DiffSettings, "diff", settings).settings)
+
+
+def golden(
+    directory: str | os.PathLike[str], model: str | os.PathLike[str] | None = None, *, update: bool = False
+) -> GoldenReport:
+    """Run the golden cases at and below `directory`, with `model` or each with its own, and compare.
+
+    `update` makes cases that differ expect what their runs do. Returns the results; raises RefusedError
+    (E-GOLDEN-DIFFERS, the results are its `.report`) where a case differs, UsageError (E-GOLDEN) where there is no
+    case or one is not valid.
+    """
+    from pathlib import Path
+
+    from batchscore.golden_cases.runner import check_cases
+
+    report = check_cases(Path(directory), None if model is None else Path(model), update=update)
+    report.require_as_expected()
+    return report
 
 
 def rollback(output: str | os.PathLike[str], *, state_dir: str | os.PathLike[str] | None = None) -> Report | None:

@@ -29,7 +29,7 @@ ERROR_IDS: dict[str, str] = {
     "E-NO-PREVIOUS": "no earlier output is kept that a rollback could publish",
     "E-KERAS-3": "Keras 3 is already loaded in this process, and TensorFlow Recommenders needs Keras 2",
     "E-EXTRA-MISSING": "an optional package that this command needs is not installed",
-    "E-GOLDEN": "a golden case is not valid",
+    "E-GOLDEN": "a golden case is missing or not valid",
     # 3: input data
     "E-INPUT-UNREADABLE": "the input cannot be opened",
     "E-INPUT-NOT-A-FILE": "the input is neither a regular file nor a folder",
@@ -79,6 +79,7 @@ ERROR_IDS: dict[str, str] = {
     "E-DIFF-FIRST-CHANGED": "more first places really differ than --max-changed-first allows",
     "E-DIFF-OVERLAP": "the lists share fewer candidates than --min-overlap asks for",
     "E-DIFF-SCORES": "a pair's score changed by more than --max-score-shift allows",
+    "E-GOLDEN-DIFFERS": "a run does not do what a golden case expects",
     "E-MODEL-QUALITY": "the trained model is no better than predicting the mean",
     # 7
     "E-MEMORY": "out of memory",

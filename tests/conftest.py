@@ -20,6 +20,7 @@ import pytest
 from batchscore import cli as command_line
 from batchscore.adoption import adopt
 from batchscore.cli.signals import SIGNALS
+from batchscore.golden_cases.pytest_plugin import GoldenItem
 from batchscore.runtime.plan import NotPlanned
 from batchscore.scoring import plans
 
@@ -28,10 +29,23 @@ os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="batchscore-tests-")  # p
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", re.MULTILINE)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--update-golden", action="store_true", help="Write what the golden cases do as what they expect."
-    )
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if isinstance(item, GoldenItem):
+        item.add_marker("tensorflow")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
+    """No test starts a planner, which takes seconds, but those marked so; plans that lie with models are used."""
+
+    def make_plan(_model: Path, signature: str, score_output: str, *_: object, **__: object) -> NotPlanned:
+        return NotPlanned(signature, score_output, "no plan is made in this test", "")
+
+    with pytest.MonkeyPatch.context() as patch:
+        if "planner" not in item.keywords:
+            for module in (plans, adopt):
+                patch.setattr(module, "make_plan", make_plan)
+        return (yield)
 
 
 @dataclass(frozen=True)
@@ -62,18 +76,6 @@ def tf() -> ModuleType:
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     return tf
-
-
-@pytest.fixture(autouse=True)
-def planning(request, monkeypatch) -> None:
-    """No test starts a planner, which takes seconds, but those marked so; plans that lie with models are used."""
-
-    def make_plan(_model: Path, signature: str, score_output: str, *_: object, **__: object) -> NotPlanned:
-        return NotPlanned(signature, score_output, "no plan is made in this test", "")
-
-    if "planner" not in request.keywords:
-        for module in (plans, adopt):
-            monkeypatch.setattr(module, "make_plan", make_plan)
 
 
 @pytest.fixture

@@ -22,9 +22,19 @@ PACKAGE = ROOT / "batchscore"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = {
-    "cli": {"adoption", "training", "planning", "datasets", "golden", "difference", "scoring", "runtime", "base"},
+    "cli": {
+        "adoption",
+        "training",
+        "planning",
+        "datasets",
+        "golden_cases",
+        "difference",
+        "scoring",
+        "runtime",
+        "base",
+    },
     "adoption": {"planning", "scoring", "runtime", "base"},
-    "golden": {"scoring", "runtime", "base"},
+    "golden_cases": {"difference", "scoring", "runtime", "base"},
     "difference": {"runtime", "base"},
     "training": {"planning", "runtime", "base"},
     "planning": {"runtime", "base"},
@@ -55,7 +65,7 @@ STAGES = {
     "parts": {"casts", "distinct", "positions"},
     "planned": {"parts", "positions", "scorer"},
     "badrows": {"binding", "casts", "coded", "reader", "scorer"},
-    "unknown": {"scorer"},
+    "unknown": {"distinct", "scorer"},
     "impersonal": set(),
     "guards": {"impersonal", "inputs", "topn"},
     "cut": set(),
@@ -75,7 +85,7 @@ PASSED_ON = {
     "binding": {"Binding", "BoundColumn"},
     "scorer": {"ScorablePairs", "ScoredPairs", "Scorer"},
     "positions": {"find_positions", "row_bytes"},
-    "distinct": {"Distinct", "find_distinct"},
+    "distinct": {"Distinct", "find_distinct", "is_same_array"},
     "coded": {"Coded"},
     "parts": {"PartTables", "Placed"},
     "cut": {"cut"},
@@ -164,6 +174,10 @@ def importers(package, within=SOURCES):
 
 def test_click_is_only_in_the_command_line():
     assert {path.split("/")[0] for path in importers("click")} == {"cli"}
+
+
+def test_pytest_is_only_in_its_plugin():
+    assert importers("pytest") == {"golden_cases/pytest_plugin.py"}
 
 
 def test_tensorflows_python_is_only_where_graphs_are_made():

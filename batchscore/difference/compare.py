@@ -1,4 +1,4 @@
-"""What changed between two ranked files: who came and went, and which lists really differ.
+"""What changed between two ranked outputs: who came and went, and which lists really differ.
 
 Two candidates that stand at one rank in the old and in the new list are a near tie where their scores lie within
 the tolerance of each other in both files; so is one that gave way to another at the cut of a full list, with
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from batchscore.columns import RANK, SCORE
 from batchscore.difference.blocks import pair_blocks
-from batchscore.difference.ranked import CANDIDATE, USER, RankedFile, require_comparable
+from batchscore.difference.ranked import CANDIDATE, USER, RankedRows, require_comparable
 from batchscore.errors import InputError
 
 EXAMPLES = 5
@@ -28,11 +28,12 @@ class Changes:
     """Everything counted while two files were compared. Scores and shifts are in float64.
 
     `users` are those of both files. A pair is a user and a candidate that stand in both files; its shift is the new
-    score minus the old. Examples are rows of the tables that `_compare_lists` makes, at most EXAMPLES of a kind.
+    score minus the old. Examples are rows of the tables that `_compare_lists` makes, at most `examples` of a kind.
     """
 
     top_n: int
     tolerance: float
+    examples: int = EXAMPLES
     users: int = 0
     users_lost: int = 0
     users_gained: int = 0
@@ -57,15 +58,15 @@ class Changes:
         return self.overlap_sum / self.users if self.users else None
 
 
-def compare(old: RankedFile, new: RankedFile) -> Changes:
-    """Compare two ranked files in one pass over both, in memory for a few million rows.
+def compare(old: RankedRows, new: RankedRows, examples: int = EXAMPLES) -> Changes:
+    """Compare two outputs in one pass over both, in memory for a few million rows.
 
-    The tolerance is the smaller of those of the two files' scores, so that neither file can hide a change by scores
+    The tolerance is the smaller of those of the two outputs' scores, so that neither can hide a change by scores
     that are spread widely. Raises InputError: E-RANKED-FILE, E-DIFF-COLUMNS.
     """
     require_comparable(old, new)
     before, after = old.survey(), new.survey()
-    changes = Changes(max(before.top_n, after.top_n), min(before.tolerance, after.tolerance))
+    changes = Changes(max(before.top_n, after.top_n), min(before.tolerance, after.tolerance), examples)
     for old_rows, new_rows in pair_blocks(old.read(), new.read()):
         old_keyed, new_keyed = _add_keys(old_rows, new_rows)
         _require_distinct(old, old_keyed)
@@ -84,7 +85,7 @@ def _add_keys(old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, pl.Da
     return old.hstack(keys.head(old.height)), new.hstack(keys.slice(old.height))
 
 
-def _require_distinct(file: RankedFile, rows: pl.DataFrame) -> None:
+def _require_distinct(file: RankedRows, rows: pl.DataFrame) -> None:
     if rows[_PAIR_KEY].n_unique() == rows.height:
         return
     user, candidate, *_ = rows.filter(pl.col(_PAIR_KEY).is_duplicated()).row(0)
@@ -107,8 +108,8 @@ def _compare_users(changes: Changes, old: pl.DataFrame, new: pl.DataFrame, old_t
     changes.users += users.height
     changes.users_lost += len(lost)
     changes.users_gained += len(gained)
-    changes.lost += lost.head(EXAMPLES - len(changes.lost)).to_list()
-    changes.gained += gained.head(EXAMPLES - len(changes.gained)).to_list()
+    changes.lost += lost.head(changes.examples - len(changes.lost)).to_list()
+    changes.gained += gained.head(changes.examples - len(changes.gained)).to_list()
 
     other = new.select(_PAIR_KEY, pl.col(SCORE, RANK).name.suffix("_new"))
     pairs = old.join(other, on=_PAIR_KEY, how="inner")
@@ -143,10 +144,11 @@ def _count_shifts(changes: Changes, pairs: pl.DataFrame) -> None:
     changes.pairs_shifted += beyond
     if beyond:
         keys = [size, pl.col(USER), pl.col(CANDIDATE)]
-        found = shifts.filter(size > changes.tolerance).top_k(EXAMPLES, by=keys, reverse=[False, True, True])
+        found = shifts.filter(size > changes.tolerance)
+        found = found.top_k(changes.examples, by=keys, reverse=[False, True, True])
         changes.shifted.extend(found.to_dicts())
         changes.shifted.sort(key=lambda row: (-abs(row["shift"]), row[USER], row[CANDIDATE]))
-        del changes.shifted[EXAMPLES:]
+        del changes.shifted[changes.examples :]
 
 
 def _compare_lists(
@@ -170,9 +172,9 @@ def _compare_lists(
     changes.near_ties += int(ranks["near"].sum())
     changes.first_changed += ranks.filter(~pl.col("near") & (pl.col(RANK) == 1)).height
     for examples, wanted in ((changes.changed, ~pl.col("near")), (changes.near, pl.col("near"))):
-        rows = ranks.filter(wanted).bottom_k(EXAMPLES * (changes.top_n + 1), by=[USER, RANK])
+        rows = ranks.filter(wanted).bottom_k(changes.examples * (changes.top_n + 1), by=[USER, RANK])
         rows = rows.sort(USER, RANK).unique(USER, keep="first", maintain_order=True)
-        examples.extend(rows.head(EXAMPLES - len(examples)).to_dicts())
+        examples.extend(rows.head(changes.examples - len(examples)).to_dicts())
 
 
 def _near(tolerance: float) -> pl.Expr:

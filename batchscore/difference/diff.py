@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from batchscore.config import DiffSettings
 from batchscore.difference.compare import Changes, compare
 from batchscore.difference.describe import describe_lists, describe_shift, percent
-from batchscore.difference.ranked import RankedFile, open_ranked
+from batchscore.difference.ranked import RankedRows, open_ranked
 from batchscore.errors import EXIT_OK, EXIT_REFUSED, RefusedError
 
 
@@ -134,8 +134,8 @@ def diff(settings: DiffSettings) -> Difference:
     )
 
 
-def _compared(file: RankedFile, users: int) -> ComparedFile:
-    return ComparedFile(path=str(file.path), rows=file.rows, users=users, not_compared=list(file.kept))
+def _compared(file: RankedRows, users: int) -> ComparedFile:
+    return ComparedFile(path=str(file.path), rows=file.rows, users=users, not_compared=file.kept)
 
 
 def _check(changes: Changes, settings: DiffSettings) -> list[CheckedLimit]:

@@ -1,8 +1,8 @@
-"""Reading ranked files. They may come from anywhere: nothing about them is believed before it is looked at."""
+"""Reading ranked rows, of a file or in memory. Nothing about them is believed before it is looked at."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,28 +22,40 @@ _BATCH_ROWS = 1_048_576
 
 
 @dataclass(frozen=True)
-class RankedFile:
-    """An open ranked file: columns user, candidate, `score` float32, `rank` int32, then kept ones."""
+class RankedRows:
+    """Rows that a run published: columns user, candidate, `score` float32, `rank` int32, then kept ones.
+
+    `path` is the file that they come from, `rows` their number, `batches` reads the columns that it is given.
+    """
 
     path: Path
-    parquet: pq.ParquetFile
-    user: pa.Field
-    candidate: pa.Field
-    kept: tuple[str, ...]
+    schema: pa.Schema
+    rows: int
+    batches: Callable[[list[str]], Iterable[pa.RecordBatch]]
 
     @property
-    def rows(self) -> int:
-        """Rows, by the footer."""
-        return int(self.parquet.metadata.num_rows)
+    def user(self) -> pa.Field:
+        """The user column."""
+        return self.schema.field(0)
+
+    @property
+    def candidate(self) -> pa.Field:
+        """The candidate column."""
+        return self.schema.field(1)
+
+    @property
+    def kept(self) -> list[str]:
+        """The names of the kept columns."""
+        return list(self.schema.names[4:])
 
     def read(self) -> Iterator[pl.DataFrame]:
-        """The rows in file order as frames of USER, CANDIDATE, `score`, `rank`.
+        """The rows in their order as frames of USER, CANDIDATE, `score`, `rank`.
 
         Raises InputError (E-RANKED-FILE) at the first row that no ranked file has: a null, a score that is not
         finite, users out of order, ranks that do not count 1, 2, 3, or scores that rise within a list.
         """
         columns = [self.user.name, self.candidate.name, SCORE, RANK]
-        first, last = 0, _frame(self.parquet.schema_arrow.empty_table().select(columns))
+        first, last = 0, _frame(self.schema.empty_table().select(columns))
         yield last
         for table in self._batches(columns):
             frame = _frame(table)
@@ -66,7 +78,7 @@ class RankedFile:
 
     def _batches(self, columns: list[str]) -> Iterator[pa.Table]:
         try:
-            for batch in self.parquet.iter_batches(_BATCH_ROWS, columns=columns):
+            for batch in self.batches(columns):
                 batch.validate(full=True)
                 for name in columns:
                     if batch.column(name).null_count:
@@ -110,7 +122,7 @@ class Survey:
     tolerance: float
 
 
-def open_ranked(path: Path) -> RankedFile:
+def open_ranked(path: Path) -> RankedRows:
     """Open the ranked file `path` and check its columns. Raises InputError (E-RANKED-FILE)."""
     if path.exists() and not path.is_file():
         raise _unlike(path, "a directory, pipe or device", "one Parquet file")
@@ -119,6 +131,19 @@ def open_ranked(path: Path) -> RankedFile:
         schema = parquet.schema_arrow
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(path, error) from error
+    _require_ranked_columns(path, schema)
+    return RankedRows(
+        path, schema, parquet.metadata.num_rows, lambda columns: parquet.iter_batches(_BATCH_ROWS, columns=columns)
+    )
+
+
+def ranked_table(table: pa.Table, path: Path) -> RankedRows:
+    """The rows of a table from the file `path`. Raises InputError (E-RANKED-FILE) where its columns do not fit."""
+    _require_ranked_columns(path, table.schema)
+    return RankedRows(path, table.schema, table.num_rows, lambda columns: table.select(columns).to_batches())
+
+
+def _require_ranked_columns(path: Path, schema: pa.Schema) -> None:
     columns = ", ".join(f"{field.name} {field.type}" for field in schema) or "no columns"
     fits = (
         schema.names[2:4] == [SCORE, RANK]
@@ -128,10 +153,9 @@ def open_ranked(path: Path) -> RankedFile:
     )
     if not fits:
         raise _unlike(path, columns, f"user, candidate, {SCORE} {SCORE_TYPE}, {RANK} {RANK_TYPE}, and kept columns")
-    return RankedFile(path, parquet, schema.field(0), schema.field(1), tuple(schema.names[4:]))
 
 
-def require_comparable(old: RankedFile, new: RankedFile) -> None:
+def require_comparable(old: RankedRows, new: RankedRows) -> None:
     """Raise InputError (E-DIFF-COLUMNS) where users or candidates of the two files cannot mean the same."""
     found = [f"{field.name} {field.type}" for field in (new.user, new.candidate)]
     expected = [f"{field.name} {field.type}" for field in (old.user, old.candidate)]

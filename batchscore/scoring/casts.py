@@ -69,7 +69,7 @@ def is_text(type_: pa.DataType) -> bool:
 
 def _to_text(type_: pa.DataType) -> Cast | None:
     if is_text(type_):
-        return Cast(f"{type_} as text", "", lambda array: (array.cast(pa.large_string()), None))
+        return Cast(f"{type_} as text", "", lambda array: (_plain_text(array), None))
     if pa.types.is_integer(type_):
         return Cast(f"{type_} to decimal text", "", lambda array: (array.cast(pa.large_string()), None))
     return None
@@ -120,6 +120,10 @@ def _to_float(type_: pa.DataType, dtype: str) -> Cast | None:
 
 def _is_integral(type_: pa.DataType) -> bool:
     return bool(pa.types.is_integer(type_) or pa.types.is_boolean(type_))
+
+
+def _plain_text(array: pa.Array) -> pa.Array:
+    return array.cast(pa.large_string()) if pa.types.is_string_view(array.type) else array
 
 
 def _keep(array: pa.Array) -> Casted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,8 @@ class Coded:
 
     values: pa.Array
     codes: np.ndarray | None
+    read_as: pa.Array | None = None
+    """The array that these rows were read from, while they are its rows."""
 
     @classmethod
     def read(cls, array: pa.Array) -> Coded:
@@ -27,15 +29,18 @@ class Coded:
             return cls(array.cast(pa.large_string()) if pa.types.is_string_view(array.type) else array, None)
         if not is_text(array.type.value_type):
             return cls(array.dictionary_decode(), None)
-        values = array.dictionary
+        values, indices = array.dictionary, array.indices
+        if indices.type != pa.int32():
+            indices, array = indices.cast(pa.int32()), None
         if pa.types.is_string_view(values.type):
-            values = values.cast(pa.large_string())
-        indices = array.indices.cast(pa.int32())
-        return cls(values, indices.fill_null(-1).to_numpy(zero_copy_only=False))
+            values, array = values.cast(pa.large_string()), None
+        if indices.null_count:
+            indices, array = indices.fill_null(-1), None
+        return cls(values, indices.to_numpy(zero_copy_only=False), array)
 
     def with_values(self, values: pa.Array) -> Coded:
         """The same rows with other values in the old ones' places."""
-        return replace(self, values=values)
+        return self if values is self.values else Coded(values, self.codes)
 
     def spread(self, mask: np.ndarray | None) -> np.ndarray | None:
         """A bool mask over the values as one over the rows; None stands for false everywhere."""
@@ -47,10 +52,8 @@ class Coded:
     def nulls(self) -> np.ndarray | None:
         """Rows that are null, or None where none is."""
         mask = self.values.is_null().to_numpy(zero_copy_only=False) if self.values.null_count else None
-        if self.codes is None:
+        if self.codes is None or (mask is None and not self._has_null_codes()):
             return mask
-        if mask is None and not (len(self.codes) and self.codes.min() < 0):
-            return None
         null_values = np.zeros(len(self.values), bool) if mask is None else mask
         rows: np.ndarray = np.append(null_values, np.True_)[self.codes]
         return rows if rows.any() else None
@@ -63,10 +66,12 @@ class Coded:
 
     def to_array(self) -> pa.Array:
         """As an Arrow array: text with codes as a dictionary array, all else plain."""
-        if self.codes is None:
-            return self.values
-        has_nulls = len(self.codes) and self.codes.min() < 0
-        codes = pa.array(self.codes, pa.int32(), mask=self.codes < 0 if has_nulls else None)
+        if self.codes is None or self.read_as is not None:
+            return self.values if self.read_as is None else self.read_as
+        codes = pa.array(self.codes, pa.int32(), mask=self.codes < 0 if self._has_null_codes() else None)
         if is_text(self.values.type):
             return pa.DictionaryArray.from_arrays(codes, self.values)
         return self.values.take(codes)
+
+    def _has_null_codes(self) -> bool:
+        return self.read_as is None and self.codes is not None and bool(len(self.codes) and self.codes.min() < 0)

@@ -63,3 +63,15 @@ def _first_of_each(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     first = np.empty(len(encoded.dictionary), np.int64)
     first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
     return codes, first
+
+
+def is_same_array(one: pa.Array | None, other: pa.Array) -> bool:
+    """Whether two arrays are equal; nothing is compared where they are the same memory."""
+    if one is None or len(one) != len(other):
+        return False
+    return _place_of(one) == _place_of(other) or bool(one.equals(other))
+
+
+def _place_of(array: pa.Array) -> tuple[object, ...]:
+    addresses = (None if buffer is None else buffer.address for buffer in array.buffers())
+    return array.type, array.offset, *addresses

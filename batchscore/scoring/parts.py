@@ -13,19 +13,22 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from batchscore.errors import ModelError
 from batchscore.runtime.plan import Part
 from batchscore.runtime.session import Session
 from batchscore.runtime.table import Table
 from batchscore.scoring.casts import FLOATS, INTEGERS, is_text
-from batchscore.scoring.distinct import Distinct, find_distinct
+from batchscore.scoring.distinct import Distinct, find_distinct, is_same_array
 from batchscore.scoring.positions import find_positions, row_bytes
 
 CALL_ROWS = 256
 """Rows of every call of a part: one shape, as for the scorer's calls."""
 
 _UNPLACED = -2
+_MANY = 4096
+"""From so many values on, a dictionary's are looked up at once instead of one by one."""
 _DTYPES = {"bool", *INTEGERS, *FLOATS} - {"bfloat16"}
 
 
@@ -46,6 +49,9 @@ class _Kept:
     row_of: dict[Any, int] = field(default_factory=dict)
     failure_of: dict[Any, str] = field(default_factory=dict)
     filled: int = 0
+    values: list[pa.Array] = field(default_factory=list)
+    value_rows: list[np.ndarray] = field(default_factory=list)
+    """Where there is one input: its values in the order of their computing, and the rows of each."""
     dictionary: pa.Array | None = None
     dictionary_rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
 
@@ -93,22 +99,22 @@ class PartTables:
         where the part gives something else than it should.
         """
         distinct = find_distinct([feeds[item.name] for item in self.part.inputs])
-        used = np.flatnonzero(np.bincount(distinct.codes, minlength=len(distinct)))
-        row_of_code = self._place(distinct, used)
+        row_of_code = self._place(distinct)
         if row_of_code is None:
             self._kept = self._begin(self._kept.capacity)
-            row_of_code = self._place(distinct, used)
+            row_of_code = self._place(distinct)
         assert row_of_code is not None, "an empty table holds a call's tuples"  # noqa: S101 - sized for it
         rows = row_of_code[distinct.codes]
         return Placed(rows, self._kept.tables, self._failures(distinct, rows))
 
-    def _place(self, distinct: Distinct, used: np.ndarray) -> np.ndarray | None:
-        """The row of each code in `used`, or None where the table has no room for all."""
+    def _place(self, distinct: Distinct) -> np.ndarray | None:
+        """The row of each code that is used, or None where the table has no room for all."""
         kept = self._kept
         rows = self._known_rows(distinct)
-        new = used[rows[used] == _UNPLACED]
-        if not len(new):
+        unplaced = distinct.codes[rows[distinct.codes] == _UNPLACED]
+        if not len(unplaced):
             return rows
+        new = np.flatnonzero(np.bincount(unplaced, minlength=len(distinct)))
         keys = _keys(distinct, new)
         missing = [i for i, key in enumerate(keys) if key not in kept.row_of]
         if kept.filled + len(missing) > kept.capacity and not self._grow(kept.filled + len(missing)):
@@ -119,14 +125,27 @@ class PartTables:
         rows[new] = [kept.row_of[key] for key in keys]
         return rows
 
+    def _find_again(self, values: pa.Array) -> np.ndarray:
+        """The rows of a dictionary's values that another dictionary had before; _UNPLACED for the others.
+
+        A small dictionary is not looked up as a whole: that takes as long as it takes to look at all that is kept.
+        """
+        kept = self._kept
+        if not kept.values or len(values) < _MANY:
+            return np.full(len(values), _UNPLACED, np.int32)
+        known = pa.concat_arrays(kept.values)
+        found = pc.index_in(values, value_set=known).fill_null(-1).to_numpy(zero_copy_only=False)
+        rows: np.ndarray = np.append(np.concatenate(kept.value_rows), np.int32(_UNPLACED))[found]
+        return rows
+
     def _known_rows(self, distinct: Distinct) -> np.ndarray:
         """What is known of the codes' rows: of a dictionary that came last time too, what was found then."""
         if len(distinct.values) > 1 or not is_text(distinct.values[0].type):
             return np.full(len(distinct), _UNPLACED, np.int32)
         kept = self._kept
-        if kept.dictionary is None or not kept.dictionary.equals(distinct.values[0]):
+        if not is_same_array(kept.dictionary, distinct.values[0]):
             kept.dictionary = distinct.values[0]
-            kept.dictionary_rows = np.full(len(distinct), _UNPLACED, np.int32)
+            kept.dictionary_rows = self._find_again(distinct.values[0])
         return kept.dictionary_rows
 
     def _grow(self, rows: int) -> bool:
@@ -177,6 +196,9 @@ class PartTables:
             table.values[kept.filled : kept.filled + len(rows)] = result[places]
         for number, row in enumerate(rows, kept.filled):
             kept.row_of[keys[row]] = number
+        if len(values) == 1:
+            kept.values.append(values[0].take(pa.array(rows)))
+            kept.value_rows.append(np.arange(kept.filled, kept.filled + len(rows), dtype=np.int32))
         kept.filled += len(rows)
 
     def _run(self, values: list[pa.Array], rows: np.ndarray) -> list[np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -12,10 +13,12 @@ import pyarrow.compute as pc
 from batchscore.errors import RefusedError
 from batchscore.limits import Limit
 from batchscore.report import GuardResult, KnownIds
+from batchscore.scoring.distinct import is_same_array
 from batchscore.scoring.scorer import ScorablePairs
 
 _FIRST_LOOK_ROWS = 500_000
 _EXAMPLES = 5
+_FLOAT = re.compile(r"'-?\d+\.0'")
 
 IsKnown = Callable[[pa.Array], np.ndarray]
 """Tells for ids (of the model input's dtype), [n], which are in the model's vocabulary: bool [n]."""
@@ -87,25 +90,27 @@ class UnknownIds:
         if not self.exceeded():
             return
         total, name = self._known + self._unknown, self._role.name
+        floats = all(_FLOAT.fullmatch(example) for example in self._examples)
+        hint = "write the ids without '.0', as integers that never were floats; " if floats else ""
         raise RefusedError(
             self._role.error_id,
             f"{self._unknown:,} of {total:,} distinct {name}s are unknown to the model",
             found=f"{100 * self._unknown / total:.1f} %, such as {', '.join(self._examples)}",
             expected=f"at most {self._role.limit} (--max-unknown-{name}s)",
-            next_step=f"check that --{name}-column names the id that the model was trained with, and its age; "
-            f"accept once with --max-unknown-{name}s off",
+            next_step=f"{hint}check that --{name}-column names the id that the model was trained with, "
+            f"and its age; accept once with --max-unknown-{name}s off",
         )
 
     def _unseen(self, ids: pa.Array) -> pa.Array:
         """The distinct ids, without those of a dictionary that came in the batch before and were taken then."""
         if not isinstance(ids, pa.DictionaryArray):
             return pc.unique(ids)
-        if self._dictionary is None or not self._dictionary.equals(ids.dictionary):
+        if not is_same_array(self._dictionary, ids.dictionary):
             self._dictionary, self._taken = ids.dictionary, np.zeros(len(ids.dictionary), bool)
         used = np.bincount(ids.indices.to_numpy(), minlength=len(self._taken)) > 0
         new = used & ~self._taken
         self._taken |= used
-        return self._dictionary.filter(pa.array(new))
+        return ids.dictionary.filter(pa.array(new))
 
     def _look_up(self) -> None:
         if not self._pending or self._role.is_known is None:

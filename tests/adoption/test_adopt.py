@@ -92,19 +92,39 @@ CASES = {
                         lambda table: text_feeds(table, (-1, 1)), lambda out: out["output_0"], (8, 10)),
     "tf-keras saved": ("tf_keras/saved", {}, TEXT_IDS, {}, "serving_default",
                        lambda table: text_feeds(table, (-1, 1)), lambda out: out["rating"], (8, 10)),
+    "tfrs.Model": ("tfrs/saved", {"set": ["user_rating=0"]}, TEXT_IDS, {}, "serving_default",
+                   lambda table: lambda tf: text_feeds(table)(tf) | {"user_rating": tf.zeros(len(table))},
+                   lambda out: out["output_1"], (8, 10)),
     "fixed batch": ("modules/fixed_batch", {}, {"users": ("user_id", ["u1", "u2"]),
                                                 "candidates": ("movie_id", ["m1", "m2", "m5", "m9"])}, {},
                     "serving_default", text_feeds, lambda out: out["score"].astype(np.float32), (2, 4)),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_what_other_people_export_is_adopted_and_scored_as_by_tensorflow(tf, exports, tmp_path, name):
+def as_versions(model, folder):
+    """`model` as version 12 of a base directory, after a version 3, and before a 20 that is not complete."""
+    for version in ("3", "12", "20"):
+        shutil.copytree(model, folder / version)
+    (folder / "20" / "saved_model.pb").unlink()
+    (folder / "3" / "saved_model.pb").write_bytes(b"not this one")
+    return folder
+
+
+EXPORTERS = ("heads", "Keras 3", "tf-keras export", "tf-keras saved", "tfrs.Model")
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [*((name, "one directory") for name in CASES), *((name, "directory of versions") for name in EXPORTERS)],
+)
+def test_what_other_people_export_is_adopted_and_scored_as_by_tensorflow(tf, exports, tmp_path, name, layout):
     place, flags, ids, features, signature, feeds, expected, known = CASES[name]
     kind, model = place.split("/")
     source = exports(kind) / model
-    report = adopt(AdoptSettings(saved_model=source, output=tmp_path / "model", **flags))
+    given = source if layout == "one directory" else as_versions(source, tmp_path / "theirs")
+    report = adopt(AdoptSettings(saved_model=given, output=tmp_path / "model", **flags))
     assert (report.model_version, report.probe_origin) == (1, "invented")
+    assert report.source == str(source if given == source else given / "12")
     assert report.probe_rows >= 16 or name == "fixed batch"
     pairs = write_pairs(tmp_path / "pairs.parquet", **ids, **features)
     done = run(RunSettings(input=pairs, output=tmp_path / "ranked.parquet", model=tmp_path / "model", top_n=1000))
@@ -117,6 +137,12 @@ def test_what_other_people_export_is_adopted_and_scored_as_by_tensorflow(tf, exp
     joined = table.with_columns(expected=scores).join(ranked, on=keys, how="left")
     difference = (joined["score"].cast(pl.Float64) - joined["expected"]).abs().max()
     assert difference <= score_tolerance(scores)
+    if layout == "directory of versions":
+        version = RunSettings(
+            input=pairs, output=tmp_path / "again.parquet", model=tmp_path / "model" / "1", top_n=1000
+        )
+        assert run(version).model.fingerprint == done.model.fingerprint
+        assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "ranked.parquet").read_bytes()
 
 
 def test_the_files_are_copied_and_listed_and_the_fingerprint_is_that_of_the_version(exports, tmp_path):

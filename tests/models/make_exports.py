@@ -1,8 +1,8 @@
 """Export models as other people do: python tests/models/make_exports.py KIND DIRECTORY
 
-KIND is `keras3`, `tf_keras`, `modules` (plain tf.Module, one for each way of exporting) or `risky` (one for each
-thing that a model should not do). Ranking models know the users u0 to u49 and the items m0 to m29 where they have a
-vocabulary. The tests make all kinds but `keras3` in their own process, which has Keras 2.
+KIND is `keras3`, `tf_keras`, `tfrs`, `modules` (plain tf.Module, one for each way of exporting) or `risky` (one for
+each thing that a model should not do). Ranking models know the users u0 to u49 and the items m0 to m29 where they
+have a vocabulary. The tests make all kinds but `keras3` in their own process, which has Keras 2.
 """
 
 from __future__ import annotations
@@ -346,12 +346,54 @@ def make_tf_keras(path):
     tf.saved_model.save(make_keras(path, tf.keras), str(path / "saved"))
 
 
+def make_tfrs(path):
+    """A tfrs.Model, trained a little and saved as its tutorial does: the label is among the inputs."""
+    import tensorflow_recommenders as tfrs
+
+    class Rating(tfrs.Model):
+        def __init__(self):
+            super().__init__()
+            self.towers = [
+                tf.keras.Sequential([
+                    tf.keras.layers.StringLookup(vocabulary=vocabulary),
+                    tf.keras.layers.Embedding(len(vocabulary) + 1, 4),
+                ])
+                for vocabulary in (USERS, ITEMS)
+            ]  # fmt: skip
+            self.ratings = tf.keras.Sequential(
+                [tf.keras.layers.Dense(8, activation="relu"), tf.keras.layers.Dense(1)]
+            )
+            self.task = tfrs.tasks.Ranking(tf.keras.losses.MeanSquaredError())
+
+        def call(self, features):
+            ids = features["user_id"], features["movie_id"]
+            vectors = [tower(of_one) for tower, of_one in zip(self.towers, ids, strict=True)]
+            return self.ratings(tf.concat(vectors, axis=1))
+
+        def compute_loss(self, features, training=False):
+            return self.task(features["user_rating"], self(features))
+
+    pairs = [(user, item) for user in range(50) for item in range(30)]
+    rows = tf.data.Dataset.from_tensor_slices({
+        "user_id": [USERS[user] for user, _ in pairs],
+        "movie_id": [ITEMS[item] for _, item in pairs],
+        "user_rating": [float(1 + (user * item) % 5) for user, item in pairs],
+    }).batch(100)  # fmt: skip
+    model = Rating()
+    model.compile(tf.keras.optimizers.Adagrad(0.1))
+    model.fit(rows, epochs=2, verbose=0)
+    tf.saved_model.save(model, str(path / "saved"))
+
+
 def make_keras3(path):
     make_keras(path, tf.keras)
 
 
 def make(kind, path):
-    kinds = {"keras3": make_keras3, "tf_keras": make_tf_keras, "modules": make_modules, "risky": make_risky}
+    kinds = {
+        "keras3": make_keras3, "tf_keras": make_tf_keras, "tfrs": make_tfrs, "modules": make_modules,
+        "risky": make_risky,
+    }  # fmt: skip
     kinds[kind](path)
 
 

@@ -20,6 +20,9 @@ from batchscore.runtime.plan import (
 USER = PlanInput("user_id", "batchscore/user/inputs/0:0", "string", 1)
 AGE = PlanInput("age", "batchscore/head/pairs/0:0", "float32", 2)
 TABLE = PlanTable("batchscore/user/tables/0:0", "batchscore/head/user/table_0:0", "float32", 256)
+GRAPH = b"\x0a\x0a\x0a\x01x\x12\x05Const"
+"""A GraphDef with one node, a constant named x."""
+
 PLAN = Plan(
     signature="serving_default",
     score_output="score",
@@ -34,7 +37,7 @@ PLAN = Plan(
     flops_before=66_305,
     flops_after=33_537,
     tensorflow_version="2.21.0",
-    graph=bytes(range(256)),
+    graph=GRAPH,
 )
 NOT_PLANNED = NotPlanned("serving_default", "score", "layer/Softmax (Softmax): it normalises", "2.21.0")
 

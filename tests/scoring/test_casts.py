@@ -32,9 +32,8 @@ def cast(values, column, dtype, *, is_id=False):
     assert found is not None
     result, bad = found.apply(array)
     assert len(result) == len(array)
-    assert result.type == (
-        pa.large_string() if dtype == "string" else (INTEGERS | FLOATS | {"bool": pa.bool_()})[dtype]
-    )
+    numbers = INTEGERS | FLOATS | {"bool": pa.bool_()}
+    assert result.type in ((pa.string(), pa.large_string()) if dtype == "string" else (numbers[dtype],))
     mask = np.zeros(len(array), bool) if bad is None else bad
     assert mask.dtype == bool
     assert not (mask & array.is_null().to_numpy(zero_copy_only=False)).any(), "a null is never a bad cast"

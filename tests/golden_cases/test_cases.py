@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from batchscore.errors import UsageError
-from batchscore.golden.cases import (
-    Outcome,
-    check_case,
-    compare_outcomes,
-    find_cases,
-    read_case,
-    read_expected,
-    read_pairs,
-)
-from batchscore.golden.text import csv_lines, parse_type, read_csv, toml_text
+from batchscore.errors import OutputError, UsageError
+from batchscore.golden_cases.cases import find_cases, read_case, read_expected
+from batchscore.golden_cases.comparison import compare_outcomes
+from batchscore.golden_cases.outcome import Outcome
+from batchscore.golden_cases.runner import check_case
+from batchscore.golden_cases.text import csv_lines, parse_type, read_csv, toml_text
 
 CASE = """\
 about = "A case of this test."
-model = "echo"
+model = "../models/echo"
 
 [run]
 top_n = 2
@@ -35,7 +29,8 @@ value = "float"
 
 
 @pytest.fixture
-def case(tmp_path) -> Path:
+def case(tmp_path, models) -> Path:
+    (tmp_path / "models").symlink_to(models)
     folder = tmp_path / "case"
     folder.mkdir()
     (folder / "case.toml").write_text(CASE)
@@ -44,21 +39,18 @@ def case(tmp_path) -> Path:
 
 
 @pytest.fixture
-def check(case, tmp_path, models):
-    def run(*, update: bool = False) -> list[str]:
-        workspace = tmp_path / "workspace"
-        shutil.rmtree(workspace, ignore_errors=True)
-        workspace.mkdir()
-        return check_case(case, workspace, lambda name: models / name, update=update)
-
-    return run
+def check(case):
+    return lambda **flags: check_case(read_case(case), "case", **flags)
 
 
 @pytest.mark.tensorflow
 def test_update_writes_what_check_then_expects(case, check):
-    assert check(update=True) == []
+    assert check(update=True).outcome == "rewritten"
     assert (case / "expected.csv").read_text() == "user_id,item_id,score,rank\nu1,c,3,1\nu1,b,2,2\n"
-    assert check() == []
+    assert check().outcome == "as expected"
+    before = (case / "expected.toml").stat().st_mtime_ns
+    assert check(update=True).outcome == "as expected"
+    assert (case / "expected.toml").stat().st_mtime_ns == before
 
 
 @pytest.mark.tensorflow
@@ -66,7 +58,9 @@ def test_a_difference_in_rows_reads_as_a_diff(case, check):
     check(update=True)
     rows = case / "expected.csv"
     rows.write_text(rows.read_text().replace("u1,c,3,1", "u1,c,2.5,1"))
-    assert check() == [
+    result = check()
+    assert result.outcome == "differs"
+    assert result.differences == [
         "--- expected.csv (expected)",
         "+++ expected.csv (found)",
         "@@ -1,3 +1,3 @@",
@@ -82,7 +76,7 @@ def test_a_difference_in_the_report_is_found(case, check):
     check(update=True)
     facts = case / "expected.toml"
     facts.write_text(facts.read_text().replace("ties_at_cut = 0", "ties_at_cut = 1"))
-    assert [line for line in check() if line[0] in "+-"] == [
+    assert [line for line in check().differences if line[0] in "+-"] == [
         "--- expected.toml (expected)",
         "+++ expected.toml (found)",
         "-ties_at_cut = 1",
@@ -94,16 +88,62 @@ def test_a_difference_in_the_report_is_found(case, check):
 def test_a_refusal_where_rows_were_expected_is_found_and_updated(case, check):
     check(update=True)
     (case / "pairs.csv").write_text("user_id,item_id,value\nu1,a,\n")
-    assert '+error_id = "E-BAD-ROWS"' in check()
+    assert '+error_id = "E-BAD-ROWS"' in check().differences
     check(update=True)
     assert not (case / "expected.csv").exists()
-    assert check() == []
+    assert check().outcome == "as expected"
 
 
 @pytest.mark.tensorflow
 def test_a_case_without_expectations_is_no_silent_pass(check):
-    with pytest.raises(UsageError, match="E-GOLDEN"):
+    with pytest.raises(UsageError, match="it is not there yet"):
         check()
+
+
+@pytest.mark.tensorflow
+def test_expected_rows_that_no_run_publishes_are_no_valid_case(case, check):
+    (case / "case.toml").write_text(CASE.replace("[run]", 'scores = "close"\n[run]', 1))
+    check(update=True)
+    rows = case / "expected.csv"
+    rows.write_text(rows.read_text().replace("u1,b,2,2", "u1,b,2,3"))
+    with pytest.raises(UsageError) as caught:
+        check()
+    assert (
+        str(caught.value)
+        == f"""\
+E-GOLDEN: not a valid golden case
+  where:    {rows}
+    found:    row 1: user u1, candidate b, score 2, rank 3
+    expected: ranks count 1, 2, 3 within each user
+  next:     correct the file; expected files are written by an update (--update)"""
+    )
+    assert check(update=True).outcome == "rewritten"
+    assert check().outcome == "as expected"
+
+
+@pytest.mark.tensorflow
+def test_a_disk_that_is_full_is_no_outcome(case, check, monkeypatch):
+    def full(*_: object) -> None:
+        raise OutputError("E-OUTPUT", "the output cannot be written", next_step="free space")
+
+    monkeypatch.setattr("batchscore.golden_cases.outcome.run", full)
+    with pytest.raises(OutputError):
+        check(update=True)
+    assert not (case / "expected.toml").exists()
+
+
+def test_a_model_is_looked_for_from_the_folder_of_the_case(case, models, tmp_path):
+    assert read_case(case).model == models / "echo"
+    assert read_case(case, tmp_path / "models" / "numbers").model == models / "numbers"
+    (case / "case.toml").write_text(CASE.replace("model =", "# model ="))
+    with pytest.raises(UsageError, match="the case names none"):
+        read_case(case)
+    assert read_case(case, models / "echo").model == models / "echo"
+
+
+def test_a_model_that_is_not_there_becomes_no_expectation(case, tmp_path):
+    with pytest.raises(UsageError, match=r"model: there is no folder .*nowhere"):
+        read_case(case, tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -112,6 +152,8 @@ def test_a_case_without_expectations_is_no_silent_pass(check):
         (lambda text: text + "\nspeed = 3\n", "speed"),
         (lambda text: text.replace("about", "abuot"), "about"),
         (lambda text: text.replace("[run]", "[run"), "Expected"),
+        (lambda text: text.replace("top_n = 2", 'output = "ranked.parquet"'), "output is no setting of a case"),
+        (lambda text: text.replace("top_n = 2", 'state-dir = "state"'), "state-dir is no setting of a case"),
     ],
 )
 def test_an_invalid_case_is_named(case, change, problem):
@@ -131,7 +173,7 @@ def test_an_invalid_case_is_named(case, change, problem):
 def test_pairs_that_do_not_fit_are_named(case, csv, problem):
     (case / "pairs.csv").write_text(csv)
     with pytest.raises(UsageError, match=problem):
-        read_pairs(read_case(case), case)
+        read_case(case)
 
 
 def test_cases_are_found_at_any_depth(tmp_path):
@@ -139,6 +181,14 @@ def test_cases_are_found_at_any_depth(tmp_path):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "case.toml").touch()
     assert find_cases(tmp_path) == [tmp_path / "a" / "deep", tmp_path / "b"]
+    assert find_cases(tmp_path / "b") == [tmp_path / "b"]
+
+
+@pytest.mark.parametrize(("name", "found"), [("empty", "a folder without any"), ("nowhere", "no folder")])
+def test_no_case_is_no_success(tmp_path, name, found):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=f"E-GOLDEN: there is no golden case\n.*{name}\n.*{found}"):
+        find_cases(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -181,15 +231,20 @@ def test_facts_survive_the_way_through_toml(tmp_path):
 
 
 def test_close_scores_are_compared_with_the_tolerance():
-    def outcome(*scores: float) -> Outcome:
+    def outcome(*scores: float, ties: int = 0) -> Outcome:
         rows = pa.table({
             "user_id": ["u1", "u1"],
             "item_id": ["a", "b"],
             "score": pa.array(scores, pa.float32()),
             "rank": pa.array([1, 2], pa.int32()),
         })  # fmt: skip
-        return Outcome({"exit_code": 0}, rows)
+        return Outcome({"exit_code": 0, "ties_at_cut": ties}, rows)
 
-    assert compare_outcomes(outcome(2, 1), outcome(2.00001, 1), "close") == []
-    assert compare_outcomes(outcome(2, 1), outcome(2.00001, 1), "exact") != []
-    assert compare_outcomes(outcome(2, 1), outcome(2.001, 1), "close") != []
+    def same(found: Outcome, scores: str) -> bool:
+        return compare_outcomes(outcome(2, 1), found, scores, Path("expected.csv")) == []
+
+    assert same(outcome(2.00001, 1), "close")
+    assert not same(outcome(2.00001, 1), "exact")
+    assert not same(outcome(2.001, 1), "close")
+    assert same(outcome(2, 1, ties=1), "close")
+    assert not same(outcome(2, 1, ties=1), "exact")

@@ -1,1 +1,0 @@
-"""Golden cases: what a run must publish, as folders that need no Python. Read `cases.py` first."""

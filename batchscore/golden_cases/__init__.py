@@ -1,0 +1,1 @@
+"""Golden cases: what a run must publish, as folders that need no Python. Read `runner.py` first."""

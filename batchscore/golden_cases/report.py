@@ -1,0 +1,78 @@
+"""What golden cases came to: one result a case, and the verdict."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from batchscore.errors import EXIT_OK, EXIT_REFUSED, RefusedError
+
+DETAIL_LINES = 40
+"""Lines of one case's differences that the error message shows; the report has all."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class CaseResult(_Part):
+    """One case by its name below the directory. `rewritten`: it differed, and now expects what the run did."""
+
+    case: str
+    outcome: Literal["as expected", "differs", "rewritten"]
+    differences: list[str]
+
+
+class GoldenReport(_Part):
+    """The results, by the names of the cases. `model` is the one that all were run with, null for their own."""
+
+    schema_version: Literal[1] = 1
+    command: Literal["golden"] = "golden"
+    directory: str
+    model: str | None
+    results: list[CaseResult]
+
+    @property
+    def differing(self) -> list[CaseResult]:
+        """The cases that differ."""
+        return [result for result in self.results if result.outcome == "differs"]
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 6 where a case differs."""
+        return EXIT_REFUSED if self.differing else EXIT_OK
+
+    def summary(self) -> str:
+        """How many cases came to what, in one line."""
+        outcomes = sorted(result.outcome for result in self.results)
+        counts = ", ".join(f"{len(list(same))} {outcome}" for outcome, same in groupby(outcomes))
+        return f"{len(self.results)} golden case{'s' if len(self.results) > 1 else ''}: {counts}"
+
+    def to_json(self) -> str:
+        """The report as JSON text."""
+        return self.model_dump_json(indent=1) + "\n"
+
+    def require_as_expected(self) -> None:
+        """Raise RefusedError (E-GOLDEN-DIFFERS), with all differences and this report, where a case differs."""
+        differing = self.differing
+        if not differing:
+            return
+        details = []
+        for result in differing:
+            details.append(f"{result.case}:")
+            details += [f"  {line}" for line in result.differences[:DETAIL_LINES]]
+            if more := len(result.differences[DETAIL_LINES:]):
+                details.append(f"  ... and {more:,} more lines")
+        verb = "differs" if len(differing) == 1 else "differ"
+        error = RefusedError(
+            "E-GOLDEN-DIFFERS",
+            f"{len(differing)} of {len(self.results)} golden cases {verb}",
+            where=self.directory,
+            details=details,
+            next_step="mend what changed; or, where the change is meant, rewrite what is expected with an update "
+            "(--update) and review it",
+        )
+        error.report = self
+        raise error
