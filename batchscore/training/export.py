@@ -117,8 +117,8 @@ def export_model(
 def leave_plan(saved: SavedModel) -> None:
     """Put the plan for the score with the model, so that no run has to make it; or the reason why there is none.
 
-    A planner that breaks costs the model its plan and not its publication: that is warned of, and a run tries again.
-    Raises OutputError (E-OUTPUT) where the plan cannot be written.
+    A planner that breaks costs the model its plan and not its publication: a run tries again. Raises OutputError
+    (E-OUTPUT) where the plan cannot be written.
     """
     card = saved.card
     if card is None:
@@ -133,7 +133,7 @@ def leave_plan(saved: SavedModel) -> None:
             user_inputs=[card.user_input] if card.user_input else [],
             candidate_inputs=[card.candidate_input] if card.candidate_input else [],
         )
-    except Exception:
+    except Exception:  # noqa: BLE001 - hours of training are worth more than a plan
         _LOG.warning("no plan is left with the model: the planner failed", exc_info=True)
         return
     try:
