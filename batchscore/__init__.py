@@ -55,6 +55,7 @@ def inspect(
     model_version: int | None = None,
     signature: str | None = None,
     score_output: str | None = None,
+    plan_cache: str | os.PathLike[str] | None = None,
 ) -> Inspection:
     """Look at a SavedModel, or at a version below a base directory, without loading it.
 
@@ -64,7 +65,8 @@ def inspect(
 
     from batchscore.runtime.inspection import inspect_model
 
-    return inspect_model(Path(model), model_version, signature, score_output)
+    cache = None if plan_cache is None else Path(plan_cache)
+    return inspect_model(Path(model), model_version, signature, score_output, plan_cache=cache)
 
 
 def diff(**settings: Any) -> Difference:

@@ -54,7 +54,7 @@ def adopt(settings: AdoptSettings, observer: Observer = _UNOBSERVED) -> Adoption
         finally:
             session.close()
         observer.stage("planning")
-        why_not_planned = _leave_plan(base.incoming, choice, card)
+        why_not_planned, troubles = _leave_plan(base.incoming, choice, card)
         published = read_saved_model(base.incoming, trust_model=settings.trust_model)
         observer.committing()
         path = base.publish()
@@ -73,7 +73,7 @@ def adopt(settings: AdoptSettings, observer: Observer = _UNOBSERVED) -> Adoption
         probe_origin=rows.origin,
         unknown_ids=choice.describe_known(tables),
         why_not_planned=why_not_planned,
-        warnings=[*choice.warnings, *rows.warnings, *_doubts(scores)],
+        warnings=[*choice.warnings, *rows.warnings, *_doubts(scores), *troubles],
     )
     for warning in report.warnings:
         _LOG.warning("%s", warning)
@@ -169,20 +169,25 @@ def _require_repeatable(session: Session, choice: Choice, card: ModelCard) -> No
         )
 
 
-def _leave_plan(model: Path, choice: Choice, card: ModelCard) -> str | None:
-    """Put a plan with the model, so that no run has to make it; why there is none is no failure."""
+def _leave_plan(model: Path, choice: Choice, card: ModelCard) -> tuple[str | None, list[str]]:
+    """Put a plan with the model, so that no run has to make it. Gives why there is none, and warnings.
+
+    That there is none is no failure: the first run tries again.
+    """
     if choice.score.terms:
-        return f"the score {choice.score.name!r} is computed from several outputs"
+        return f"the score {choice.score.name!r} is computed from several outputs", []
     try:
         plan = make_plan(
             model, card.signature, card.score_output, (model / CARD_PATH).parent,
             user_input=card.user_input, candidate_input=card.candidate_input,
         )  # fmt: skip
     except ModelError as error:
-        return error.in_one_line()
+        reason = error.in_one_line()
     except OSError as error:
-        return f"the planner cannot be started: {error}"
-    return plan.reason if isinstance(plan, NotPlanned) else None
+        reason = f"the planner cannot be started: {error}"
+    else:
+        return plan.reason if isinstance(plan, NotPlanned) else None, []
+    return reason, [f"no plan is left with the model: {reason}"]
 
 
 def _doubts(scores: np.ndarray) -> list[str]:

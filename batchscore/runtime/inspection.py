@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from batchscore.errors import ModelError
+from batchscore.runtime.card import CARD_PATH
 from batchscore.runtime.formats import choose_meta_graph
 from batchscore.runtime.graph import Graph
+from batchscore.runtime.plan import PLAN_FILE, NotPlanned, Plan
+from batchscore.runtime.plan_cache import PlanKey, default_cache, read_harmless_plan
 from batchscore.runtime.roles import Roles, choose_roles
 from batchscore.runtime.safety import require_trusted
 from batchscore.runtime.saved_model import (
@@ -48,6 +52,15 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class FoundPlan:
+    """The plan by which `run` would score, and the file; `note` says what there is to say where there is none."""
+
+    plan: Plan | NotPlanned | None
+    path: Path | None
+    note: str | None
+
+
+@dataclass(frozen=True)
 class Inspection:
     """A SavedModel as its bytes show it. `vocabularies` are those of the inputs of each signature."""
 
@@ -56,6 +69,7 @@ class Inspection:
     files: int
     bytes: int
     choice: Choice
+    plan: FoundPlan | None
     tables: list[Table]
     vocabularies: dict[str, dict[str, Vocabulary]]
     variables: list[Variable]
@@ -80,6 +94,7 @@ class Inspection:
             "bytes": self.bytes,
             "tensorflow_version": saved.tensorflow_version,
             "choice": dataclasses.asdict(self.choice),
+            "plan": None if self.plan is None else _plain_plan(self.plan),
             "signatures": {
                 name: {
                     "inputs": [
@@ -98,12 +113,17 @@ class Inspection:
 
 
 def inspect_model(
-    model: Path, version: int | None = None, signature: str | None = None, score_output: str | None = None
+    model: Path,
+    version: int | None = None,
+    signature: str | None = None,
+    score_output: str | None = None,
+    *,
+    plan_cache: Path | None = None,
 ) -> Inspection:
     """Look at a SavedModel, or at the chosen version below a base directory, without loading it.
 
-    `signature` and `score_output` are what `run` would be told. Raises ModelError where there is nothing to look
-    at: E-MODEL-MISSING, E-MODEL-NOT-SAVEDMODEL, E-MODEL-INCOMPLETE, E-MODEL-CARD.
+    `signature`, `score_output` and `plan_cache` are what `run` would be told. Raises ModelError where there is
+    nothing to look at: E-MODEL-MISSING, E-MODEL-NOT-SAVEDMODEL, E-MODEL-INCOMPLETE, E-MODEL-CARD.
     """
     saved = read_saved_model(model, version, trust_model=True)
     meta_graph = choose_meta_graph(read_meta_graphs(saved.path), saved.path)
@@ -112,12 +132,14 @@ def inspect_model(
     variables = read_variables(index) if index.is_file() else []
     tables = find_tables(graph, asset_nodes(meta_graph), variables, saved.path)
     files = [path for path in saved.path.rglob("*") if path.is_file()]
+    choice = _choose(saved, signature, score_output)
     return Inspection(
         saved=saved,
         versions=_versions(model, saved),
         files=len(files),
         bytes=sum(path.stat().st_size for path in files),
-        choice=_choose(saved, signature, score_output),
+        choice=choice,
+        plan=_find_plan(saved, choice, plan_cache),
         tables=list(tables.values()),
         vocabularies={name: find_vocabularies(graph, item, tables) for name, item in saved.signatures.items()},
         variables=variables,
@@ -139,6 +161,58 @@ def _choose(saved: SavedModel, wanted_signature: str | None, wanted_output: str 
     except ModelError as error:
         return Choice(refusal=str(error))
     return Choice(signature.name, signature_why, score.name, score_why, choose_roles(signature, saved.card))
+
+
+def _find_plan(saved: SavedModel, choice: Choice, cache: Path | None) -> FoundPlan | None:
+    """The plan that lies with the model or in the cache; None where `run` would refuse the model."""
+    if choice.signature is None or choice.score_output is None or choice.roles is None:
+        return None
+    if choice.score_output not in saved.signatures[choice.signature].outputs:
+        reason = "the score is computed from several outputs"
+        return FoundPlan(NotPlanned(choice.signature, choice.score_output, reason, ""), None, None)
+    roles = choice.roles
+    key = PlanKey(
+        saved.fingerprint, choice.signature, choice.score_output, metadata.version("tensorflow"),
+        roles.user_input, roles.candidate_input,
+    )  # fmt: skip
+    notes = []
+    beside = saved.path / CARD_PATH.parent
+    try:
+        for folder in (beside, key.folder(cache or default_cache())):
+            try:
+                plan = read_harmless_plan(folder)
+            except ModelError as error:
+                notes.append(f"{error.in_one_line()} ({folder / PLAN_FILE})")
+                continue
+            if plan is not None and (folder != beside or key.fits(plan)):
+                return FoundPlan(plan, folder / PLAN_FILE, "; ".join(notes) or None)
+            if plan is not None:
+                made_for = f"{plan.score_output} of {plan.signature}, TensorFlow {plan.tensorflow_version}"
+                notes.append(f"the one with the model is for {made_for}")
+    except OSError as error:
+        notes.append(str(error))
+    return FoundPlan(None, None, "; ".join(notes) or None)
+
+
+def _plain_plan(found: FoundPlan) -> dict[str, Any]:
+    plan, plain = found.plan, {"path": None if found.path is None else str(found.path), "note": found.note}
+    if not isinstance(plan, Plan):
+        return plain | {"why_not": None if plan is None else plan.reason}
+    return plain | {
+        "tensorflow_version": plan.tensorflow_version,
+        "flops_before": plan.flops_before,
+        "flops_after": plan.flops_after,
+        "parts": [
+            {
+                "name": part.name,
+                "inputs": [item.name for item in part.inputs],
+                "kept": [{"dtype": table.dtype, "width": table.width} for table in part.tables],
+                "steps": list(part.steps),
+            }
+            for part in plan.parts
+        ],
+        "head": {"inputs": [item.name for item in plan.head.inputs], "steps": list(plan.head.steps)},
+    }
 
 
 def _plain_spec(spec: TensorSpec) -> dict[str, Any]:

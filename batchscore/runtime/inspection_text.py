@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from batchscore.runtime.card import CARD_PATH, ModelCard
 from batchscore.runtime.inspection import Inspection
+from batchscore.runtime.plan import Plan
 from batchscore.runtime.vocabulary import Vocabulary
 
 _LISTED = 20
@@ -14,7 +15,7 @@ _KIB = 1024
 
 def describe(inspection: Inspection) -> str:
     """The text that `batchscore inspect` prints: one section for each thing to know, blank lines between them."""
-    sections = (_model, _choice, _signatures, _tables, _variables, _card, _safety)
+    sections = (_model, _choice, _plan, _signatures, _tables, _variables, _card, _safety)
     return "\n\n".join("\n".join(lines) for section in sections if (lines := list(section(inspection))))
 
 
@@ -43,6 +44,34 @@ def _choice(inspection: Inspection) -> Iterator[str]:
     yield f"  score        {choice.score_output} ({choice.score_output_why})"
     yield f"  user         {roles.user_input or '-'} ({roles.user_why})"
     yield f"  candidate    {roles.candidate_input or '-'} ({roles.candidate_why})"
+
+
+def _plan(inspection: Inspection) -> Iterator[str]:
+    found = inspection.plan
+    if found is None:
+        return
+    if isinstance(found.plan, Plan):
+        yield from _spell_plan(found.plan)
+        yield f"  kept in      {found.path}"
+    elif found.plan is not None:
+        yield f"no plan: {found.plan.reason}"
+    else:
+        yield "no plan yet: `batchscore adopt` leaves one with the model, and a large `run` makes one"
+    if found.note:
+        yield f"  note         {found.note}"
+
+
+def _spell_plan(plan: Plan) -> Iterator[str]:
+    share = plan.flops_after / max(plan.flops_before, 1)
+    yield f"plan: {plan.flops_after:,} FLOPs a pair instead of {plan.flops_before:,} ({share:.0%})"
+    for part in plan.parts:
+        whom = f"a {part.name}" if part.name in ("user", "candidate") else "a tuple"
+        kept = ", ".join(f"{table.dtype} [{table.width}]" for table in part.tables)
+        yield f"  once {whom}, by distinct {' and '.join(item.name for item in part.inputs)}; kept: {kept}"
+        yield from (f"    {step}" for step in part.steps)
+    fed = f", with {' and '.join(item.name for item in plan.head.inputs)}" if plan.head.inputs else ""
+    yield f"  once a pair{fed}"
+    yield from (f"    {step}" for step in plan.head.steps)
 
 
 def _signatures(inspection: Inspection) -> Iterator[str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,11 +12,10 @@ import pyarrow as pa
 from batchscore.config import RunSettings
 from batchscore.errors import ModelError
 from batchscore.runtime.card import CARD_PATH
-from batchscore.runtime.plan import PLAN_FILE, PLANNER_VERSION, NotPlanned, Plan, read_plan
+from batchscore.runtime.plan import PLAN_FILE, NotPlanned, Plan
+from batchscore.runtime.plan_cache import PlanKey, default_cache, read_harmless_plan
 from batchscore.runtime.planner import make_plan
 from batchscore.runtime.probes import probe_feeds
-from batchscore.runtime.proto import DecodeError
-from batchscore.runtime.safety import find_graph_hazards
 from batchscore.runtime.session import Session
 from batchscore.scoring.binding import Binding
 from batchscore.scoring.memory import part_budget
@@ -98,11 +95,15 @@ def find_plan(
         return _not_planned(model, tensorflow, "--keep-output needs outputs that a plan does not give")
     if model.score.terms:
         return _not_planned(model, tensorflow, f"the score {model.score.name!r} is computed from several outputs")
+    key = PlanKey(
+        model.saved.fingerprint, model.signature.name, model.score.outputs[0], tensorflow,
+        binding.user_input, binding.candidate_input,
+    )  # fmt: skip
     plan = _read_plan(model.saved.path / CARD_PATH.parent, warn)
-    if plan is not None and _fits(plan, model, tensorflow):
+    if plan is not None and key.fits(plan):
         return plan
     try:
-        folder = (cache or _default_cache()) / _key(model, binding, tensorflow)
+        folder = key.folder(cache or default_cache())
         plan = _read_plan(folder, warn)
         return plan if plan is not None else _make_plan(model, binding, folder)
     except ModelError as error:
@@ -117,18 +118,10 @@ def find_plan(
 def _read_plan(folder: Path, warn: Warn) -> Plan | NotPlanned | None:
     """The plan in `folder`; None where there is none that can be used, of which `warn` is told."""
     try:
-        plan = read_plan(folder)
-        hazards = find_graph_hazards(plan.graph) if isinstance(plan, Plan) else []
+        return read_harmless_plan(folder)
     except ModelError as error:
         warn(f"{error.in_one_line()} ({folder / PLAN_FILE}): it is not used")
         return None
-    except DecodeError as error:
-        warn(f"the plan of the model cannot be read: {error} ({folder / PLAN_FILE}): it is not used")
-        return None
-    if hazards:
-        warn(f"the plan would do more than compute, and is not used: {hazards[0]} ({folder / PLAN_FILE})")
-        return None
-    return plan
 
 
 def _make_plan(model: RunModel, binding: Binding, folder: Path) -> Plan | NotPlanned:
@@ -140,29 +133,5 @@ def _make_plan(model: RunModel, binding: Binding, folder: Path) -> Plan | NotPla
     )  # fmt: skip
 
 
-def _fits(plan: Plan | NotPlanned, model: RunModel, tensorflow: str) -> bool:
-    made_for = (plan.signature, plan.score_output, plan.tensorflow_version)
-    return made_for == (model.signature.name, model.score.outputs[0], tensorflow)
-
-
 def _not_planned(model: RunModel, tensorflow: str, reason: str) -> NotPlanned:
     return NotPlanned(model.signature.name, model.score.name, reason, tensorflow)
-
-
-def _key(model: RunModel, binding: Binding, tensorflow: str) -> str:
-    parts = [
-        model.saved.fingerprint, model.signature.name, model.score.outputs[0], tensorflow,
-        str(PLANNER_VERSION), str(binding.user_input), str(binding.candidate_input),
-    ]  # fmt: skip
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _default_cache() -> Path:
-    """The user's cache folder. Raises FileNotFoundError for a user who has none (cron and containers know some)."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or "")
-    if not base.is_absolute():
-        try:
-            base = Path.home() / ".cache"
-        except RuntimeError as error:
-            raise FileNotFoundError(f"there is no home folder: {error}") from error
-    return base / "batchscore" / "plans"

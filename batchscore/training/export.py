@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from batchscore.runtime.session import open_session
 from batchscore.training.dataset import to_tensors
 from batchscore.training.interactions import Interactions
 from batchscore.training.ranking_model import RankingModel
+
+_LOG = logging.getLogger(__name__)
 
 KNOWN = "known"
 PROBE_ROWS = 64
@@ -114,20 +117,25 @@ def export_model(
 def leave_plan(saved: SavedModel) -> None:
     """Put the plan for the score with the model, so that no run has to make it; or the reason why there is none.
 
-    Raises OutputError (E-OUTPUT) where it cannot be written.
+    A planner that breaks costs the model its plan and not its publication: a run tries again. Raises OutputError
+    (E-OUTPUT) where the plan cannot be written.
     """
     card = saved.card
     if card is None:
         raise ModelError(
             "E-MODEL-CARD", "the export has no card", where=saved.path, next_step="report this as a bug"
         )
-    plan = plan_model(
-        saved.path,
-        card.signature,
-        card.score_output,
-        user_inputs=[card.user_input] if card.user_input else [],
-        candidate_inputs=[card.candidate_input] if card.candidate_input else [],
-    )
+    try:
+        plan = plan_model(
+            saved.path,
+            card.signature,
+            card.score_output,
+            user_inputs=[card.user_input] if card.user_input else [],
+            candidate_inputs=[card.candidate_input] if card.candidate_input else [],
+        )
+    except Exception:  # noqa: BLE001 - hours of training are worth more than a plan
+        _LOG.warning("no plan is left with the model: the planner failed", exc_info=True)
+        return
     try:
         write_plan(saved.path / CARD_PATH.parent, plan)
     except OSError as error:

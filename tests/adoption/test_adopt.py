@@ -11,8 +11,9 @@ import pytest
 
 from batchscore.adoption.adopt import adopt
 from batchscore.config import AdoptSettings, RunSettings
-from batchscore.errors import BatchscoreError
+from batchscore.errors import BatchscoreError, ModelError
 from batchscore.runtime.card import CARD_PATH, read_card
+from batchscore.runtime.plan import Plan, read_plan
 from batchscore.runtime.saved_model import fingerprint
 from batchscore.runtime.tolerance import score_tolerance
 from batchscore.scoring.run import run
@@ -318,3 +319,47 @@ def test_the_command(batchscore, exports, tmp_path):
     told = batchscore("adopt", exports("modules") / "heads", "--output", tmp_path / "model")
     assert told.exit_code == 4
     assert "E-MODEL-OUTPUT: 2 outputs of signature 'serving_default' could be the score" in told.err
+
+
+# the plan
+
+
+@pytest.mark.planner
+@pytest.mark.process
+def test_a_plan_is_left_with_the_model_and_the_run_takes_it(exports, tmp_path):
+    report = adopt(AdoptSettings(saved_model=exports("modules") / "label", output=tmp_path / "model",
+                                 set=["user_rating=0"]))  # fmt: skip
+    assert report.why_not_planned is None
+    assert isinstance(read_plan(tmp_path / "model" / "1" / CARD_PATH.parent), Plan)
+    pairs = write_pairs(tmp_path / "pairs.parquet", ("user_id", USERS), ("movie_id", ITEMS))
+    ranked = run(RunSettings(input=pairs, output=tmp_path / "ranked.parquet", model=tmp_path / "model",
+                             plan="require", plan_cache=tmp_path / "none"))  # fmt: skip
+    assert ranked.plan.used
+    assert not (tmp_path / "none").exists(), "nothing had to be made"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        (ModelError("E-MODEL-PLAN", "the planner failed", found="exit code 1: x", next_step="n"),
+         "the planner failed: exit code 1: x"),
+        (OSError(2, "No such file or directory"),
+         "the planner cannot be started: [Errno 2] No such file or directory"),
+    ],
+)  # fmt: skip
+def test_a_planner_that_fails_is_no_failure_of_the_adoption(exports, tmp_path, monkeypatch, trouble, reason):
+    def make_plan(*_, **__):
+        raise trouble
+
+    monkeypatch.setattr("batchscore.adoption.adopt.make_plan", make_plan)
+    report = adopt(AdoptSettings(saved_model=exports("modules") / "label", output=tmp_path / "model",
+                                 set=["user_rating=0"]))  # fmt: skip
+    assert report.why_not_planned == reason
+    assert report.warnings[-1] == f"no plan is left with the model: {reason}"
+
+
+def test_a_sum_of_outputs_has_no_plan(exports, tmp_path):
+    report = adopt(AdoptSettings(saved_model=exports("modules") / "heads", output=tmp_path / "model",
+                                 score_output="0.7*rating + 0.3*click"))  # fmt: skip
+    assert "several outputs" in report.why_not_planned
+    assert not [warning for warning in report.warnings if "plan" in warning]

@@ -4,6 +4,8 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -11,6 +13,8 @@ from click.testing import CliRunner
 from batchscore.cli.inspect import command
 from batchscore.errors import ModelError
 from batchscore.runtime.model_base import LOCK
+from batchscore.runtime.plan import PLAN_FILE
+from batchscore.runtime.plan_cache import PlanKey
 
 
 def inspect(*arguments):
@@ -45,6 +49,8 @@ def test_the_view_for_people(base):
         "  user         user_id (model card)\n"
         "  candidate    item_id (model card)\n"
         "\n"
+        "no plan: no part of the score can be computed less often than once a pair\n"
+        "\n"
         "signature serving_default\n"
         "  in   item_id string [n]  it is not looked up in a table\n"
         "  in   user_id string [n]  it is not looked up in a table\n"
@@ -74,6 +80,97 @@ def test_as_json(base):
     assert known == {"user_id": 18, "item_id": 26}
     assert found["card"]["score_output"] == "score"
     assert found["hazards"] == []
+
+
+SAMPLE = Path(__file__).parents[2] / "sample_data" / "model"
+
+
+def plan_of(text):
+    """The section of the text that tells the plan."""
+    (section,) = [section for section in text.split("\n\n") if section.startswith(("plan: ", "no plan"))]
+    return section.splitlines()
+
+
+def test_the_plan_as_a_person_wants_to_see_it():
+    lines = plan_of(inspect(SAMPLE))
+    assert lines[0] == "plan: 33,537 FLOPs a pair instead of 66,305 (51%)"
+    heads = [line for line in lines if line.startswith("  once")]
+    assert heads == [
+        "  once a user, by distinct user_id; kept: float32 [256]",
+        "  once a candidate, by distinct movie_id; kept: float32 [256]",
+        "  once a pair",
+    ]
+    steps = [line.split()[0] for line in lines[lines.index(heads[1]) + 1 : lines.index(heads[2])]]
+    assert steps == ["LookupTableFindV2", "ResourceGather", "MatMul"]
+    steps = [line.split()[0] for line in lines[lines.index(heads[2]) + 1 : -1]]
+    assert steps == ["AddV2", "Relu", "MatMul", "BiasAdd", "Relu", "MatMul", "BiasAdd"]
+    assert lines[-1] == f"  kept in      {SAMPLE / '1' / 'assets.extra' / PLAN_FILE}"
+
+
+def test_the_plan_as_json():
+    plan = json.loads(inspect(SAMPLE, "--json"))["plan"]
+    assert plan["path"] == str(SAMPLE / "1" / "assets.extra" / PLAN_FILE)
+    assert (plan["flops_before"], plan["flops_after"], plan["note"]) == (66_305, 33_537, None)
+    assert [(part["name"], part["inputs"], part["kept"]) for part in plan["parts"]] == [
+        ("user", ["user_id"], [{"dtype": "float32", "width": 256}]),
+        ("candidate", ["movie_id"], [{"dtype": "float32", "width": 256}]),
+    ]
+    assert plan["head"]["inputs"] == []
+    assert len(plan["head"]["steps"]) == 7
+
+
+def test_a_reason_instead_of_a_plan(echo):
+    reason = "no part of the score can be computed less often than once a pair"
+    assert plan_of(inspect(echo)) == [f"no plan: {reason}"]
+    plan = json.loads(inspect(echo, "--json"))["plan"]
+    assert (plan["why_not"], plan["note"]) == (reason, None)
+    assert plan["path"].endswith(PLAN_FILE)
+
+
+def test_no_plan_yet_says_how_there_comes_one(base):
+    (base / "1" / "assets.extra" / PLAN_FILE).unlink()
+    text = "no plan yet: `batchscore adopt` leaves one with the model, and a large `run` makes one"
+    assert plan_of(inspect(base)) == [text]
+    assert json.loads(inspect(base, "--json"))["plan"] == {"path": None, "note": None, "why_not": None}
+    sum_of_outputs = plan_of(inspect(base, "--score-output", "2*score"))
+    assert sum_of_outputs == ["no plan: the score is computed from several outputs"]
+
+
+def test_the_plan_of_the_cache_is_shown(base, tmp_path):
+    beside = base / "1" / "assets.extra" / PLAN_FILE
+    card = json.loads((base / "1" / "assets.extra" / "batchscore.json").read_text())
+    key = PlanKey(
+        json.loads(inspect(base, "--json"))["fingerprint"], "serving_default", "score", version("tensorflow"),
+        card["user_input"], card["candidate_input"],
+    )  # fmt: skip
+    folder = key.folder(tmp_path / "plans")
+    folder.mkdir(parents=True)
+    beside.rename(folder / PLAN_FILE)
+    found = json.loads(inspect(base, "--plan-cache", tmp_path / "plans", "--json"))["plan"]
+    assert found["path"] == str(folder / PLAN_FILE)
+
+
+@pytest.mark.parametrize("trouble", ["damaged", "other TensorFlow", "no home"])
+def test_trouble_with_a_plan_is_a_note(base, trouble, monkeypatch):
+    path = base / "1" / "assets.extra" / PLAN_FILE
+    if trouble == "damaged":
+        path.write_text("{")
+        note = "the plan of the model cannot be read"
+    elif trouble == "other TensorFlow":
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"tensorflow_version": "2.0.0"}))
+        note = "the one with the model is for score of serving_default, TensorFlow 2.0.0"
+    else:
+        path.unlink()
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("nobody")))
+        note = "there is no home folder: nobody"
+    lines = plan_of(inspect(base))
+    assert lines[0].startswith("no plan yet")
+    assert lines[1].startswith(f"  note         {note}")
+
+
+def test_a_model_that_run_would_refuse_has_no_plan(echo):
+    assert json.loads(inspect(echo, "--signature", "known", "--json"))["plan"] is None
 
 
 def test_what_run_would_refuse_is_told_with_its_message(echo):

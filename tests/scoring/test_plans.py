@@ -18,7 +18,7 @@ import pytest
 
 from batchscore.config import RunSettings
 from batchscore.errors import ModelError
-from batchscore.runtime import planner
+from batchscore.runtime import plan_cache, planner
 from batchscore.runtime.plan import PLAN_FILE, PLANNER_VERSION, NotPlanned, read_plan, write_plan
 from batchscore.scoring import plans
 from batchscore.scoring.run import run
@@ -265,7 +265,7 @@ def test_a_plan_in_a_cache_that_cannot_be_written_is_used(night, monkeypatch):
 def test_the_cache_folder(monkeypatch, base, home):
     monkeypatch.setenv("XDG_CACHE_HOME", base)
     monkeypatch.setenv("HOME", "/home/x")
-    assert plans._default_cache() == Path(home) / "batchscore" / "plans"
+    assert plan_cache.default_cache() == Path(home) / "batchscore" / "plans"
 
 
 def test_plans_are_written_whole_although_many_write(tmp_path, night):

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscore.errors import ModelError, OutputError
+from batchscore.runtime.plan import Plan, read_plan
 from batchscore.runtime.saved_model import read_saved_model
 from batchscore.runtime.versions import missing_files
 from batchscore.training.interactions import read_interactions
@@ -59,6 +60,30 @@ def test_the_card_tells_the_run_what_it_needs(trained, sample_input):
     users, candidates = set(table["user_id"].to_pylist()), set(table["movie_id"].to_pylist())
     assert [user in users for user in card.probes.inputs["user_id"]] == [True] * 62 + [False, True]
     assert [candidate in candidates for candidate in card.probes.inputs["movie_id"]] == [True] * 63 + [False]
+
+
+def test_a_plan_for_its_score_lies_with_it(trained):
+    plan = read_plan(Path(trained.model_path) / "assets.extra")
+    assert isinstance(plan, Plan)
+    assert (plan.signature, plan.score_output) == ("serving_default", "score")
+    assert [(part.name, [item.name for item in part.inputs]) for part in plan.parts] == [
+        ("user", ["user_id"]), ("candidate", ["movie_id"]),
+    ]  # fmt: skip
+    assert plan.flops_after < plan.flops_before
+
+
+def test_a_planner_that_breaks_does_not_cost_the_training(interactions, tmp_path, write, monkeypatch, caplog):
+    from batchscore.training import export as module
+
+    def plan_model(*_, **__):
+        raise IndexError("list index out of range")
+
+    export(interactions, tmp_path / "export", write({}))
+    monkeypatch.setattr(module, "plan_model", plan_model)
+    module.leave_plan(module.check_export(tmp_path / "export").saved)
+    assert read_plan(tmp_path / "export" / "assets.extra") is None
+    assert "no plan is left with the model: the planner failed" in caplog.text
+    assert "IndexError" in caplog.text
 
 
 def test_nothing_in_it_depends_on_where_or_when_it_was_made(trained, sample_input):
