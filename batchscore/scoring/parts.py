@@ -26,6 +26,9 @@ from batchscore.scoring.positions import find_positions, row_bytes
 CALL_ROWS = 256
 """Rows of every call of a part: one shape, as for the scorer's calls."""
 
+KEY_BYTES = 200
+"""What it takes to know which row a tuple has: its key and the row's number, in a dictionary."""
+
 _UNPLACED = -2
 _MANY = 4096
 """From so many values on, a dictionary's are looked up at once instead of one by one."""
@@ -77,8 +80,8 @@ class PartTables:
         for table in part.tables:
             if table.dtype not in _DTYPES:
                 raise _unusable(part, f"a table of {table.dtype}", "numbers that NumPy has")
-        bytes_a_row = sum(table.width * np.dtype(table.dtype).itemsize for table in part.tables)
-        self._most_rows = max(head_rows, budget_bytes // bytes_a_row)
+        table_bytes = sum(table.width * np.dtype(table.dtype).itemsize for table in part.tables)
+        self._most_rows = max(head_rows, budget_bytes // (table_bytes + KEY_BYTES))
         self._positions: np.ndarray | None = None
         self._kept = self._begin(head_rows)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from batchscore.errors import ModelError
 from batchscore.runtime.plan import Part, PlanInput, PlanTable
 from batchscore.scoring import parts as module
-from batchscore.scoring.parts import CALL_ROWS, PartTables
+from batchscore.scoring.parts import CALL_ROWS, KEY_BYTES, PartTables
 
 LEAST = 16
 """Rows of a call of the head in these tests."""
@@ -23,7 +23,7 @@ def part_of(*names, width=2):
     return Part("user", inputs, tables, "rows:0", ())
 
 
-ROW_BYTES = 2 * 4 + 4
+ROW_BYTES = 2 * 4 + 4 + KEY_BYTES
 
 
 def number_of(value):
