@@ -45,7 +45,7 @@ LAYERS = {
 }
 """What each part of the package may import, besides itself. `base` is every module at the top."""
 
-BASE = ["columns", "config", "errors", "limits", "observer", "paths", "report", "values"]
+BASE = ["columns", "config", "durable", "errors", "limits", "observer", "paths", "report", "values"]
 
 STAGES = {
     "casts": set(),
@@ -76,7 +76,7 @@ STAGES = {
 PASSED_ON = {
     "folders": {"list_pair_files"},
     "inputs": {"PairFile", "Pairs", "corrupt"},
-    "disk": {"cannot_write", "link", "move", "sync_directory", "tolerated"},
+    "disk": {"cannot_write", "link", "move", "tolerated"},
     "lock": {"locked"},
     "previous": {"PreviousOutputs"},
     "reader": {"PairBatch"},

@@ -14,6 +14,7 @@ from typing import BinaryIO, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from batchscore.durable import sync
 from batchscore.errors import OutputError
 from batchscore.observer import Observer
 
@@ -89,11 +90,7 @@ class Publication:
             except OSError as error:
                 raise _unwritable(target, error) from error
         try:
-            descriptor = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync(self._folder)
         except OSError as error:
             raise _unwritable(self._folder, error) from error
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchscore.durable import sync
 from batchscore.errors import OutputError, TryLaterError
 from batchscore.runtime.formats import PB
 
@@ -50,7 +51,7 @@ class ModelBase:
             self._remember_version()
             self.incoming.rename(target)
         try:
-            _sync(self.path)
+            sync(self.path)
         except OSError as error:
             _LOG.warning("version %s is published, but may not survive a power cut: %s", target, error)
         return target
@@ -59,9 +60,9 @@ class ModelBase:
         """Before the rename: a number that a crash leaves unused is skipped, one that was used never comes back."""
         draft = self.path / f"{HIGHEST_VERSION}.new"
         draft.write_text(f"{self.next_version}\n", encoding="ascii")
-        _sync(draft)
+        sync(draft)
         draft.replace(self.path / HIGHEST_VERSION)
-        _sync(self.path)
+        sync(self.path)
 
 
 @contextmanager
@@ -85,7 +86,7 @@ def hold_model_base(path: Path) -> Iterator[ModelBase]:
             )
         if not path.is_dir():
             path.mkdir()
-            _sync(path.parent)
+            sync(path.parent)
         lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
         with _output_errors(path):
@@ -142,16 +143,8 @@ def _remove(path: Path) -> None:
 def _sync_tree(root: Path) -> None:
     for folder, _, files in os.walk(root):
         for name in files:
-            _sync(Path(folder, name))
-        _sync(Path(folder))
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+            sync(Path(folder, name))
+        sync(Path(folder))
 
 
 @contextmanager

@@ -61,15 +61,6 @@ def link(source: Path, target: Path) -> None:
     temporary.replace(target)
 
 
-def sync_directory(directory: Path) -> None:
-    """Flush the directory itself: names that were made, moved or removed in it."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextmanager
 def tolerated(what: str) -> Iterator[None]:
     """Log an OSError inside the block as a warning that begins with `what`."""

@@ -22,11 +22,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from batchscore.durable import sync
 from batchscore.errors import UsageError
 from batchscore.paths import is_same_file
 from batchscore.report import Output, Report, read_report
 from batchscore.runtime.formats import PB
-from batchscore.scoring.disk import cannot_write, sync_directory, tolerated
+from batchscore.scoring.disk import cannot_write, tolerated
 from batchscore.scoring.lock import locked
 from batchscore.scoring.previous import PreviousOutputs
 
@@ -94,7 +95,7 @@ class Claim:
                 raise
             raise cannot_write(self.output, error) from error
         with tolerated("the output's directory could not be flushed to the disk"):
-            sync_directory(self.output.parent)
+            sync(self.output.parent)
         return Output(path=str(self.output), rows=rows, bytes=size, sha256=sha256)
 
     def park(self, write: Callable[[Path], None]) -> Path:
@@ -135,7 +136,7 @@ class Claim:
                 self.failed_path.unlink(missing_ok=True)
                 self.rejects_path(failed=True).unlink(missing_ok=True)
                 self.refused_path.unlink(missing_ok=True)
-            sync_directory(path.parent)
+            sync(path.parent)
 
     def abandon(self, report: Report, error: BaseException) -> None:
         """Leave nothing but the report of the failure, for a process that ends right here."""

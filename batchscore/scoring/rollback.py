@@ -13,11 +13,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from batchscore.durable import sync
 from batchscore.errors import OutputError, UsageError
 from batchscore.observer import Observer
 from batchscore.paths import require_usable
 from batchscore.report import Report, read_report
-from batchscore.scoring.disk import cannot_write, sync_directory, tolerated
+from batchscore.scoring.disk import cannot_write, tolerated
 from batchscore.scoring.publish import Claim, claim
 
 _log = logging.getLogger("batchscore")
@@ -93,14 +94,14 @@ def _swap(ours: Claim, committing: Callable[[], None]) -> None:
         if ours.output.exists():
             published_report = ours.report_path if ours.previous_report() is not None else None
             kept.keep(ours.output, published_report, max(kept.ages()) + 1)
-            sync_directory(ours.state)
+            sync(ours.state)
         age = kept.newest_other(ours.output)
         committing()
         ours.temporary.replace(ours.output)
     except OSError as error:
         raise cannot_write(ours.output, error) from error
     with tolerated("the folders could not be brought up to date"):
-        sync_directory(ours.output.parent)
+        sync(ours.output.parent)
         if age is not None:
             kept.drop(age)
 

@@ -126,7 +126,7 @@ def test_directories_that_cannot_be_used(tmp_path, kind):
 
 def test_everything_is_on_disk_before_the_rename_and_the_rename_after_it(tmp_path, monkeypatch):
     path, done = tmp_path / "model", []
-    real_sync, real_rename = model_base._sync, type(path).rename
+    real_sync, real_rename = model_base.sync, type(path).rename
 
     def sync(target):
         done.append(("sync", target.relative_to(path).as_posix()))
@@ -137,7 +137,7 @@ def test_everything_is_on_disk_before_the_rename_and_the_rename_after_it(tmp_pat
         return real_rename(source, target)
 
     publish(path)
-    monkeypatch.setattr(model_base, "_sync", sync)
+    monkeypatch.setattr(model_base, "sync", sync)
     monkeypatch.setattr(type(path), "rename", rename)
     publish(path)
     commit = done.index(("rename", "2"))
