@@ -61,7 +61,7 @@ class Claim:
 
     @property
     def refused_path(self) -> Path:
-        """The output that a guard refused since; absent after a success."""
+        """The output that a guard refused last; absent after a run that published, or that failed without lists."""
         return self.state / f"{self.name}.refused.parquet"
 
     @property
@@ -135,6 +135,7 @@ class Claim:
             if report.status == "published":
                 self.failed_path.unlink(missing_ok=True)
                 self.rejects_path(failed=True).unlink(missing_ok=True)
+            if report.refused_output is None:
                 self.refused_path.unlink(missing_ok=True)
             sync(path.parent)
 

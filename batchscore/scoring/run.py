@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchscore.columns import plain_type
 from batchscore.config import RunSettings
 from batchscore.errors import as_out_of_memory
 from batchscore.limits import Limit
@@ -126,8 +127,9 @@ def _read_users(pairs: Pairs, binding: Binding) -> pl.Series:
     import polars as pl  # noqa: PLC0415 - it loads late
 
     columns = (pc.unique(batch.table.column(0)) for batch in read_batches(pairs, [binding.user]))
-    users = (column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column for column in columns)
-    return pl.concat([pl.Series(pl.from_arrow(column)) for column in users]).unique()
+    users = [column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column for column in columns]
+    none = pa.array([], plain_type(pairs.schema.field(binding.user).type))
+    return pl.concat([pl.Series(pl.from_arrow(column)) for column in users or [none]]).unique()
 
 
 def _read_ids(pairs: Pairs, binding: Binding) -> Iterator[ScorablePairs]:

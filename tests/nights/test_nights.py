@@ -97,6 +97,30 @@ E-PAIRS-DROPPED: 400 pairs, last published 800 (-50.0 %, limit 20 %). Kept last 
     assert not published.refused.exists()
 
 
+@pytest.mark.parametrize("row_groups", [0, 1])
+def test_retrieval_gave_nothing(published, row_groups):
+    before = published.output.read_bytes()
+    schema = pq.read_schema(published.pairs)
+    with pq.ParquetWriter(published.pairs, schema) as writer:
+        for _ in range(row_groups):
+            writer.write_table(schema.empty_table())
+    for flags, error_id in (((), "E-PAIRS-DROPPED"), (("--max-pair-drop", "off"), "E-USERS-DROPPED")):
+        told = published.run("--quiet", *flags)
+        assert told.exit_code == 6
+        assert f"{error_id}: 0 " in told.err
+        assert told.err.count("missing: user 'u") == 5
+        assert published.output.read_bytes() == before
+
+
+def test_a_refusal_without_lists_leaves_none_of_an_earlier_one(published):
+    published.retrieve(users=20, movies=40, night=2)
+    assert published.run("--quiet").exit_code == 6
+    assert published.refused.exists()
+    published.retrieve(users=5, movies=4, night=3)
+    assert published.run("--quiet").exit_code == 6
+    assert not published.refused.exists()
+
+
 def test_fewer_pairs_than_users_before_is_known_before_the_model_is_loaded(published):
     before = published.output.read_bytes()
     published.retrieve(users=30, movies=1, night=2)
