@@ -107,7 +107,7 @@ def test_retrieval_gave_nothing(published, row_groups):
     for flags, error_id in (((), "E-PAIRS-DROPPED"), (("--max-pair-drop", "off"), "E-USERS-DROPPED")):
         told = published.run("--quiet", *flags)
         assert told.exit_code == 6
-        assert f"{error_id}: 0 " in told.err
+        assert f"ERROR {error_id}: " in told.err
         assert told.err.count("missing: user 'u") == 5
         assert published.output.read_bytes() == before
 

@@ -149,7 +149,7 @@ def test_an_asset_outside_the_model_is_refused(model, name):
 
 def test_an_asset_that_is_a_link_out_of_the_model_is_refused(model, tmp_path):
     (tmp_path / "secret").touch()
-    (model / "assets").mkdir()
+    (model / "assets").mkdir(exist_ok=True)
     (model / "assets" / "words").symlink_to(tmp_path / "secret")
     change(model, lambda graph: graph.asset_file_def.add(filename="words"))
     assert "asset leaves the model's directory: 'words'" in refusal(model)
