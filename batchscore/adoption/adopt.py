@@ -175,7 +175,7 @@ def _leave_plan(model: Path, choice: Choice, card: ModelCard) -> tuple[str | Non
     That there is none is no failure: the first run tries again.
     """
     if choice.score.terms:
-        return f"the score {choice.score.name!r} is computed from several outputs", []
+        return f"the score {choice.score.name!r} is computed from outputs, and a plan gives one as it is", []
     try:
         plan = make_plan(
             model, card.signature, card.score_output, (model / CARD_PATH).parent,

@@ -168,7 +168,7 @@ def _find_plan(saved: SavedModel, choice: Choice, cache: Path | None) -> FoundPl
     if choice.signature is None or choice.score_output is None or choice.roles is None:
         return None
     if choice.score_output not in saved.signatures[choice.signature].outputs:
-        reason = "the score is computed from several outputs"
+        reason = "the score is computed from outputs, and a plan gives one as it is"
         return FoundPlan(NotPlanned(choice.signature, choice.score_output, reason, ""), None, None)
     roles = choice.roles
     key = PlanKey(

@@ -58,6 +58,8 @@ class SavedModel:
     card: ModelCard | None
     hazards: tuple[Hazard, ...] = ()
     """What it would do beyond computing."""
+    passed_over: tuple[int, ...] = ()
+    """Higher versions that are incomplete."""
 
     @property
     def label(self) -> str:
@@ -82,6 +84,7 @@ def read_saved_model(model: Path, version: int | None = None, *, trust_model: bo
         path=located.path,
         version=located.version,
         chosen=located.chosen,
+        passed_over=located.passed_over,
         fingerprint=fingerprint(located.path),
         tensorflow_version=graph.meta_info_def.tensorflow_version,
         signatures={

@@ -14,11 +14,15 @@ from batchscore.runtime.variables_index import CorruptIndexError, read_shards
 
 @dataclass(frozen=True)
 class Located:
-    """A SavedModel directory (symbolic links resolved), its version if it has one, and why it was chosen."""
+    """A SavedModel directory (symbolic links resolved), its version if it has one, and why it was chosen.
+
+    `passed_over` are the higher versions that are incomplete.
+    """
 
     path: Path
     version: int | None
     chosen: str
+    passed_over: tuple[int, ...] = ()
 
 
 def locate(model: Path, version: int | None = None) -> Located:
@@ -66,7 +70,7 @@ def locate(model: Path, version: int | None = None) -> Located:
             why = "highest complete version"
             if skipped:
                 why += f" ({_spell(skipped)} incomplete)"
-            return Located((model / str(number)).resolve(), number, why)
+            return Located((model / str(number)).resolve(), number, why, tuple(skipped))
         skipped.append(number)
     if versions:
         _require_complete(model / str(versions[0]))

@@ -191,12 +191,17 @@ class _Binder:
             return pa.scalar(None)
 
     def _suggest(self, spec: TensorSpec) -> str:
-        """The flag that would feed the input: from the only unused column of a fitting type, where there is one."""
+        """The flag that would feed the input; a column is named only for text, and only the one that is left.
+
+        A feature from the wrong column gives a plausible ranking; ids from a wrong one are unknown, and refused.
+        """
+        if spec.dtype != "string":
+            return f"--map {spec.name}=COLUMN"
         used = {self.settings.map.get(name, name) for name in self.signature.inputs} | self.ids
         fitting = [
             name
             for name, type_ in self.columns.items()
-            if name not in used and find_cast(type_, spec.dtype, is_id=spec.dtype == "string") is not None
+            if name not in used and find_cast(type_, spec.dtype, is_id=True) is not None
         ]
         return f"--map {shlex.quote(f'{spec.name}={fitting[0]}' if len(fitting) == 1 else f'{spec.name}=COLUMN')}"
 

@@ -65,6 +65,9 @@ def choose_model(settings: RunSettings) -> RunModel:
             )
         warnings.append(f"no --model given: using {path} beside the input")
     saved = read_saved_model(path, settings.model_version, trust_model=settings.trust_model)
+    if saved.passed_over:
+        numbers = ", ".join(map(str, saved.passed_over))
+        warnings.append(f"version {numbers} of the model is incomplete: scoring with version {saved.version}")
     if saved.hazards:
         warnings.append(f"trusted with --trust-model: {', '.join(sorted({item.op for item in saved.hazards}))}")
     signature, signature_chosen = choose_signature(saved, settings.signature)

@@ -94,7 +94,11 @@ def find_plan(
     if binding.kept_outputs:
         return _not_planned(model, tensorflow, "--keep-output needs outputs that a plan does not give")
     if model.score.terms:
-        return _not_planned(model, tensorflow, f"the score {model.score.name!r} is computed from several outputs")
+        return _not_planned(
+            model,
+            tensorflow,
+            f"the score {model.score.name!r} is computed from outputs, and a plan gives one as it is",
+        )
     key = PlanKey(
         model.saved.fingerprint, model.signature.name, model.score.outputs[0], tensorflow,
         binding.user_input, binding.candidate_input,

@@ -133,7 +133,7 @@ def test_no_plan_yet_says_how_there_comes_one(base):
     assert plan_of(inspect(base)) == [text]
     assert json.loads(inspect(base, "--json"))["plan"] == {"path": None, "note": None, "why_not": None}
     sum_of_outputs = plan_of(inspect(base, "--score-output", "2*score"))
-    assert sum_of_outputs == ["no plan: the score is computed from several outputs"]
+    assert sum_of_outputs == ["no plan: the score is computed from outputs, and a plan gives one as it is"]
 
 
 def test_the_plan_of_the_cache_is_shown(base, tmp_path):

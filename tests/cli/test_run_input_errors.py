@@ -232,7 +232,7 @@ E-BINDING: the pair columns do not fit signature 'serving_default'
   expected: inputs item_id string [n], user_id string [n], value float32 [n]
     input value float32 [n] has no column 'value'
     bound: item_id <- item_id, user_id <- user_id
-  next:     add --map value=rating
+  next:     add --map value=COLUMN
 """)  # fmt: skip
 
 

@@ -118,6 +118,8 @@ def test_an_incomplete_version_is_passed_over(workplace):
     told = workplace.run(model=model)
     assert told.exit_code == 0
     assert "INFO model 1 at <folder>/model/1 (highest complete version (version(s) 2 incomplete))" in told.err
+    assert "WARNING version 2 of the model is incomplete: scoring with version 1\n" in told.err
+    assert told.err.endswith(" s, 1 warning\n")
 
 
 def test_no_such_version(workplace):

@@ -157,7 +157,7 @@ def test_kept_outputs_and_sums_of_outputs_need_the_signature(night):
     report = night.run(keep_output={"again": "score"})
     assert (report.plan.used, "--keep-output" in report.plan.why_not, night.asked) == (False, True, [])
     report = night.run(score_output="2*score")
-    assert (report.plan.used, "several outputs" in report.plan.why_not, night.asked) == (False, True, [])
+    assert (report.plan.used, "computed from outputs" in report.plan.why_not, night.asked) == (False, True, [])
 
 
 # trouble
