@@ -54,7 +54,7 @@ MOST_THREADS = 256
 class Settings(BaseModel):
     """What all settings share: frozen, and no unknown key."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), defer_build=True)
 
     @field_validator("*", mode="before")
     @classmethod

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_LOW, _HIGH = (0, 1) if sys.byteorder == "little" else (1, 0)
-"""Where the halves of a 64-bit number stand."""
+from batchscore.scoring.keys import sort_by_both
 
 
 def cut(users: pa.Array, candidates: pa.Array, scores: np.ndarray, keep: int) -> np.ndarray:
@@ -21,15 +18,11 @@ def cut(users: pa.Array, candidates: pa.Array, scores: np.ndarray, keep: int) ->
     """
     codes = _codes(users)
     ranks = _descending(scores)
-    keys = np.empty((len(codes), 2), np.uint32)
-    keys[:, _LOW], keys[:, _HIGH] = ranks, codes
-    ordered = keys.reshape(-1).view(np.uint64)
-    ordered.sort()  # by user, then rank; the halves of a key stay where they were
-    users = keys[:, _HIGH]
+    users, ordered = sort_by_both(codes, ranks)
     starts = np.append(0, np.flatnonzero(users[1:] != users[:-1]) + 1)
-    last = np.minimum(starts + keep, np.append(starts[1:], len(keys))) - 1
+    last = np.minimum(starts + keep, np.append(starts[1:], len(codes))) - 1
     limit = np.zeros(int(users[-1]) + 1, np.uint32)
-    limit[users[starts]] = keys[last, _LOW]
+    limit[users[starts]] = ordered[last]
     staying = ranks <= limit[codes]
     rows = np.flatnonzero(staying)
     repeated = _users_with_repeats(codes[rows], _distinct_codes(candidates.take(pa.array(rows))))

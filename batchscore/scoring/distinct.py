@@ -25,6 +25,17 @@ class Distinct:
     def __len__(self) -> int:
         return len(self.values[0])
 
+    def used(self) -> np.ndarray:
+        """Which tuples are some row's, bool [m]."""
+        return find_used(self.codes, len(self))
+
+
+def find_used(codes: np.ndarray, size: int) -> np.ndarray:
+    """Which of the codes below `size` stand among `codes`, bool [size]."""
+    used = np.zeros(size, bool)
+    used[codes] = True
+    return used
+
 
 def find_distinct(columns: list[pa.Array]) -> Distinct:
     """The distinct tuples of `columns`, which have equal length and no nulls."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,9 +94,12 @@ def choose_model(settings: RunSettings) -> RunModel:
     return RunModel(saved, signature, score, used, tuple(warnings))
 
 
-def load(model: RunModel, settings: RunSettings) -> Session:
-    """Load the model. ModelError: E-MODEL-LOAD."""
-    return open_session(model.saved.path, threads=settings.threads)
+def begin_loading(model: RunModel, settings: RunSettings) -> Future[Session]:
+    """Load the model in a thread; the future raises ModelError (E-MODEL-LOAD)."""
+    loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
+    loading = loader.submit(open_session, model.saved.path, threads=settings.threads)
+    loader.shutdown(wait=False)
+    return loading
 
 
 def id_roles(model: RunModel, session: Session, binding: Binding, settings: RunSettings) -> list[IdRole]:

@@ -7,7 +7,7 @@ were given, and nothing that they read is ever overwritten.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,10 +21,18 @@ from batchscore.runtime.session import Session
 from batchscore.runtime.table import Table
 from batchscore.scoring.casts import FLOATS, INTEGERS, is_text
 from batchscore.scoring.distinct import Distinct, find_distinct, is_same_array
+from batchscore.scoring.keys import sort_by_both
 from batchscore.scoring.positions import find_positions, row_bytes
 
-CALL_ROWS = 256
+CALL_ROWS = 1024
 """Rows of every call of a part: one shape, as for the scorer's calls."""
+
+FIRST_ROWS = 262_144
+"""Rows of a new table, where its budget allows them: what is not written takes no memory, and a larger table means
+that the head is compiled again."""
+
+_CACHED_BYTES = 2**20
+"""What the head can gather from in any order, since it stays in the processor's second-level cache."""
 
 KEY_BYTES = 200
 """What it takes to know which row a tuple has: its key and the row's number, in a dictionary."""
@@ -32,6 +40,7 @@ KEY_BYTES = 200
 _UNPLACED = -2
 _MANY = 4096
 """From so many values on, a dictionary's are looked up at once instead of one by one."""
+_SAMPLE = 64
 _DTYPES = {"bool", *INTEGERS, *FLOATS} - {"bfloat16"}
 
 
@@ -42,6 +51,31 @@ class Placed:
     rows: np.ndarray
     tables: tuple[Table, ...]
     failures: Mapping[int, str]
+
+    def slice(self, start: int, rows: int) -> Placed:
+        """At most `rows` pairs from `start` on."""
+        failures = {row - start: why for row, why in self.failures.items() if start <= row < start + rows}
+        return Placed(self.rows[start : start + rows], self.tables, failures)
+
+    def count_bytes(self) -> int:
+        """Bytes of all rows of the tables that the pairs point at."""
+        rows = np.maximum(self.rows, 0)
+        pointed_at = np.zeros(int(rows.max(initial=0)) + 1, bool)
+        pointed_at[rows] = True
+        return int(np.count_nonzero(pointed_at)) * sum(table.values[:1].nbytes for table in self.tables)
+
+
+def find_order(placed: Sequence[Placed]) -> np.ndarray:
+    """The pairs [n] in the order in which the head gathers best: by the row in the part of which most is read.
+
+    Rows that do not fit into the cache are then read once, one after another, and not once a pair.
+    """
+    sizes = [part.count_bytes() for part in placed]
+    largest = placed[int(np.argmax(sizes))].rows
+    if max(sizes) <= _CACHED_BYTES:
+        return np.arange(len(largest))
+    _, order = sort_by_both(np.maximum(largest, 0), np.arange(len(largest)))
+    return order.astype(np.int64)
 
 
 @dataclass
@@ -69,6 +103,7 @@ class PartTables:
     def __init__(self, session: Session, part: Part, *, head_rows: int, budget_bytes: int) -> None:
         """`head_rows` are the pairs of a call of the head: a table has at least as many rows, so that they fit.
 
+        `most_pairs` is then how many may be placed at once.
         Raises ModelError: E-MODEL-LOAD, E-MODEL-PLAN where a table holds what cannot be kept.
         """
         self.part = part
@@ -83,7 +118,11 @@ class PartTables:
         table_bytes = sum(table.width * np.dtype(table.dtype).itemsize for table in part.tables)
         self._most_rows = max(head_rows, budget_bytes // (table_bytes + KEY_BYTES))
         self._positions: np.ndarray | None = None
-        self._kept = self._begin(head_rows)
+        first_rows = head_rows
+        while first_rows * 2 <= min(self._most_rows, FIRST_ROWS):
+            first_rows *= 2
+        self.most_pairs = first_rows
+        self._kept = self._begin(first_rows)
 
     @property
     def positions_left_out(self) -> int:
@@ -98,7 +137,7 @@ class PartTables:
     def place(self, feeds: Mapping[str, pa.Array]) -> Placed:
         """Row numbers for the rows of `feeds` (an array of each input of the part), computing what is missing.
 
-        At most `head_rows` rows. Raises ModelError: E-MODEL-RUN where the model fails on everything, E-MODEL-PLAN
+        At most `most_pairs` rows. Raises ModelError: E-MODEL-RUN where the model fails on everything, E-MODEL-PLAN
         where the part gives something else than it should.
         """
         distinct = find_distinct([feeds[item.name] for item in self.part.inputs])
@@ -114,10 +153,12 @@ class PartTables:
         """The row of each code that is used, or None where the table has no room for all."""
         kept = self._kept
         rows = self._known_rows(distinct)
-        unplaced = distinct.codes[rows[distinct.codes] == _UNPLACED]
-        if not len(unplaced):
+        unplaced = rows == _UNPLACED
+        if unplaced.any():
+            unplaced &= distinct.used()
+        new = np.flatnonzero(unplaced)
+        if not len(new):
             return rows
-        new = np.flatnonzero(np.bincount(unplaced, minlength=len(distinct)))
         keys = _keys(distinct, new)
         missing = [i for i, key in enumerate(keys) if key not in kept.row_of]
         if kept.filled + len(missing) > kept.capacity and not self._grow(kept.filled + len(missing)):
@@ -131,10 +172,12 @@ class PartTables:
     def _find_again(self, values: pa.Array) -> np.ndarray:
         """The rows of a dictionary's values that another dictionary had before; _UNPLACED for the others.
 
-        A small dictionary is not looked up as a whole: that takes as long as it takes to look at all that is kept.
+        A small dictionary is not looked up as a whole, nor one whose values seem to be new: that takes as long as
+        it takes to look at all that is kept.
         """
         kept = self._kept
-        if not kept.values or len(values) < _MANY:
+        sample = values[:: len(values) // _SAMPLE + 1].to_pylist() if len(values) >= _MANY else []
+        if not any(value in kept.row_of for value in sample):
             return np.full(len(values), _UNPLACED, np.int32)
         known = pa.concat_arrays(kept.values)
         found = pc.index_in(values, value_set=known).fill_null(-1).to_numpy(zero_copy_only=False)
@@ -213,7 +256,7 @@ class PartTables:
         return results
 
     def _failures(self, distinct: Distinct, rows: np.ndarray) -> dict[int, str]:
-        failed = np.flatnonzero(rows < 0)
+        failed = np.flatnonzero(rows < 0) if self._kept.failure_of else np.empty(0, np.int64)
         if not len(failed):
             return {}
         keys = _keys(distinct, distinct.codes[failed])

@@ -20,11 +20,12 @@ from batchscore.errors import ModelError
 from batchscore.runtime.plan import Plan
 from batchscore.runtime.session import Session
 from batchscore.runtime.tolerance import score_tolerance
-from batchscore.scoring.parts import PartTables, Placed
+from batchscore.scoring.parts import PartTables, Placed, find_order
 from batchscore.scoring.positions import find_positions, row_bytes
 from batchscore.scoring.scorer import ScorablePairs, ScoredPairs, Scorer
 
-_CALLS_IN_FLIGHT_A_THREAD = 3
+_BATCHES_IN_FLIGHT = 3
+_CALLS_A_TASK = 2
 _TESTED_BLOCKS = 2
 _SEED = 20_261_124
 
@@ -107,7 +108,7 @@ class PlannedScorer:
         self._positions = np.arange(head.call_rows)
         self._tested = False
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="head")
-        self._in_flight = threads * _CALLS_IN_FLIGHT_A_THREAD
+        self._most_pairs = min((part.most_pairs for part in self._parts), default=head.call_rows)
         self._pool.submit(self._compile_head)
         self.check: PlanCheck | None = None
 
@@ -136,24 +137,36 @@ class PlannedScorer:
         self._signature_scorer.close()
 
     def _score(self, batches: Iterator[ScorablePairs]) -> Iterator[ScoredPairs]:
-        pending: deque[tuple[ScorablePairs, deque[_Call]]] = deque()
-        in_flight = 0
+        pending: deque[tuple[ScorablePairs, list[_Task]]] = deque()
         for pairs in batches:
-            calls: deque[_Call] = deque()
-            pending.append((pairs, calls))
-            for start in range(0, len(pairs), len(self._positions)):
-                calls.append(self._begin(pairs.slice(start, len(self._positions)), start))
-                in_flight += 1
-                while in_flight > self._in_flight and len(pending) > 1:
-                    in_flight -= len(pending[0][1])
-                    yield _collect(*pending.popleft())
+            starts = range(0, len(pairs), self._most_pairs)
+            begun = (self._begin(pairs.slice(start, self._most_pairs), start) for start in starts)
+            pending.append((pairs, list(chain.from_iterable(begun))))
+            if len(pending) >= _BATCHES_IN_FLIGHT:
+                yield _collect(*pending.popleft())
         while pending:
             yield _collect(*pending.popleft())
 
-    def _begin(self, pairs: ScorablePairs, start: int) -> _Call:
+    def _begin(self, pairs: ScorablePairs, start: int) -> list[_Task]:
+        """Place the pairs, and begin to score them; `start` is where they stand in their batch."""
         placed = self._place(pairs)
-        failures = {start + row: why for part in placed for row, why in part.failures.items()}
-        return _Call(self._pool.submit(self._run_head, pairs, placed), start, failures)
+        size = _CALLS_A_TASK * len(self._positions)
+        tasks = []
+        for first in range(0, len(pairs), size):
+            piece = [part.slice(first, size) for part in placed]
+            scores = self._pool.submit(self._score_task, pairs.slice(first, size), piece)
+            tasks.append(
+                _Task(scores, {start + first + row: why for part in piece for row, why in part.failures.items()})
+            )
+        return tasks
+
+    def _score_task(self, pairs: ScorablePairs, placed: list[Placed]) -> np.ndarray:
+        """Scores float32 [n] of the pairs, in their order, computed in the order in which the head gathers best."""
+        order, scores = find_order(placed), np.empty(len(pairs), np.float32)
+        for first in range(0, len(pairs), len(self._positions)):
+            rows = order[first : first + len(self._positions)]
+            scores[rows] = self._run_head(pairs, placed, rows)
+        return scores
 
     def _compile_head(self) -> None:
         """Call the head once with nothing in it, while the first pairs are read: its first call compiles it."""
@@ -166,9 +179,9 @@ class PlannedScorer:
     def _place(self, pairs: ScorablePairs) -> list[Placed]:
         return [part.place(_feeds(pairs, [item.name for item in part.part.inputs])) for part in self._parts]
 
-    def _run_head(self, pairs: ScorablePairs, placed: list[Placed]) -> np.ndarray:
-        places = self._positions[: len(pairs)]
-        return self._call_head(pairs, placed, np.arange(len(pairs)), places)[places]
+    def _run_head(self, pairs: ScorablePairs, placed: list[Placed], rows: np.ndarray) -> np.ndarray:
+        places = self._positions[: len(rows)]
+        return self._call_head(pairs, placed, rows, places)[places]
 
     def _call_head(
         self, pairs: ScorablePairs, placed: list[Placed], rows: np.ndarray, places: np.ndarray
@@ -218,7 +231,8 @@ class PlannedScorer:
         if len(sample):
             if not self._tested:
                 self._test_positions(sample, placed)
-            yield _Compared(sample, self._signature_scorer.score_once(sample), self._run_head(sample, placed))
+            rows = np.arange(len(sample))
+            yield _Compared(sample, self._signature_scorer.score_once(sample), self._run_head(sample, placed, rows))
 
     def _test_positions(self, pairs: ScorablePairs, placed: list[Placed]) -> None:
         """All blocks are one compiled loop: what holds for the positions of two holds for those of all."""
@@ -245,9 +259,10 @@ class _Compared:
 
 
 @dataclass(frozen=True)
-class _Call:
+class _Task:
+    """Some pairs of a batch, being scored: each task's come after those of the task before."""
+
     scores: Future[np.ndarray]
-    start: int
     failures: Mapping[int, str]
 
 
@@ -264,9 +279,9 @@ def _feeds(pairs: ScorablePairs, names: list[str]) -> dict[str, pa.Array]:
     }
 
 
-def _collect(pairs: ScorablePairs, calls: deque[_Call]) -> ScoredPairs:
-    scores = np.concatenate([np.empty(0, np.float32), *(call.scores.result() for call in calls)])
-    failures = {row: why for call in calls for row, why in call.failures.items()}
+def _collect(pairs: ScorablePairs, tasks: list[_Task]) -> ScoredPairs:
+    scores = np.concatenate([np.empty(0, np.float32), *(task.scores.result() for task in tasks)])
+    failures = {row: why for task in tasks for row, why in task.failures.items()}
     scores[list(failures)] = np.nan
     return ScoredPairs(pairs, scores, failures)
 

@@ -6,7 +6,8 @@ one shape are compared with themselves: a few rows in all positions, then side b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +15,13 @@ from batchscore.errors import ModelError
 
 TESTED_ROWS = 8
 
+RunAll = Callable[[Callable[[int], Any], list[int]], Iterable[Any]]
+"""`map`, or that of a pool of threads."""
 
-def find_positions(call: Callable[[np.ndarray], np.ndarray], rows: int, call_rows: int, *, what: str) -> np.ndarray:
+
+def find_positions(
+    call: Callable[[np.ndarray], np.ndarray], rows: int, call_rows: int, *, what: str, run_all: RunAll = map
+) -> np.ndarray:
     """The positions of a call that are bit-equal to the majority, int64, ascending.
 
     `call` computes, for `call_rows` row numbers below `rows`, the bytes of each row's result (see `row_bytes`). A
@@ -26,13 +32,19 @@ def find_positions(call: Callable[[np.ndarray], np.ndarray], rows: int, call_row
     tested: list[int] = []
     majority: list[np.ndarray] = []
     failure: ModelError | None = None
-    for row in np.linspace(0, rows - 1, min(TESTED_ROWS, rows), dtype=np.int64):
+
+    def call_with(row: int) -> np.ndarray | ModelError:
         try:
-            found = call(np.full(call_rows, row))
+            return call(np.full(call_rows, row))
         except ModelError as error:
-            failure = error
-            continue  # a row that the model refuses is found and named where it is computed
-        tested.append(int(row))
+            return error  # a row that the model refuses is found and named where it is computed
+
+    chosen = np.linspace(0, rows - 1, min(TESTED_ROWS, rows), dtype=np.int64).tolist()
+    for row, found in zip(chosen, run_all(call_with, chosen), strict=True):
+        if isinstance(found, ModelError):
+            failure = found
+            continue
+        tested.append(row)
         majority.append(_majority(found))
         usable &= (found == majority[-1]).all(axis=1)
     if failure is not None and not tested and rows >= TESTED_ROWS:

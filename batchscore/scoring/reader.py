@@ -5,13 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchscore.columns import plain_type
 from batchscore.scoring.inputs import PairFile, Pairs, corrupt
+from batchscore.scoring.recurring import RecurringValues
 
 BATCH_ROWS = 262_144
 """Rows read at a time. It decides memory and progress, never a result."""
@@ -39,8 +40,14 @@ def read_batches(pairs: Pairs, columns: Sequence[str]) -> Iterator[PairBatch]:
     file is another one now.
     """
     wanted = pa.schema([pairs.schema.field(name) for name in columns])
+    recurring = {name: RecurringValues() for name in columns}
     for file in pairs.files:
-        yield from _read_file(file, wanted)
+        for batch in _read_file(file, wanted):
+            arrays = [
+                recurring[name].recode(column) if isinstance(column, pa.DictionaryArray) else column
+                for name, column in zip(columns, batch.table.columns, strict=True)
+            ]
+            yield replace(batch, table=pa.RecordBatch.from_arrays(arrays, names=wanted.names))
 
 
 def _read_file(file: PairFile, wanted: pa.Schema) -> Iterator[PairBatch]:

@@ -23,7 +23,7 @@ from batchscore.scoring.badrows import BadRows
 from batchscore.scoring.binding import Binding, bind
 from batchscore.scoring.guards import Guards
 from batchscore.scoring.inputs import Pairs, open_pairs
-from batchscore.scoring.model import choose_model, id_roles, load, require_probes
+from batchscore.scoring.model import begin_loading, choose_model, id_roles, require_probes
 from batchscore.scoring.plans import open_scorer
 from batchscore.scoring.publish import Claim, claim
 from batchscore.scoring.reader import PairBatch, read_ahead, read_batches
@@ -78,14 +78,15 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
     with ExitStack() as opened:
         with clock.stage("load"):
             observer.stage("loading the model")
-            session = opened.enter_context(closing(load(model, settings)))
+            loading = begin_loading(model, settings)
+            from batchscore.scoring.topn import TopN  # noqa: PLC0415 - polars loads while the model does
+
+            session = opened.enter_context(closing(loading.result()))
             report.runtime = session.runtime
             scorer, report.plan.why_not = open_scorer(
                 model, session, binding, settings, pairs=pairs.rows, warn=partial(account.warn, report)
             )
             opened.enter_context(closing(scorer))
-            from batchscore.scoring.topn import TopN  # noqa: PLC0415 - polars loads while the plan is compiled
-
             require_probes(model, session, settings)
         bad = BadRows(settings.max_bad_rows, pairs.rows, rejects_path=output.rejects_path(failed=True))
         unknown = [UnknownIds(role) for role in id_roles(model, session, binding, settings)]

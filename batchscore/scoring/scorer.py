@@ -124,7 +124,9 @@ class Scorer:
         for pairs in batches:
             if not self._tested and len(pairs):
                 call = partial(self._call_for_bits, pairs)
-                self._positions = find_positions(call, len(pairs), self._compute_rows, what="pair")
+                self._positions = find_positions(
+                    call, len(pairs), self._compute_rows, what="pair", run_all=self._pool.map
+                )
                 self._tested = True
             starts = range(0, len(pairs), len(self._positions))
             pending.append((pairs, [self._pool.submit(self._score_chunk, pairs, start) for start in starts]))

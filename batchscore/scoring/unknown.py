@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from batchscore.errors import RefusedError
 from batchscore.limits import Limit
 from batchscore.report import GuardResult, KnownIds
-from batchscore.scoring.distinct import is_same_array
+from batchscore.scoring.distinct import find_used, is_same_array
 from batchscore.scoring.scorer import ScorablePairs
 
 _FIRST_LOOK_ROWS = 500_000
@@ -107,9 +107,10 @@ class UnknownIds:
             return pc.unique(ids)
         if not is_same_array(self._dictionary, ids.dictionary):
             self._dictionary, self._taken = ids.dictionary, np.zeros(len(ids.dictionary), bool)
-        used = np.bincount(ids.indices.to_numpy(), minlength=len(self._taken)) > 0
-        new = used & ~self._taken
-        self._taken |= used
+        if self._taken.all():
+            return ids.dictionary.slice(0, 0)
+        new = find_used(ids.indices.to_numpy(), len(self._taken)) & ~self._taken
+        self._taken |= new
         return ids.dictionary.filter(pa.array(new))
 
     def _look_up(self) -> None:

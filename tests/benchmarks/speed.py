@@ -72,19 +72,7 @@ def main() -> None:
 
 def measure(name: str, workload: Workload, work: Path, peer: Path | None, times: int) -> None:
     pairs, model = make_pairs(name, workload, work), make_model(workload, work)
-    output = work / f"{name}.ranked.parquet"
-    ours = [
-        sys.executable,
-        "-c",
-        "from batchscore.cli import main; main()",
-        "run",
-        "--quiet",
-        "--input",
-        str(pairs),
-    ]
-    ours += ["--model", str(model), "--output", str(output), "--plan-cache", str(work / "plans")]
-    ours += [] if workload.model == "tutorial" else ["--candidate-column", "item"]
-    ours += ["--user-column", "user"]
+    ours = command(name, workload, pairs, model, work)
     theirs = [sys.executable, str(peer), str(pairs), str(model / "1"), str(work / f"{name}.peer.parquet")]
     run(ours)  # the plan is made, the files are in the page cache
     nothing = float("nan"), float("nan")
@@ -101,15 +89,31 @@ def measure(name: str, workload: Workload, work: Path, peer: Path | None, times:
     )
 
 
-def run(command: list[str]) -> tuple[float, float]:
+def command(name: str, workload: Workload, pairs: Path, model: Path, work: Path) -> list[str]:
+    """What scores the workload with batchscore."""
+    ours = [
+        sys.executable,
+        "-c",
+        "from batchscore.cli import main; main()",
+        "run",
+        "--quiet",
+        "--input",
+        str(pairs),
+    ]
+    ours += ["--model", str(model), "--output", str(work / f"{name}.ranked.parquet")]
+    ours += ["--plan-cache", str(work / "plans"), "--user-column", "user"]
+    return ours + ([] if workload.model == "tutorial" else ["--candidate-column", "item"])
+
+
+def run(arguments: list[str]) -> tuple[float, float]:
     """Seconds and peak kilobytes of a whole process."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     began = time.perf_counter()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - began
     if status:
-        raise SystemExit(f"{' '.join(command)} ended with status {status}")
+        raise SystemExit(f"{' '.join(arguments)} ended with status {status}")
     return seconds, float(usage.ru_maxrss)
 
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from batchscore.errors import ModelError
 from batchscore.runtime.plan import Part, PlanInput, PlanTable
+from batchscore.runtime.table import Table
 from batchscore.scoring import parts as module
-from batchscore.scoring.parts import CALL_ROWS, KEY_BYTES, PartTables
+from batchscore.scoring.parts import CALL_ROWS, KEY_BYTES, PartTables, Placed, find_order
 
 LEAST = 16
 """Rows of a call of the head in these tests."""
@@ -68,6 +69,7 @@ class StubSession:
 @pytest.fixture(autouse=True)
 def small_calls(monkeypatch):
     monkeypatch.setattr(module, "CALL_ROWS", 8)
+    monkeypatch.setattr(module, "FIRST_ROWS", LEAST)
 
 
 def tables_of(session, *names, budget_rows=LEAST):
@@ -141,6 +143,47 @@ def test_tables_grow_to_the_budget_and_then_begin_anew():
         sizes.append((len(placed.tables[0].values), int(placed.rows.max())))
     assert sizes == [(16, 15), (32, 31), (64, 47), (64, 63), (64, 15), (64, 31), (64, 47), (64, 63)]
     assert found_by(first[0]) == first[1]
+
+
+def test_a_new_table_is_as_large_as_its_budget_allows(monkeypatch):
+    monkeypatch.setattr(module, "FIRST_ROWS", 8 * LEAST)
+    for budget_rows, rows in ((0, LEAST), (3 * LEAST, 2 * LEAST), (8 * LEAST, 8 * LEAST), (99 * LEAST, 8 * LEAST)):
+        parts = tables_of(StubSession(), "x", budget_rows=budget_rows)
+        assert (parts.most_pairs, len(parts.tables[0].values)) == (rows, rows)
+        parts.place({"x": pa.array(range(rows))})
+        assert len(parts.tables[0].values) == rows
+
+
+def placed_at(rows, width=1):
+    return Placed(np.array(rows, np.int32), (Table(64, width, "float32"),), {})
+
+
+def test_pairs_are_ordered_by_the_part_of_which_most_is_read(monkeypatch):
+    monkeypatch.setattr(module, "_CACHED_BYTES", 8)
+    few, many = placed_at([1, 0, 1, 0]), placed_at([9, 3, -1, 3])
+    for placed in ([few, many], [many, few]):
+        assert find_order(placed).tolist() == [2, 1, 3, 0]
+    wide = placed_at([1, 0, 1, 0], width=8)
+    assert find_order([wide, many]).tolist() == [1, 3, 0, 2]
+
+
+def test_pairs_stay_in_order_where_all_that_is_read_is_cached():
+    assert find_order([placed_at([5, 3, 4])]).tolist() == [0, 1, 2]
+
+
+@given(st.lists(st.integers(-1, 63), min_size=1), st.lists(st.integers(-1, 63), min_size=1))
+def test_an_order_has_every_pair_once(one, other):
+    size = min(len(one), len(other))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_CACHED_BYTES", 4)
+        order = find_order([placed_at(one[:size]), placed_at(other[:size])])
+    assert sorted(order.tolist()) == list(range(size))
+
+
+def test_a_slice_knows_its_own_failures():
+    placed = Placed(np.array([4, -1, 5, -1], np.int32), (), {1: "one", 3: "three"})
+    piece = placed.slice(2, 2)
+    assert (piece.rows.tolist(), piece.failures) == ([5, -1], {1: "three"})
 
 
 def test_a_table_that_begins_anew_does_not_touch_the_old_one():
@@ -220,4 +263,4 @@ def test_a_part_of_numbers_that_numpy_lacks_is_refused():
 
 
 def test_the_shape_of_calls_in_earnest():
-    assert CALL_ROWS == 256
+    assert CALL_ROWS == 1024
