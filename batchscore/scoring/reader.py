@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import queue
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,8 +18,8 @@ from batchscore.scoring.recurring import RecurringValues
 BATCH_ROWS = 262_144
 """Rows read at a time. It decides memory and progress, never a result."""
 
-_BATCHES_AHEAD = 2
-_STOP_SECONDS = 0.1
+_LEAST_BATCHES_AHEAD = 2
+_MOST_BYTES_AHEAD = 64 * 2**20
 _JOIN_SECONDS = 0.5
 
 
@@ -97,40 +98,67 @@ def _is_text(type_: pa.DataType) -> bool:
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
 
 
-def read_ahead(batches: Iterator[PairBatch]) -> Generator[PairBatch, None, None]:
-    """Pass `batches` on, reading the next ones in a thread while the last ones are worked on.
+class ReadAhead:
+    """Passes batches on, reading the next ones in a thread, from now on, while the last ones are worked on.
 
     What the reading raises is raised here, at its place. Close it to end the reading: that waits half a second for
     a read that is under way, not for a storage that hangs.
     """
-    ready: queue.Queue[PairBatch | BaseException | None] = queue.Queue(_BATCHES_AHEAD)
-    stop = threading.Event()
 
-    def put(item: PairBatch | BaseException | None) -> bool:
-        while not stop.is_set():
-            try:
-                ready.put(item, timeout=_STOP_SECONDS)
-            except queue.Full:
-                continue
-            return True
-        return False
+    def __init__(self, batches: Iterator[PairBatch]) -> None:
+        self._batches = batches
+        self._ready: deque[PairBatch | BaseException | None] = deque()
+        self._ready_bytes = 0
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._read, name="reader", daemon=True)
+        self._thread.start()
 
-    def read() -> None:
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> PairBatch:
+        with self._changed:
+            self._changed.wait_for(lambda: self._ready or self._stopped)
+            item = self._ready.popleft() if self._ready else None
+            if isinstance(item, PairBatch):
+                self._ready_bytes -= item.table.nbytes
+                self._changed.notify_all()
+                return item
+        self.close()
+        if item is None:
+            raise StopIteration
+        raise item
+
+    def close(self) -> None:
+        """Read no further. Calling it twice is harmless."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        self._thread.join(_JOIN_SECONDS)
+
+    def _read(self) -> None:
         try:
-            for batch in batches:
-                if not put(batch):
+            for batch in self._batches:
+                if not self._put(batch):
                     return
-            put(None)
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the batches
-            put(error)
+            self._put(error)
+        else:
+            self._put(None)
 
-    thread = threading.Thread(target=read, name="reader", daemon=True)
-    thread.start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        thread.join(_JOIN_SECONDS)
+    def _put(self, item: PairBatch | BaseException | None) -> bool:
+        """Hand over; False where nobody takes it any more. A batch waits while enough others do."""
+        size = item.table.nbytes if isinstance(item, PairBatch) else 0
+        with self._changed:
+            self._changed.wait_for(
+                lambda: (
+                    self._stopped
+                    or len(self._ready) < _LEAST_BATCHES_AHEAD
+                    or self._ready_bytes + size <= _MOST_BYTES_AHEAD
+                )
+            )
+            self._ready.append(item)
+            self._ready_bytes += size
+            self._changed.notify_all()
+            return not self._stopped

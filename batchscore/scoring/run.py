@@ -26,7 +26,7 @@ from batchscore.scoring.inputs import Pairs, open_pairs
 from batchscore.scoring.model import begin_loading, choose_model, id_roles, require_probes
 from batchscore.scoring.plans import open_scorer
 from batchscore.scoring.publish import Claim, claim
-from batchscore.scoring.reader import PairBatch, read_ahead, read_batches
+from batchscore.scoring.reader import PairBatch, ReadAhead, read_batches
 from batchscore.scoring.scorer import ScorablePairs
 from batchscore.scoring.unknown import UnknownIds, watch_unknown
 
@@ -76,6 +76,7 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
         guards.check_input(pairs, lambda: _read_users(pairs, binding))
         guards.check_model(model.saved.path)
     with ExitStack() as opened:
+        ahead = opened.enter_context(closing(ReadAhead(read_batches(pairs, binding.columns))))
         with clock.stage("load"):
             observer.stage("loading the model")
             loading = begin_loading(model, settings)
@@ -93,7 +94,6 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
         top = TopN(settings.top_n, binding.schema)
         opened.enter_context(account.kept(report, bad, unknown, scorer, output))
         observer.stage("scoring", pairs.rows)
-        ahead = opened.enter_context(closing(read_ahead(read_batches(pairs, binding.columns))))
         batches = _observed(clock.each("read", ahead), observer)
         usable = clock.each("check", bad.drop_unusable(batches, binding))
         watched = clock.each("guard", watch_unknown(usable, unknown, lambda: _read_ids(pairs, binding)))

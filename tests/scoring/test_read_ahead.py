@@ -8,14 +8,29 @@ import threading
 import time
 from contextlib import closing
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from batchscore.errors import InputError, StoppedError
 from batchscore.scoring import reader
-from batchscore.scoring.reader import read_ahead
+from batchscore.scoring.reader import PairBatch, ReadAhead
 
 PATIENCE = 20
 """Seconds after which a test gives up: never reached unless something hangs."""
+
+
+def batch(number):
+    """A batch of 800 bytes."""
+    return PairBatch("pairs.parquet", number, pa.record_batch({"x": np.full(100, number)}))
+
+
+def batches(numbers):
+    return map(batch, numbers)
+
+
+def numbers_of(taken):
+    return [item.first_row for item in taken]
 
 
 def readers():
@@ -29,16 +44,16 @@ def wait_until_no_reader():
 
 
 def test_batches_come_in_their_order_and_the_thread_ends():
-    assert list(read_ahead(iter(range(100)))) == list(range(100))
+    assert numbers_of(ReadAhead(batches(range(100)))) == list(range(100))
     assert not readers()
 
 
 def test_no_batches():
-    assert list(read_ahead(iter([]))) == []
+    assert list(ReadAhead(iter([]))) == []
 
 
 def failing(error, after):
-    yield from range(after)
+    yield from batches(range(after))
     raise error
 
 
@@ -47,29 +62,52 @@ def failing(error, after):
 def test_an_error_comes_at_its_place(error, after):
     taken = []
     with pytest.raises(type(error)) as caught:
-        taken.extend(read_ahead(failing(error, after)))
+        taken.extend(ReadAhead(failing(error, after)))
     assert caught.value is error
-    assert taken == list(range(after))
+    assert numbers_of(taken) == list(range(after))
     assert not readers()
 
 
-def test_it_reads_no_further_ahead_than_it_should():
+@pytest.mark.parametrize(("most_bytes", "ahead"), [(0, 2), (1600, 2), (4000, 5), (4700, 5)])
+def test_it_reads_no_further_ahead_than_it_should(monkeypatch, most_bytes, ahead):
+    monkeypatch.setattr(reader, "_MOST_BYTES_AHEAD", most_bytes)
     read = []
 
     def source():
         for number in range(50):
             read.append(number)
-            yield number
+            yield batch(number)
 
-    with closing(read_ahead(source())) as batches:
-        next(batches)
-        thread = readers()[0]
-        deadline = time.monotonic() + PATIENCE
-        while len(read) < reader._BATCHES_AHEAD + 2 and time.monotonic() < deadline:
-            time.sleep(0.001)
-        thread.join(0.3)  # it would read on, if it could
-        assert len(read) == reader._BATCHES_AHEAD + 2, "what was taken, what waits, and what is at the door"
+    with closing(ReadAhead(source())) as taken:
+        for waiting in (ahead, ahead + 1):
+            deadline = time.monotonic() + PATIENCE
+            while len(read) < waiting + 1 and time.monotonic() < deadline:
+                time.sleep(0.001)
+            readers()[0].join(0.1)  # it would read on, if it could
+            assert len(read) == waiting + 1, "what was taken, what waits, and what is at the door"
+            next(taken)
     assert not readers()
+
+
+def test_it_reads_before_anybody_asks():
+    begun = threading.Event()
+
+    def source():
+        begun.set()
+        yield batch(0)
+
+    with closing(ReadAhead(source())):
+        assert begun.wait(PATIENCE)
+
+
+def test_after_the_end_and_after_closing_there_is_nothing_more():
+    taken = ReadAhead(batches([1]))
+    assert numbers_of(taken) == [1]
+    assert list(taken) == []
+    closed = ReadAhead(batches(range(10**9)))
+    closed.close()
+    closed.close()
+    assert len(list(closed)) < 10**5
 
 
 def test_a_consumer_that_stops_early_ends_the_reading():
@@ -77,22 +115,22 @@ def test_a_consumer_that_stops_early_ends_the_reading():
 
     def source():
         try:
-            yield from range(10**9)
+            yield from batches(range(10**9))
         finally:
             closed.append(True)
 
-    with closing(read_ahead(source())) as batches:
-        assert [next(batches) for _ in range(3)] == [0, 1, 2]
+    with closing(ReadAhead(source())) as taken:
+        assert numbers_of(next(taken) for _ in range(3)) == [0, 1, 2]
     assert not readers()
-    del batches
+    del taken
     assert closed == [True], "the file is closed too"
 
 
 def test_a_consumer_that_raises_ends_the_reading():
     def consume():
-        with closing(read_ahead(iter(range(10**9)))) as batches:
-            for batch in batches:
-                raise ValueError(batch)
+        with closing(ReadAhead(batches(range(10**9)))) as taken:
+            for item in taken:
+                raise ValueError(item.first_row)
 
     with pytest.raises(ValueError, match="0"):
         consume()
@@ -104,11 +142,11 @@ def test_a_reading_that_hangs_does_not_keep_the_run(monkeypatch):
     hanging = threading.Event()
 
     def source():
-        yield 1
+        yield batch(1)
         hanging.wait(PATIENCE)
 
-    with closing(read_ahead(source())) as batches:
-        next(batches)
+    with closing(ReadAhead(source())) as taken:
+        next(taken)
     assert len(readers()) == 1, "it was left behind"
     assert readers()[0].daemon, "and does not keep the process"
     hanging.set()
@@ -122,7 +160,7 @@ def test_a_signal_is_heard_while_the_reader_is_busy(monkeypatch):
     def source():
         reading.set()
         busy.wait(PATIENCE)
-        yield 1
+        yield batch(1)
 
     def stop(number, _frame):
         raise StoppedError(number)
@@ -135,8 +173,8 @@ def test_a_signal_is_heard_while_the_reader_is_busy(monkeypatch):
     sender = threading.Thread(target=send)
     try:
         sender.start()
-        with pytest.raises(StoppedError), closing(read_ahead(source())) as batches:
-            next(batches)
+        with pytest.raises(StoppedError), closing(ReadAhead(source())) as taken:
+            next(taken)
         assert not busy.is_set(), "the reader was still busy"
     finally:
         signal.signal(signal.SIGUSR1, before)
