@@ -70,7 +70,7 @@ STAGES = {
     "unknown": {"distinct", "scorer"},
     "impersonal": set(),
     "guards": {"impersonal", "inputs", "topn"},
-    "cut": {"keys"},
+    "cut": {"distinct", "keys"},
     "topn": {"cut", "scorer"},
 }
 """The stages of scoring, and the stages whose names they may import: only what passes from one to the next."""
@@ -88,7 +88,7 @@ PASSED_ON = {
     "binding": {"Binding", "BoundColumn"},
     "scorer": {"ScorablePairs", "ScoredPairs", "Scorer"},
     "positions": {"find_positions", "row_bytes"},
-    "distinct": {"Distinct", "find_distinct", "find_used", "is_same_array"},
+    "distinct": {"Distinct", "find_distinct", "find_close_numbers", "find_used", "is_same_array"},
     "coded": {"Coded"},
     "parts": {"PartTables", "Placed", "find_order"},
     "keys": {"sort_by_both"},

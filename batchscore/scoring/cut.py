@@ -6,7 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchscore.scoring.distinct import find_close_numbers
 from batchscore.scoring.keys import sort_by_both
+
+_MOST_CODES = 2**20
 
 
 def cut(users: pa.Array, candidates: pa.Array, scores: np.ndarray, keep: int) -> np.ndarray:
@@ -31,7 +34,10 @@ def cut(users: pa.Array, candidates: pa.Array, scores: np.ndarray, keep: int) ->
     return rows
 
 
-def _codes(array: pa.Array) -> np.ndarray:
+def _codes(array: pa.Array, most: int = _MOST_CODES) -> np.ndarray:
+    """Codes below `most` of whole numbers that lie so close together; else those of a dictionary."""
+    if (numbers := find_close_numbers(array, most)) is not None:
+        return numbers[0]
     encoded = array if isinstance(array, pa.DictionaryArray) else pc.dictionary_encode(array)
     codes: np.ndarray = encoded.indices.to_numpy(zero_copy_only=False)
     return codes
@@ -39,7 +45,7 @@ def _codes(array: pa.Array) -> np.ndarray:
 
 def _distinct_codes(array: pa.Array) -> np.ndarray:
     """Codes that are equal where the values are: a dictionary may have a value in several places."""
-    codes = _codes(array)
+    codes = _codes(array, 2**31)
     if not isinstance(array, pa.DictionaryArray):
         return codes
     used = np.flatnonzero(np.bincount(codes, minlength=len(array.dictionary)))

@@ -7,6 +7,7 @@ were given, and nothing that they read is ever overwritten.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -160,13 +161,13 @@ class PartTables:
         if not len(new):
             return rows
         keys = _keys(distinct, new)
-        missing = [i for i, key in enumerate(keys) if key not in kept.row_of]
+        missing = [i for i, row in enumerate(map(kept.row_of.get, keys)) if row is None]
         if kept.filled + len(missing) > kept.capacity and not self._grow(kept.filled + len(missing)):
             return None
         if missing:
             chosen = pa.array(new[missing])
             self._compute([values.take(chosen) for values in distinct.values], [keys[i] for i in missing])
-        rows[new] = [kept.row_of[key] for key in keys]
+        rows[new] = list(map(kept.row_of.__getitem__, keys))
         return rows
 
     def _find_again(self, values: pa.Array) -> np.ndarray:
@@ -240,8 +241,7 @@ class PartTables:
             return
         for table, result in zip(kept.tables, results, strict=True):
             table.values[kept.filled : kept.filled + len(rows)] = result[places]
-        for number, row in enumerate(rows, kept.filled):
-            kept.row_of[keys[row]] = number
+        kept.row_of.update(zip(map(keys.__getitem__, rows.tolist()), itertools.count(kept.filled), strict=False))
         if len(values) == 1:
             kept.values.append(values[0].take(pa.array(rows)))
             kept.value_rows.append(np.arange(kept.filled, kept.filled + len(rows), dtype=np.int32))

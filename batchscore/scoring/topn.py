@@ -22,6 +22,8 @@ from batchscore.scoring.cut import cut
 from batchscore.scoring.scorer import ScoredPairs
 
 _LEAST_PENDING_ROWS = 1_000_000
+_MOST_SORTED_ROWS = 4_194_304
+_SAMPLES_A_PART = 64
 _ROW_GROUP_ROWS = 1_048_576
 _USER, _CANDIDATE, _SCORE, _RANK = "user", "candidate", "score", "rank"
 
@@ -56,17 +58,19 @@ class TopN:
     def finish(self) -> RankedLists:
         """The ranked lists of all users that had a pair."""
         self._merge()
-        ranked = self._best.with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over(_USER).alias(_RANK))
-        beyond = ranked.filter(pl.col(_RANK) == self._top_n + 1).select(_USER, _SCORE)
-        at_cut = ranked.filter(pl.col(_RANK) == self._top_n).select(_USER, _SCORE)
-        ranked = ranked.filter(pl.col(_RANK) <= self._top_n)
-        lengths = ranked.group_by(_USER).len()
+        best = self._best
+        first = (best[_USER] != best[_USER].shift()).fill_null(value=True).to_numpy()
+        starts = np.flatnonzero(first).astype(np.int32)
+        lengths = np.diff(starts, append=np.int32(best.height))
+        ranks = np.arange(1, best.height + 1, dtype=np.int32) - np.repeat(starts, lengths)
+        beyond, scores = np.flatnonzero(ranks > self._top_n), best[_SCORE].to_numpy()
+        ranked = best.select(_USER, _CANDIDATE, _SCORE, pl.Series(_RANK, ranks), *self._kept)
         return RankedLists(
-            frame=ranked.select(_USER, _CANDIDATE, _SCORE, _RANK, *self._kept),
+            frame=ranked.filter(pl.col(_RANK) <= self._top_n) if len(beyond) else ranked,
             schema=self._schema,
-            users=lengths.height,
-            users_short=lengths.filter(pl.col("len") < self._top_n).height,
-            ties_at_cut=at_cut.join(beyond, on=[_USER, _SCORE], how="semi").height,
+            users=len(starts),
+            users_short=int(np.count_nonzero(lengths < self._top_n)),
+            ties_at_cut=int(np.count_nonzero(scores[beyond] == scores[beyond - 1])),
             scores=self._moments.scores(),
         )
 
@@ -79,12 +83,16 @@ class TopN:
     def _merge(self) -> None:
         if not self._pending:
             return
-        frame = pl.concat([self._best, *self._pending])
+        frame = pl.concat([self._best, *self._pending], rechunk=False)
         self._pending, self._pending_rows = [], 0
+        self._best = pl.concat(map(self._sort_and_cut, _split_by_user(frame)), rechunk=False)
+
+    def _sort_and_cut(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The best N + 1 distinct candidates of each user, by user, then rank."""
         ordered = {f"{name}_order": _order(frame[name]) for name in (_USER, _CANDIDATE)}
         user, candidate = ordered
         ties = [key for name in self._kept for key in _total_order(name, frame.schema[name])]
-        self._best = (
+        return (
             frame.lazy()
             .with_columns(**ordered)
             .sort([user, pl.col(_SCORE), candidate, *ties], descending=[False, True, False, *(False for _ in ties)])
@@ -94,6 +102,21 @@ class TopN:
             .drop(user, candidate)
             .collect()
         )
+
+
+def _split_by_user(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Parts with all rows of some users each, in the order of users.
+
+    They are small, since sorting takes several times the memory of what it sorts.
+    """
+    if frame.height <= _MOST_SORTED_ROWS:
+        yield frame
+        return
+    step = max(1, _MOST_SORTED_ROWS // _SAMPLES_A_PART)
+    bounds = frame[_USER].gather_every(step).sort().gather_every(_SAMPLES_A_PART, _SAMPLES_A_PART).unique().sort()
+    part = pl.Series(bounds.search_sorted(frame[_USER], side="right")).cast(pl.UInt16)
+    for number in range(len(bounds) + 1):
+        yield frame.filter(part == number)
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ def test_what_stays_gives_the_same_lists(data, keep, kind):
     users, candidates, scores = (list(column) for column in zip(*rows, strict=True))
     scores = np.array(scores, np.float32) + np.float32(0)
     if kind == "int":
+        apart = data.draw(st.sampled_from([1, 2**20, 2**31, 2**60]))
+        users, candidates = ([number * apart - 1 for number in column] for column in (users, candidates))
         arrays = [pa.array(column, pa.int64()) for column in (users, candidates)]
     else:
         users, candidates = ([f"id {item}" for item in column] for column in (users, candidates))

@@ -33,7 +33,9 @@ def draw_column(data, type_, rows):
     if pa.types.is_boolean(type_):
         items = st.booleans()
     elif pa.types.is_integer(type_):
-        items = st.sampled_from([0, 1, 2, 127 if type_ == pa.int8() else 2**62])
+        limits = np.iinfo(type_.to_pandas_dtype())
+        ends = [limits.min, limits.min + 1, limits.max - 1, limits.max]
+        items = st.sampled_from([0, 1, 2]) | st.sampled_from(ends) | st.sampled_from(ends[2:])
     else:
         items = st.sampled_from(["a", "b", "", "é"])
     return pa.array(data.draw(st.lists(items, min_size=rows, max_size=rows)), type_)

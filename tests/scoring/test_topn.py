@@ -105,8 +105,9 @@ def _exact(rows):
 
 
 @settings(max_examples=120, deadline=None)
-@given(data=st.data(), drawn=pair_rows(), top_n=st.integers(1, 4), least_pending=st.integers(1, 12))
-def test_equals_sorting_everything_for_any_arrival_order(tmp_path_factory, data, drawn, top_n, least_pending):
+@given(data=st.data(), drawn=pair_rows(), top_n=st.integers(1, 4), sizes=st.tuples(*[st.integers(1, 12)] * 3))
+def test_equals_sorting_everything_for_any_arrival_order(tmp_path_factory, data, drawn, top_n, sizes):
+    least_pending, most_sorted, samples = sizes
     user_type, candidate_type, rows = drawn
     schema = schema_of(user_type, candidate_type)
     expected = [
@@ -118,7 +119,9 @@ def test_equals_sorting_everything_for_any_arrival_order(tmp_path_factory, data,
         arrived = data.draw(st.permutations(rows)) if name == "second" else rows
         cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=4)))
         parts = [arrived[start:end] for start, end in zip([0, *cuts], [*cuts, len(rows)], strict=True)]
-        with mock.patch.object(topn, "_LEAST_PENDING_ROWS", least_pending):
+        with mock.patch.multiple(
+            topn, _LEAST_PENDING_ROWS=least_pending, _MOST_SORTED_ROWS=most_sorted, _SAMPLES_A_PART=samples
+        ):
             lists = rank((batch_of(part, user_type, candidate_type) for part in parts), top_n, schema)
         lists.write(folder / name)
         assert _exact(rows_of(folder / name)) == _exact(expected)
