@@ -71,13 +71,16 @@ def _encode(column: pa.Array) -> tuple[np.ndarray, pa.Array]:
 def find_close_numbers(column: pa.Array, most: int) -> tuple[np.ndarray, np.integer[Any]] | None:
     """Whole numbers without nulls as the lowest and what each is above it, if that is below `most` for all.
 
-    The differences (64 bits) are codes that cost nothing; some may be of no row. None where there is no number.
+    The differences (int64, also of unsigned numbers) are codes that cost nothing; some may be of no row. None where
+    there is no number.
     """
     if not pa.types.is_integer(column.type) or not len(column):
         return None
     numbers = column.to_numpy().astype(np.uint64 if column.type == pa.uint64() else np.int64, copy=False)
     lowest = numbers.min()
-    return (numbers - lowest, lowest) if int(numbers.max()) - int(lowest) < most else None
+    if int(numbers.max()) - int(lowest) >= most:
+        return None
+    return (numbers - lowest).astype(np.int64, copy=False), lowest
 
 
 def _densify(keys: np.ndarray) -> tuple[np.ndarray, int]:

@@ -93,3 +93,12 @@ def test_a_dictionary_is_not_looked_at():
 def test_floats_are_told_apart_by_their_bits(type_):
     column = pa.array(np.array([0.0, -0.0, np.nan, 0.0, np.nan], type_.to_pandas_dtype()))
     assert find_distinct([column]).codes.tolist() == [0, 1, 2, 0, 2]
+
+
+def test_close_numbers_of_many_columns_are_told_apart():
+    """Whole numbers are their own codes, and a key of many columns has more digits than a float."""
+    column = pa.array([0, 46] * 6, pa.uint64())
+    last = pa.array([0, 0, 1, 1] * 3, pa.uint64())
+    found = find_distinct([*[column] * 10, last])
+    assert len(set(found.codes.tolist())) == 4
+    assert found.values[-1].take(pa.array(found.codes)).equals(last)
