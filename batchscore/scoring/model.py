@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,12 +94,24 @@ def choose_model(settings: RunSettings) -> RunModel:
     return RunModel(saved, signature, score, used, tuple(warnings))
 
 
-def begin_loading(model: RunModel, settings: RunSettings) -> Future[Session]:
-    """Load the model in a thread; the future raises ModelError (E-MODEL-LOAD)."""
+@contextmanager
+def load_beside(model: RunModel, settings: RunSettings) -> Iterator[Future[Session]]:
+    """Load the model in a thread; the future raises ModelError (E-MODEL-LOAD).
+
+    At the end the session is closed, also one that is still loading and that nobody waits for any more.
+    """
     loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
     loading = loader.submit(open_session, model.saved.path, threads=settings.threads)
-    loader.shutdown(wait=False)
-    return loading
+    try:
+        yield loading
+    finally:
+        loader.shutdown(wait=False)
+        loading.add_done_callback(_close)
+
+
+def _close(loading: Future[Session]) -> None:
+    if loading.exception() is None:
+        loading.result().close()
 
 
 def id_roles(model: RunModel, session: Session, binding: Binding, settings: RunSettings) -> list[IdRole]:

@@ -23,7 +23,7 @@ from batchscore.scoring.badrows import BadRows
 from batchscore.scoring.binding import Binding, bind
 from batchscore.scoring.guards import Guards
 from batchscore.scoring.inputs import Pairs, open_pairs
-from batchscore.scoring.model import begin_loading, choose_model, id_roles, require_probes
+from batchscore.scoring.model import choose_model, id_roles, load_beside, require_probes
 from batchscore.scoring.plans import open_scorer
 from batchscore.scoring.publish import Claim, claim
 from batchscore.scoring.reader import PairBatch, ReadAhead, read_batches
@@ -79,10 +79,10 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
         ahead = opened.enter_context(closing(ReadAhead(read_batches(pairs, binding.columns))))
         with clock.stage("load"):
             observer.stage("loading the model")
-            loading = begin_loading(model, settings)
+            loading = opened.enter_context(load_beside(model, settings))
             from batchscore.scoring.topn import TopN  # noqa: PLC0415 - polars loads while the model does
 
-            session = opened.enter_context(closing(loading.result()))
+            session = loading.result()
             report.runtime = session.runtime
             scorer, report.plan.why_not = open_scorer(
                 model, session, binding, settings, pairs=pairs.rows, warn=partial(account.warn, report)

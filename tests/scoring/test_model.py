@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -11,7 +13,7 @@ from batchscore.errors import ModelError
 from batchscore.runtime.card import KnownSignature, ModelCard, Probes, write_card
 from batchscore.runtime.proto import DTYPES, SavedModelProto
 from batchscore.scoring.binding import bind
-from batchscore.scoring.model import choose_model, id_roles
+from batchscore.scoring.model import choose_model, id_roles, load_beside
 
 NUMBERS = {name: number for number, name in DTYPES.items()}
 PAIRS = pa.schema([("user_id", pa.string()), ("item_id", pa.int64())])
@@ -140,3 +142,53 @@ def test_how_the_model_was_chosen_is_logged_and_reported(tmp_path, caplog):
     assert model.warnings == (f"no --model given: using {tmp_path / 'model'} beside the input",)
     for said in (str(path), "model 42", "highest complete version", used.fingerprint[:16], "the default"):
         assert said in caplog.text
+
+
+class SlowSession:
+    """Loads when it is let, and tells when it is closed."""
+
+    def __init__(self, error=None):
+        self.error, self.let, self.closed = error, threading.Event(), threading.Event()
+
+    def open(self, _path, *, threads):
+        assert threads == 3
+        assert self.let.wait(20)
+        if self.error:
+            raise self.error
+        return self
+
+    def close(self):
+        self.closed.set()
+
+
+def slow(monkeypatch, tmp_path, error=None):
+    session = SlowSession(error)
+    monkeypatch.setattr("batchscore.scoring.model.open_session", session.open)
+    settings = RunSettings(input="p.parquet", output="r.parquet", model=export(tmp_path / "m"), threads=3)
+    return session, load_beside(choose_model(settings), settings)
+
+
+def test_a_loaded_session_is_closed_at_the_end(monkeypatch, tmp_path):
+    session, loading = slow(monkeypatch, tmp_path)
+    session.let.set()
+    with loading as found:
+        assert found.result() is session
+        assert not session.closed.is_set()
+    assert session.closed.is_set()
+
+
+def test_a_session_that_nobody_waits_for_is_closed_when_it_is_loaded(monkeypatch, tmp_path):
+    session, loading = slow(monkeypatch, tmp_path)
+    with pytest.raises(KeyboardInterrupt), loading:
+        raise KeyboardInterrupt
+    assert not session.closed.is_set(), "it does not wait"
+    session.let.set()
+    assert session.closed.wait(20)
+
+
+def test_a_model_that_cannot_be_loaded_is_told_where_it_is_waited_for(monkeypatch, tmp_path):
+    session, loading = slow(monkeypatch, tmp_path, ModelError("E-MODEL-LOAD", "no", next_step="n"))
+    session.let.set()
+    with pytest.raises(ModelError, match="E-MODEL-LOAD"), loading as found:
+        found.result()
+    assert not session.closed.is_set()
