@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from batchscore.errors import ModelError
 from batchscore.runtime.plan import Part
@@ -39,9 +38,6 @@ KEY_BYTES = 200
 """What it takes to know which row a tuple has: its key and the row's number, in a dictionary."""
 
 _UNPLACED = -2
-_MANY = 4096
-"""From so many values on, a dictionary's are looked up at once instead of one by one."""
-_SAMPLE = 64
 _DTYPES = {"bool", *INTEGERS, *FLOATS} - {"bfloat16"}
 
 
@@ -87,9 +83,6 @@ class _Kept:
     row_of: dict[Any, int] = field(default_factory=dict)
     failure_of: dict[Any, str] = field(default_factory=dict)
     filled: int = 0
-    values: list[pa.Array] = field(default_factory=list)
-    value_rows: list[np.ndarray] = field(default_factory=list)
-    """Where there is one input: its values in the order of their computing, and the rows of each."""
     dictionary: pa.Array | None = None
     dictionary_rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
 
@@ -170,21 +163,6 @@ class PartTables:
         rows[new] = list(map(kept.row_of.__getitem__, keys))
         return rows
 
-    def _find_again(self, values: pa.Array) -> np.ndarray:
-        """The rows of a dictionary's values that another dictionary had before; _UNPLACED for the others.
-
-        A small dictionary is not looked up as a whole, nor one whose values seem to be new: that takes as long as
-        it takes to look at all that is kept.
-        """
-        kept = self._kept
-        sample = values[:: len(values) // _SAMPLE + 1].to_pylist() if len(values) >= _MANY else []
-        if not any(value in kept.row_of for value in sample):
-            return np.full(len(values), _UNPLACED, np.int32)
-        known = pa.concat_arrays(kept.values)
-        found = pc.index_in(values, value_set=known).fill_null(-1).to_numpy(zero_copy_only=False)
-        rows: np.ndarray = np.append(np.concatenate(kept.value_rows), np.int32(_UNPLACED))[found]
-        return rows
-
     def _known_rows(self, distinct: Distinct) -> np.ndarray:
         """What is known of the codes' rows: of a dictionary that came last time too, what was found then."""
         if len(distinct.values) > 1 or not is_text(distinct.values[0].type):
@@ -192,7 +170,7 @@ class PartTables:
         kept = self._kept
         if not is_same_array(kept.dictionary, distinct.values[0]):
             kept.dictionary = distinct.values[0]
-            kept.dictionary_rows = self._find_again(distinct.values[0])
+            kept.dictionary_rows = np.full(len(distinct), _UNPLACED, np.int32)
         return kept.dictionary_rows
 
     def _grow(self, rows: int) -> bool:
@@ -242,9 +220,6 @@ class PartTables:
         for table, result in zip(kept.tables, results, strict=True):
             table.values[kept.filled : kept.filled + len(rows)] = result[places]
         kept.row_of.update(zip(map(keys.__getitem__, rows.tolist()), itertools.count(kept.filled), strict=False))
-        if len(values) == 1:
-            kept.values.append(values[0].take(pa.array(rows)))
-            kept.value_rows.append(np.arange(kept.filled, kept.filled + len(rows), dtype=np.int32))
         kept.filled += len(rows)
 
     def _run(self, values: list[pa.Array], rows: np.ndarray) -> list[np.ndarray]:
