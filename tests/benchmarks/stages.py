@@ -55,7 +55,7 @@ def show_stages(name: str, workload: Workload, work: Path) -> None:
     runs = [measure([*command(name, workload, pairs, model, work), "--json"]) for _ in range(RUNS + 1)][1:]
     stages = {stage: statistics.median(run[stage] for run in runs) for stage in runs[0]}
     rows = pq.read_metadata(pairs).num_rows
-    scoring = sum(stages[stage] for stage in ("read", "check", "score", "rank"))
+    scoring = sum(stages[stage] for stage in ("read", "check", "guard", "score", "rank"))
     print(f"{name}: {rows:,} pairs, {rows / scoring / 1e6:.2f} M pairs/s while they are scored")
     print("  " + "  ".join(f"{stage} {seconds:.3f}" for stage, seconds in stages.items()))
 
