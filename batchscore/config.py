@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -28,11 +28,13 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from batchscore.errors import UsageError
 from batchscore.limits import Age, Limit
 from batchscore.paths import fill_date, is_same_file, require_usable
+from batchscore.recipe import Feature, Model, Rating, Task, Vocabulary
 from batchscore.values import (
     Bytes,
     ColumnMap,
@@ -40,6 +42,7 @@ from batchscore.values import (
     InputColumn,
     KeptColumns,
     Widths,
+    input_name,
     score_shift,
     share,
     tabular,
@@ -55,6 +58,8 @@ class Settings(BaseModel):
     """What all settings share: frozen, and no unknown key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    tables: ClassVar[tuple[str, ...]] = ()
+    """Settings that are tables at the top of a TOML file, beside the command's own."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -127,23 +132,47 @@ class DiffSettings(Settings):
 class TrainSettings(Settings):
     """Settings of `batchscore train`. The defaults are the TFRS ranking tutorial's.
 
-    `layers` are the widths of the hidden layers above the two embeddings (none: a linear model). `held_out` is the
-    share of the rows that the model is tested on; `seed` decides the split and every random number of training.
+    `features`, `model` and `tasks` are tables of their own in TOML (see recipe.py). Without `features` the model
+    knows the two ids, without `tasks` it predicts `rating_column`. `users` and `candidates` are side tables, joined
+    by the id of that name. `layers` are the widths of the hidden layers.
+
+    `split` is how the share `held_out` that the model is tested on is chosen: the latest rows (`time`, the default
+    where there is a `timestamp_column`), rows at random, or the `last` rows of each user. With `patience`, the
+    share `validation` of the other rows decides when to stop: after so many epochs without a better one. With
+    `refit` the published model has then learned all rows, for the number of epochs that was best.
+
+    `seed` decides the split and every random number of training.
     """
+
+    tables: ClassVar[tuple[str, ...]] = ("features", "model", "tasks")
 
     input: Annotated[Path, AfterValidator(tabular)]
     output: Path
+    users: Path | None = None
+    candidates: Path | None = None
     user_column: InputColumn = "user_id"
     candidate_column: InputColumn = "movie_id"
     rating_column: str = "user_rating"
+    timestamp_column: str | None = None
     embedding_dimension: PositiveInt = 32
     layers: Widths = (256, 64)
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
     batch_rows: PositiveInt = 8192
     shuffle_rows: PositiveInt = 100_000
     epochs: PositiveInt = 3
+    split: Literal["time", "random", "last"] | None = None
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    last: PositiveInt = 1
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    patience: NonNegativeInt = 0
+    refit: bool = True
+    max_regression: Annotated[Limit, AfterValidator(share)] = Limit("2%", fraction=Fraction(1, 50))
+    keep_versions: Annotated[PositiveInt, Field(le=1000)] = 5
+    tensorboard: Path | None = None
     seed: Annotated[NonNegativeInt, Field(lt=2**31)] = 42
+    features: dict[str, Feature] = Field(default_factory=dict)
+    model: Model = Model()
+    tasks: dict[str, Task] = Field(default_factory=dict)
 
     @field_validator("candidate_column", "rating_column")
     @classmethod
@@ -152,6 +181,41 @@ class TrainSettings(Settings):
             if info.data.get(other) == name:
                 raise ValueError(f"{name!r} is the {other} already: user, candidate and rating are three columns")
         return name
+
+    @field_validator("users", "candidates")
+    @classmethod
+    def _tabular(cls, side_table: Path | None) -> Path | None:
+        return None if side_table is None else tabular(side_table)
+
+    @field_validator("features", "tasks")
+    @classmethod
+    def _nameable(cls, declared: dict[str, Any]) -> dict[str, Any]:
+        for name in declared:
+            input_name(name)
+        return declared
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        labels = {task.label for task in self.all_tasks().values()}
+        if unfair := sorted(labels & set(self.all_features())):
+            raise ValueError(f"{', '.join(unfair)} is what the model shall predict, so it cannot be a feature")
+        if len({task.kind for task in self.tasks.values()} & {"pairwise", "listwise"}) > 1:
+            raise ValueError("one model has pairwise or listwise tasks, not both")
+        if self.split == "time" and self.timestamp_column is None:
+            raise ValueError("a split by time needs timestamp_column")
+        return self
+
+    def all_features(self) -> dict[str, Feature]:
+        """The declared features, by column; the two ids come first and are vocabularies unless declared."""
+        ids: dict[str, Feature] = {
+            self.user_column: Vocabulary(role="user"),
+            self.candidate_column: Vocabulary(role="candidate"),
+        }
+        return ids | self.features
+
+    def all_tasks(self) -> dict[str, Task]:
+        """The declared tasks, by name; the first one gives the score."""
+        return self.tasks or {"rating": Rating(kind="rating", label=self.rating_column)}
 
 
 class AdoptSettings(Settings):
@@ -175,8 +239,8 @@ class AdoptSettings(Settings):
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
-TABLES = ("run", "train", "adopt")
-"""The tables that a TOML file may hold, one a command."""
+TABLES = ("run", "train", "adopt", *TrainSettings.tables)
+"""The tables that a TOML file may hold: one a command, and those that a training declares its model with."""
 
 
 @dataclass(frozen=True)
@@ -206,12 +270,12 @@ def resolve(
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
     sources = dict.fromkeys(kind.model_fields, "default")
-    if "model" in kind.model_fields and environ.get(MODEL_ENVIRONMENT):
+    if _is_path(kind, "model") and environ.get(MODEL_ENVIRONMENT):
         values["model"], sources["model"] = environ[MODEL_ENVIRONMENT], f"environment {MODEL_ENVIRONMENT}"
     day = _day(date)
     if config is not None:
         config = Path(config)
-        for key, value in _read_table(config, table).items():
+        for key, value in _read_table(config, table, kind.tables).items():
             values[key] = _anchored(kind, key, value, config.resolve().parent)
             sources[key] = str(config)
     for key, value in flags.items():
@@ -247,7 +311,7 @@ def _day(date: dt.date | str | None) -> str:
     return f"{day:%Y-%m-%d}"
 
 
-def _read_table(config: Path, table: str) -> dict[str, Any]:
+def _read_table(config: Path, table: str, more: tuple[str, ...]) -> dict[str, Any]:
     try:
         content = config.read_bytes()
         if content.startswith(codecs.BOM_UTF8):
@@ -272,7 +336,7 @@ def _read_table(config: Path, table: str) -> dict[str, Any]:
             expected=f"[{table}], and nothing but {', '.join(f'[{name}]' for name in TABLES)}",
             next_step="put every setting into its command's table",
         )
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {name: document[name] for name in more if name in document}
     for name, value in document[table].items():
         key = name.replace("-", "_")
         if key in values:
@@ -302,11 +366,15 @@ def _dated(kind: type[Settings], key: str, value: Any, day: str) -> Any:
 
 
 def _problem(item: Mapping[str, Any], sources: Mapping[str, str], given_as: str) -> str:
-    key = str(item["loc"][0]) if item["loc"] else "?"
+    setting, *within = map(str, item["loc"]) if item["loc"] else ("settings",)
+    if setting in ("features", "tasks"):
+        del within[1:2]  # which kind of feature or task pydantic took it for
+    key = ".".join((setting, *(part for part in within if not part.isdigit())))
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "missing":
-        how = f"; add --{key.replace('_', '-')} or the key {key}" if given_as == "flag" else ""
+        flag = given_as == "flag" and not within
+        how = f"; add --{key.replace('_', '-')} or the key {key}" if flag else ""
         return f"{key}: not given{how}"
     if item["type"] == "extra_forbidden":
         message = "there is no such setting"
-    return f"{key}: {message} (from {sources.get(key, given_as)})"
+    return f"{key}: {message} (from {sources.get(setting, given_as)})"

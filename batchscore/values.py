@@ -74,7 +74,7 @@ def score_shift(value: object) -> object:
     return number
 
 
-def _input_name(name: str) -> str:
+def input_name(name: str) -> str:
     """A column that becomes an input of the exported signature: TensorFlow renames or refuses other names."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or keyword.iskeyword(name) or name == "self":
         raise ValueError(
@@ -102,7 +102,7 @@ def _bytes(value: object) -> object:
     return int(number) * (1024 if binary else 1000) ** (" KMGT".index(unit.upper()) if unit else 0)
 
 
-InputColumn = Annotated[str, AfterValidator(_input_name)]
+InputColumn = Annotated[str, AfterValidator(input_name)]
 Widths = Annotated[tuple[PositiveInt, ...], BeforeValidator(_comma_list)]
 Bytes = Annotated[PositiveInt, BeforeValidator(_bytes)]
 ColumnMap = Annotated[dict[str, str], BeforeValidator(_assignments)]

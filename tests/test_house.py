@@ -45,7 +45,7 @@ LAYERS = {
 }
 """What each part of the package may import, besides itself. `base` is every module at the top."""
 
-BASE = ["columns", "config", "durable", "errors", "limits", "observer", "paths", "report", "values"]
+BASE = ["columns", "config", "durable", "errors", "limits", "observer", "paths", "recipe", "report", "values"]
 
 STAGES = {
     "casts": set(),

@@ -56,3 +56,61 @@ def test_settings_that_are_not_valid(flags, problem):
         settings(**flags)
     assert (caught.value.error_id, caught.value.exit_code) == ("E-CONFIG", 2)
     assert problem in str(caught.value)
+
+
+def test_the_declaration_of_a_model_stands_in_tables_of_its_own(tmp_path):
+    config = tmp_path / "train.toml"
+    config.write_text(
+        '[train]\ninput = "in.csv"\noutput = "model"\nusers = "users.parquet"\n'
+        '[features.genres]\nrole = "candidate"\nkind = "list"\n'
+        '[model]\ninteraction = "dot"\nuser_layers = [8]\n'
+        '[tasks.clicked]\nkind = "click"\nlabel = "clicked"\n'
+    )
+    given = resolve(TrainSettings, "train", {}, config=config, environ={"BATCHSCORE_MODEL": "live"}).settings
+    assert given.users == tmp_path / "users.parquet"
+    assert list(given.all_features()) == ["user_id", "movie_id", "genres"]
+    assert given.features["genres"].separator == "|"
+    assert (given.model.interaction, given.model.user_layers) == ("dot", (8,))
+    assert list(given.all_tasks()) == ["clicked"]
+
+
+def test_without_tables_the_two_ids_predict_the_rating():
+    default = settings()
+    assert [(name, kind.role) for name, kind in default.all_features().items()] == [
+        ("user_id", "user"),
+        ("movie_id", "candidate"),
+    ]
+    assert [(task.kind, task.label) for task in default.all_tasks().values()] == [("rating", "user_rating")]
+
+
+@pytest.mark.parametrize(
+    ("tables", "problem"),
+    [
+        ({"features": {"x": {"kind": "number"}}}, "features.x.role: not given"),
+        ({"features": {"x": {"role": "user", "kind": "numbr"}}}, "features.x: "),
+        ({"features": {"x": {"role": "user", "kind": "number", "size": 3}}}, "features.x.size: there is no such"),
+        ({"features": {"a b": {"role": "user", "kind": "number"}}}, "features: 'a b' cannot name an input"),
+        ({"features": {"x": {"role": "user", "kind": "buckets"}}}, "features.x: give either boundaries or count"),
+        (
+            {"features": {"x": {"role": "user", "kind": "buckets", "boundaries": [2, 1]}}},
+            "features.x: boundaries are finite numbers in ascending order",
+        ),
+        ({"features": {"user_rating": {"role": "user", "kind": "number"}}}, "settings: user_rating is what"),
+        ({"model": {"factory": "ours"}}, "model.factory: "),
+        ({"model": {"factory": "a:b", "biases": True}}, "model: with a factory the model is yours: biases"),
+        ({"split": "time"}, "settings: a split by time needs timestamp_column"),
+        (
+            {
+                "tasks": {
+                    "a": {"kind": "pairwise", "label": "x"},
+                    "b": {"kind": "listwise", "label": "x"},
+                }
+            },
+            "settings: one model has pairwise or listwise tasks",
+        ),
+    ],
+)
+def test_declarations_that_are_not_valid(tables, problem):
+    with pytest.raises(UsageError) as caught:
+        settings(**tables)
+    assert problem in str(caught.value)
