@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from batchscore.errors import RefusedError
-from batchscore.training.dataset import Batches, Split
+from batchscore.training.dataset import Split, read_batches
 from batchscore.training.metrics import Rmse
 
 _STEPS_AN_EPOCH = 40
@@ -18,11 +18,12 @@ _STEPS_AN_EPOCH = 40
 class Evaluator:
     """Measures a model on both sides of a split."""
 
-    def __init__(self, model: Callable[[dict[str, tf.Tensor]], tf.Tensor], split: Split, batches: Batches) -> None:
+    def __init__(self, model: Callable[[dict[str, tf.Tensor]], tf.Tensor], split: Split) -> None:
         """`model` maps features, by column name, to predicted ratings `[batch]` or `[batch, 1]`."""
         rating = split.training.rating_column
+        self._training, self._held_out = (read_batches(side.rows) for side in (split.training, split.held_out))
 
-        @tf.function(input_signature=[batches.training.element_spec])  # type: ignore[untyped-decorator] # no types
+        @tf.function(input_signature=[self._training.element_spec])  # type: ignore[untyped-decorator] # no types
         def squared_error(batch: dict[str, tf.Tensor]) -> tf.Tensor:
             features = {name: values for name, values in batch.items() if name != rating}
             predicted = tf.reshape(tf.cast(model(features), tf.float64), [-1])
@@ -31,13 +32,12 @@ class Evaluator:
         self.split = split
         self.mean = measure_mean(split)
         self._squared_error = squared_error
-        self._batches = batches
 
     def measure(self) -> Rmse:
         """The model's RMSE now. Each row counts once, summed in float64; costs one prediction of all rows."""
         return Rmse(
-            self._rmse(self._batches.training, len(self.split.training)),
-            self._rmse(self._batches.held_out, len(self.split.held_out)),
+            self._rmse(self._training, len(self.split.training)),
+            self._rmse(self._held_out, len(self.split.held_out)),
         )
 
     def _rmse(self, batches: tf.data.Dataset, rows: int) -> float:

@@ -40,6 +40,11 @@ class Interactions:
         """What the model is given, by column name: everything but the rating."""
         return {self.user_column: self.user_ids, self.candidate_column: self.candidate_ids}
 
+    @property
+    def rows(self) -> pa.Table:
+        """Features and rating as one table."""
+        return pa.table({**self.features, self.rating_column: pa.array(self.ratings)})
+
     def take(self, rows: np.ndarray) -> Interactions:
         """The rows with these numbers, in this order."""
         return Interactions(

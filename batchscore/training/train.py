@@ -31,24 +31,28 @@ def train(settings: TrainSettings, observer: Observer = _UNOBSERVED) -> Training
             with journal.stage("load TensorFlow"):
                 require_keras_2()
                 from batchscore.training import dataset, evaluation, export, fitting, ranking_model  # noqa: PLC0415
+                from batchscore.training.statistics import learn_statistics  # noqa: PLC0415
             with journal.stage("prepare"):
                 seed_random_generators(settings.seed)
                 split = dataset.split_interactions(interactions, settings)
-                batches = dataset.make_batches(split, settings)
-                model = ranking_model.build_ranking_model(split.training, settings)
-                evaluator = evaluation.Evaluator(model, split, batches)
+                statistics = learn_statistics(split.training.rows, settings)
+                batches = dataset.TrainingBatches(split.training.rows, statistics, settings)
+                model = ranking_model.build_ranking_model(statistics, settings)
+                evaluator = evaluation.Evaluator(model.score, split)
                 journal.note(**split.describe(), mean_rmse=evaluator.mean)
             with journal.stage("train", rows=len(split.training) * settings.epochs):
-                epochs = fitting.fit(model, batches.training, evaluator, settings, observer)
+                epochs = fitting.fit(model, batches, evaluator, settings, observer)
                 journal.note(epochs=epochs)
             evaluation.require_better_than_mean(
                 epochs[-1].rmse, evaluator.mean, len(split.training), settings.batch_rows
             )
             with journal.stage("export"):
-                probes = export.draw_probes(interactions, settings.seed)
-                export.export_model(model, probes, base.incoming, library_versions(), journal.for_card())
+                probes = export.draw_probes(interactions.rows, settings)
+                export.export_model(
+                    model, probes, base.incoming, settings, library_versions(), journal.for_card()
+                )
                 exported = export.check_export(base.incoming)
-                export.leave_plan(exported.saved)
+                export.leave_plan(exported.saved, settings)
                 journal.note(**exported.describe())
             with journal.stage("publish"):
                 observer.committing()
