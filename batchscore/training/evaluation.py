@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from batchscore.errors import RefusedError
-from batchscore.training.dataset import Batches, Split
+from batchscore.training.dataset import Batches
 from batchscore.training.metrics import Rmse
+from batchscore.training.splits import Split
 
 _STEPS_AN_EPOCH = 40
 
@@ -20,7 +21,7 @@ class Evaluator:
 
     def __init__(self, model: Callable[[dict[str, tf.Tensor]], tf.Tensor], split: Split, batches: Batches) -> None:
         """`model` maps features, by column name, to predicted ratings `[batch]` or `[batch, 1]`."""
-        rating = split.training.rating_column
+        rating = split.label
 
         @tf.function(input_signature=[batches.training.element_spec])  # type: ignore[untyped-decorator] # no types
         def squared_error(batch: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -36,8 +37,8 @@ class Evaluator:
     def measure(self) -> Rmse:
         """The model's RMSE now. Each row counts once, summed in float64; costs one prediction of all rows."""
         return Rmse(
-            self._rmse(self._batches.training, len(self.split.training)),
-            self._rmse(self._batches.held_out, len(self.split.held_out)),
+            self._rmse(self._batches.training, self.split.training.num_rows),
+            self._rmse(self._batches.held_out, self.split.held_out.num_rows),
         )
 
     def _rmse(self, batches: tf.data.Dataset, rows: int) -> float:
@@ -46,8 +47,9 @@ class Evaluator:
 
 def measure_mean(split: Split) -> Rmse:
     """The RMSE of predicting the mean of the training ratings for every pair."""
-    mean = split.training.ratings.mean(dtype=np.float64)
-    return Rmse(*(_rmse_of_constant(side.ratings, mean) for side in (split.training, split.held_out)))
+    training, held_out = (np.asarray(side[split.label]) for side in (split.training, split.held_out))
+    mean = training.mean(dtype=np.float64)
+    return Rmse(_rmse_of_constant(training, mean), _rmse_of_constant(held_out, mean))
 
 
 def require_better_than_mean(model: Rmse, mean: Rmse, training_rows: int, batch_rows: int) -> None:

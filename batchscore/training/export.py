@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import pyarrow as pa
 import tensorflow as tf
 
 from batchscore.columns import SCORE
+from batchscore.config import TrainSettings
 from batchscore.errors import ModelError, OutputError
 from batchscore.planning.plan_model import plan_model
 from batchscore.runtime.card import CARD_PATH, KnownSignature, ModelCard, Probes, list_files, write_card
@@ -23,7 +23,6 @@ from batchscore.runtime.saved_model import SERVING_DEFAULT, SavedModel, read_sav
 from batchscore.runtime.score import choose_score
 from batchscore.runtime.session import open_session
 from batchscore.training.dataset import to_tensors
-from batchscore.training.interactions import Interactions
 from batchscore.training.ranking_model import RankingModel
 
 _LOG = logging.getLogger(__name__)
@@ -52,25 +51,35 @@ class Exported:
         }
 
 
-def draw_probes(interactions: Interactions, seed: int) -> Interactions:
-    """Rows to remember the scores of: up to 64, drawn with `seed`, in the order of the file.
+@dataclass(frozen=True)
+class ProbeRows:
+    """Rows to remember the scores of: what the model is given, by column name, and which are the two ids."""
+
+    features: dict[str, pa.Array]
+    user_column: str
+    candidate_column: str
+
+
+def draw_probes(rows: pa.Table, settings: TrainSettings) -> ProbeRows:
+    """Rows to remember the scores of: up to 64, drawn with the seed, in the order of the file.
 
     The last but one has a user and the last a candidate that no row has.
     """
-    count = min(len(interactions), PROBE_ROWS - 2)
-    drawn = np.sort(np.random.default_rng(seed).choice(len(interactions), count, replace=False))
-    probes = interactions.take(np.concatenate([drawn, drawn[:1], drawn[:1]]))
-    users, candidates = probes.user_ids.to_pylist(), probes.candidate_ids.to_pylist()
-    users[-2], candidates[-1] = _absent_id(interactions.user_ids), _absent_id(interactions.candidate_ids)
-    return dataclasses.replace(
-        probes,
-        user_ids=pa.array(users, interactions.user_ids.type),
-        candidate_ids=pa.array(candidates, interactions.candidate_ids.type),
-    )
+    count = min(rows.num_rows, PROBE_ROWS - 2)
+    drawn = np.sort(np.random.default_rng(settings.seed).choice(rows.num_rows, count, replace=False))
+    probes = rows.select(list(settings.all_features())).take(np.concatenate([drawn, drawn[:1], drawn[:1]]))
+    features = {
+        name: column.combine_chunks() for name, column in zip(probes.column_names, probes.columns, strict=True)
+    }
+    for name, row in ((settings.user_column, -2), (settings.candidate_column, -1)):
+        ids = features[name].to_pylist()
+        ids[row] = _absent_id(rows[name])
+        features[name] = pa.array(ids, features[name].type)
+    return ProbeRows(features, settings.user_column, settings.candidate_column)
 
 
 def export_model(
-    model: RankingModel, probes: Interactions, path: Path, made_with: dict[str, str], training: dict[str, Any]
+    model: RankingModel, probes: ProbeRows, path: Path, made_with: dict[str, str], training: dict[str, Any]
 ) -> None:
     """Write `model` into the empty directory `path` as a SavedModel with its card.
 
@@ -207,7 +216,7 @@ def _handle_id(item: Any) -> int | None:
     return None
 
 
-def _absent_id(ids: pa.Array) -> str | int:
+def _absent_id(ids: pa.ChunkedArray) -> str | int:
     """An id that stands in no row."""
     present = set(ids.unique().to_pylist())
     if pa.types.is_integer(ids.type):

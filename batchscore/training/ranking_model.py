@@ -11,7 +11,6 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from batchscore.config import TrainSettings
-from batchscore.training.interactions import Interactions
 
 _UNKNOWN_INDEX = 0
 _UNKNOWN_INDICES = 1
@@ -56,14 +55,15 @@ class RankingModel(tfrs.Model):  # type: ignore[misc] # TFRS has no types
         }
 
 
-def build_ranking_model(training: Interactions, settings: TrainSettings) -> RankingModel:
+def build_ranking_model(training: pa.Table, settings: TrainSettings) -> RankingModel:
     """A compiled, untrained model whose vocabularies are the ids of the training rows, in ascending order."""
-    model = RankingModel(_vocabulary(training.user_ids), _vocabulary(training.candidate_ids), settings)
+    users, candidates = training[settings.user_column], training[settings.candidate_column]
+    model = RankingModel(_vocabulary(users), _vocabulary(candidates), settings)
     model.compile(optimizer=tf.keras.optimizers.Adagrad(settings.learning_rate))
     return model
 
 
-def _vocabulary(ids: pa.Array) -> pa.Array:
+def _vocabulary(ids: pa.ChunkedArray) -> pa.Array:
     distinct = pc.unique(ids)
     return distinct.take(pc.sort_indices(distinct))
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
 
 from batchscore.config import TrainSettings
 from batchscore.observer import Observer
@@ -10,6 +13,7 @@ from batchscore.runtime.model_base import hold_model_base
 from batchscore.training.interactions import read_interactions
 from batchscore.training.keras2 import require_keras_2, seed_random_generators
 from batchscore.training.report import Journal, TrainingReport, library_versions
+from batchscore.training.splits import split_interactions
 
 _LOG = logging.getLogger(__name__)
 _UNOBSERVED = Observer()
@@ -24,28 +28,29 @@ def train(settings: TrainSettings, observer: Observer = _UNOBSERVED) -> Training
 
     Raises UsageError, InputError, ModelError, OutputError, RefusedError or TryLaterError, each with `.report`.
     """
-    with Journal(settings, observer) as journal:
+    with Journal(settings, observer) as journal, ExitStack() as stack:
         with journal.stage("read interactions"):
-            interactions = read_interactions(settings)
+            work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="batchscore-")))
+            interactions = read_interactions(settings, work)
         with hold_model_base(settings.output) as base:
             with journal.stage("load TensorFlow"):
                 require_keras_2()
                 from batchscore.training import dataset, evaluation, export, fitting, ranking_model  # noqa: PLC0415
             with journal.stage("prepare"):
                 seed_random_generators(settings.seed)
-                split = dataset.split_interactions(interactions, settings)
+                split = split_interactions(interactions, settings)
                 batches = dataset.make_batches(split, settings)
                 model = ranking_model.build_ranking_model(split.training, settings)
                 evaluator = evaluation.Evaluator(model, split, batches)
                 journal.note(**split.describe(), mean_rmse=evaluator.mean)
-            with journal.stage("train", rows=len(split.training) * settings.epochs):
+            with journal.stage("train", rows=split.training.num_rows * settings.epochs):
                 epochs = fitting.fit(model, batches.training, evaluator, settings, observer)
                 journal.note(epochs=epochs)
             evaluation.require_better_than_mean(
-                epochs[-1].rmse, evaluator.mean, len(split.training), settings.batch_rows
+                epochs[-1].rmse, evaluator.mean, split.training.num_rows, settings.batch_rows
             )
             with journal.stage("export"):
-                probes = export.draw_probes(interactions, settings.seed)
+                probes = export.draw_probes(interactions.rows, settings)
                 export.export_model(model, probes, base.incoming, library_versions(), journal.for_card())
                 exported = export.check_export(base.incoming)
                 export.leave_plan(exported.saved)
