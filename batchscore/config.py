@@ -201,6 +201,21 @@ class TrainSettings(Settings):
             raise ValueError(f"{', '.join(unfair)} is what the model shall predict, so it cannot be a feature")
         if len({task.kind for task in self.tasks.values()} & {"pairwise", "listwise"}) > 1:
             raise ValueError("one model has pairwise or listwise tasks, not both")
+        given = {task.label for task in self.all_tasks().values() if task.has_label_column}
+        drawn = {task.label for task in self.all_tasks().values() if not task.has_label_column}
+        if unclear := sorted(given & drawn):
+            raise ValueError(
+                f"{', '.join(unclear)} is a column for one task, and drawn with its negatives by another"
+            )
+        for name, role in ((self.user_column, "user"), (self.candidate_column, "candidate")):
+            declared = self.all_features()[name]
+            if declared.role != role or declared.kind not in ("vocabulary", "hashed"):
+                raise ValueError(f"{name} holds {role} ids: its role is {role}, its kind vocabulary or hashed")
+        if self.timestamp_column in labels:
+            raise ValueError(f"{self.timestamp_column} is the timestamp_column, so no task can predict it")
+        moment = self.all_features().get(self.timestamp_column or "")
+        if moment is not None and moment.kind != "timestamp":
+            raise ValueError(f"{self.timestamp_column} is the timestamp_column: as a feature its kind is timestamp")
         if self.split == "time" and self.timestamp_column is None:
             raise ValueError("a split by time needs timestamp_column")
         return self

@@ -144,6 +144,11 @@ class _Task(_Declared):
     """The column to predict; it is never an input of the exported model."""
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
 
+    @property
+    def has_label_column(self) -> bool:
+        """Whether the interactions hold the label; it is drawn in training where they do not."""
+        return True
+
 
 class Rating(_Task):
     """A number: mean squared error."""
@@ -160,6 +165,10 @@ class Click(_Task):
 
     kind: Literal["click"]
     negatives: NonNegativeInt = 0
+
+    @property
+    def has_label_column(self) -> bool:
+        return self.negatives == 0
 
 
 class Ranking(_Task):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -11,11 +10,9 @@ import pyarrow.compute as pc
 import tensorflow as tf
 
 from batchscore.config import TrainSettings
-from batchscore.errors import InputError
 from batchscore.recipe import Click, Ranking
 from batchscore.training.batch_columns import LIST, OBSERVED
 from batchscore.training.epochs import Batch, Lists, Window, draw_generator, draw_others, shuffle_rows
-from batchscore.training.interactions import Interactions
 from batchscore.training.statistics import Statistics
 from batchscore.training.table_rows import TableRows
 
@@ -159,40 +156,3 @@ def _to_numpy(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
     texts[:] = coded.dictionary.cast(pa.large_binary()).to_pylist()
     chosen: np.ndarray = texts[coded.indices.to_numpy()]
     return chosen
-
-
-@dataclass(frozen=True)
-class Split:
-    """The rows that the model learns from and those that it is tested on; no row is in both."""
-
-    training: Interactions
-    held_out: Interactions
-
-    def describe(self) -> dict[str, int | float]:
-        """Rows on each side; distinct users and candidates and the mean rating of the training rows."""
-        return {
-            "training_rows": len(self.training),
-            "held_out_rows": len(self.held_out),
-            "users": pc.count_distinct(self.training.user_ids).as_py(),
-            "candidates": pc.count_distinct(self.training.candidate_ids).as_py(),
-            "mean_rating": float(self.training.ratings.mean(dtype=np.float64)),
-        }
-
-
-def split_interactions(interactions: Interactions, settings: TrainSettings) -> Split:
-    """A random split: of the rows in an order drawn with the seed, the last share `held_out` is held out.
-
-    Raises InputError (E-INTERACTIONS) where either side would be empty.
-    """
-    order = np.random.default_rng(settings.seed).permutation(len(interactions))
-    training_rows = round((1 - settings.held_out) * len(order))
-    if not 0 < training_rows < len(order):
-        raise InputError(
-            "E-INTERACTIONS",
-            "there are too few interactions to hold some out",
-            where=settings.input,
-            found=f"{len(order)} rows, {training_rows} of them for training with held_out {settings.held_out:g}",
-            expected="at least one row on each side",
-            next_step="give more interactions, or change --held-out",
-        )
-    return Split(interactions.take(order[:training_rows]), interactions.take(order[training_rows:]))

@@ -56,7 +56,7 @@ class _Watch(tf.keras.callbacks.Callback):  # type: ignore[misc] # TensorFlow ha
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
         if not math.isfinite(logs["loss"]):
             raise self._diverged(len(self.epochs) + 1, f"a loss of {logs['loss']} in batch {batch}")
-        rows_left = len(self._evaluator.split.training) - batch * self._settings.batch_rows
+        rows_left = self._evaluator.split.training.num_rows - batch * self._settings.batch_rows
         self._observer.advance(min(self._settings.batch_rows, rows_left))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
