@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from batchscore.adoption.report import AdoptionReport
     from batchscore.difference.diff import Difference
+    from batchscore.evaluation.evaluate import Evaluation
     from batchscore.golden_cases.report import GoldenReport
     from batchscore.report import Report
     from batchscore.runtime.inspection import Inspection
     from batchscore.training.report import TrainingReport
 
-__all__ = ["__version__", "adopt", "diff", "golden", "inspect", "rollback", "run", "train"]
+__all__ = ["__version__", "adopt", "diff", "evaluate", "golden", "inspect", "rollback", "run", "train"]
 __version__ = "0.1.0"
 
 
@@ -80,6 +81,19 @@ def diff(**settings: Any) -> Difference:
     from batchscore.difference.diff import diff as compare
 
     return compare(resolve(DiffSettings, "diff", settings).settings)
+
+
+def evaluate(**settings: Any) -> Evaluation:
+    """Measure the lists of the ranked file `ranked` against the pairs of `truth`.
+
+    Takes the settings of `batchscore.config.EvaluateSettings`, and `config` and `date`. Raises InputError for files
+    that cannot be compared.
+    """
+    from batchscore.config import EvaluateSettings, resolve
+    from batchscore.evaluation.evaluate import evaluate as evaluate_lists
+
+    config, date = settings.pop("config", None), settings.pop("date", None)
+    return evaluate_lists(resolve(EvaluateSettings, "evaluate", settings, config=config, date=date).settings)
 
 
 def golden(

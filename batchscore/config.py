@@ -7,10 +7,8 @@ against the working directory. `{date}` in a path becomes the value of `--date`.
 
 from __future__ import annotations
 
-import codecs
 import datetime as dt
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,6 +21,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    FiniteFloat,
     NonNegativeInt,
     PositiveInt,
     ValidationError,
@@ -35,10 +34,12 @@ from batchscore.errors import UsageError
 from batchscore.limits import Age, Limit
 from batchscore.paths import fill_date, is_same_file, require_usable
 from batchscore.recipe import Feature, Model, Rating, Task, Vocabulary
+from batchscore.toml_tables import read_table
 from batchscore.values import (
     Bytes,
     ColumnMap,
     Constants,
+    Cutoffs,
     InputColumn,
     KeptColumns,
     Widths,
@@ -127,6 +128,33 @@ class DiffSettings(Settings):
     max_changed_first: Limit = Limit("0", count=0)
     min_overlap: Annotated[Limit, AfterValidator(share)] = Limit("0%", fraction=Fraction(0))
     max_score_shift: Annotated[float | Literal["tolerance", "off"], BeforeValidator(score_shift)] = "tolerance"
+
+
+class EvaluateSettings(Settings):
+    """Settings of `batchscore evaluate`: ranked lists, what users really did, and how to compare.
+
+    `truth` and `training` have the user and candidate column of `ranked`. A pair is relevant where its label is at
+    least `relevant`, without it where it is above 0, and without `label_column` always.
+    """
+
+    ranked: Path
+    truth: Annotated[Path, AfterValidator(tabular)]
+    training: Path | None = None
+    label_column: str | None = None
+    relevant: FiniteFloat | None = None
+    k: Cutoffs = (10,)
+    gain: Literal["linear", "exponential", "binary"] = "linear"
+    scores: Literal["probabilities", "logits"] | None = None
+    bootstrap: Annotated[NonNegativeInt, Field(le=100_000)] = 1000
+    seed: Annotated[NonNegativeInt, Field(lt=2**31)] = 42
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.relevant is not None and self.label_column is None:
+            raise ValueError("relevant says which labels count, so it needs label_column")
+        if self.training is not None:
+            tabular(self.training)
+        return self
 
 
 class TrainSettings(Settings):
@@ -254,7 +282,7 @@ class AdoptSettings(Settings):
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
-TABLES = ("run", "train", "adopt", *TrainSettings.tables)
+TABLES = ("run", "train", "adopt", "evaluate", *TrainSettings.tables)
 """The tables that a TOML file may hold: one a command, and those that a training declares its model with."""
 
 
@@ -290,7 +318,7 @@ def resolve(
     day = _day(date)
     if config is not None:
         config = Path(config)
-        for key, value in _read_table(config, table, kind.tables).items():
+        for key, value in read_table(config, table, kind.tables, TABLES).items():
             values[key] = _anchored(kind, key, value, config.resolve().parent)
             sources[key] = str(config)
     for key, value in flags.items():
@@ -324,43 +352,6 @@ def _day(date: dt.date | str | None) -> str:
             "E-CONFIG", f"{date!r} is not a date", expected="YYYY-MM-DD", next_step="correct --date"
         ) from error
     return f"{day:%Y-%m-%d}"
-
-
-def _read_table(config: Path, table: str, more: tuple[str, ...]) -> dict[str, Any]:
-    try:
-        content = config.read_bytes()
-        if content.startswith(codecs.BOM_UTF8):
-            raise ValueError("it begins with a byte order mark (BOM); save it as UTF-8 without one")
-        document = tomllib.loads(content.decode())
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(
-            "E-CONFIG",
-            f"the configuration cannot be read: {reason}",
-            where=config,
-            next_step="correct the file or --config",
-        ) from error
-    unknown = [name for name, value in document.items() if name not in TABLES or not isinstance(value, dict)]
-    if unknown or table not in document:
-        raise UsageError(
-            "E-CONFIG",
-            f"the configuration has no table [{table}]" if not unknown else "the configuration has unknown entries",
-            where=config,
-            found=", ".join(f"[{name}]" if isinstance(value, dict) else name for name, value in document.items())
-            or "an empty file",
-            expected=f"[{table}], and nothing but {', '.join(f'[{name}]' for name in TABLES)}",
-            next_step="put every setting into its command's table",
-        )
-    values: dict[str, Any] = {name: document[name] for name in more if name in document}
-    for name, value in document[table].items():
-        key = name.replace("-", "_")
-        if key in values:
-            raise UsageError(
-                "E-CONFIG", f"{key} is given twice, with a dash and with an underscore", where=config,
-                next_step="keep one of them",
-            )  # fmt: skip
-        values[key] = value
-    return values
 
 
 def _is_path(kind: type[Settings], key: str) -> bool:

@@ -91,6 +91,21 @@ def _comma_list(value: object) -> object:
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
 
+def _cutoffs(value: object) -> object:
+    """`("5,10", "20")` from the command line, or 10, as a list; a TOML array as it stands."""
+    if isinstance(value, (str, int)):
+        value = [value]
+    if not isinstance(value, (list, tuple)):
+        return value
+    return [part for item in value for part in (item.split(",") if isinstance(item, str) else [item])]
+
+
+def _ascending(cutoffs: tuple[int, ...]) -> tuple[int, ...]:
+    if not cutoffs:
+        raise ValueError("give at least one rank, such as 10")
+    return tuple(sorted(set(cutoffs)))
+
+
 def _bytes(value: object) -> object:
     """`4GB`, `512MiB` or a number of bytes as a number of bytes."""
     if not isinstance(value, str):
@@ -104,6 +119,7 @@ def _bytes(value: object) -> object:
 
 InputColumn = Annotated[str, AfterValidator(input_name)]
 Widths = Annotated[tuple[PositiveInt, ...], BeforeValidator(_comma_list)]
+Cutoffs = Annotated[tuple[PositiveInt, ...], BeforeValidator(_cutoffs), AfterValidator(_ascending)]
 Bytes = Annotated[PositiveInt, BeforeValidator(_bytes)]
 ColumnMap = Annotated[dict[str, str], BeforeValidator(_assignments)]
 Constants = Annotated[dict[str, str], BeforeValidator(_toml_scalars), BeforeValidator(_assignments)]

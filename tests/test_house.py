@@ -28,15 +28,19 @@ LAYERS = {
         "planning",
         "datasets",
         "golden_cases",
+        "evaluation",
         "difference",
+        "ranked",
         "scoring",
         "runtime",
         "base",
     },
     "adoption": {"planning", "scoring", "runtime", "base"},
-    "golden_cases": {"difference", "scoring", "runtime", "base"},
-    "difference": {"runtime", "base"},
-    "training": {"planning", "runtime", "base"},
+    "golden_cases": {"difference", "ranked", "scoring", "runtime", "base"},
+    "difference": {"ranked", "runtime", "base"},
+    "training": {"planning", "evaluation", "runtime", "base"},
+    "evaluation": {"ranked", "runtime", "base"},
+    "ranked": {"runtime", "base"},
     "planning": {"runtime", "base"},
     "datasets": {"runtime", "base"},
     "scoring": {"runtime", "base"},
@@ -45,7 +49,19 @@ LAYERS = {
 }
 """What each part of the package may import, besides itself. `base` is every module at the top."""
 
-BASE = ["columns", "config", "durable", "errors", "limits", "observer", "paths", "recipe", "report", "values"]
+BASE = [
+    "columns",
+    "config",
+    "durable",
+    "errors",
+    "limits",
+    "observer",
+    "paths",
+    "recipe",
+    "report",
+    "toml_tables",
+    "values",
+]
 
 STAGES = {
     "casts": set(),
