@@ -34,7 +34,7 @@ from pydantic import (
 from batchscore.errors import UsageError
 from batchscore.limits import Age, Limit
 from batchscore.paths import fill_date, is_same_file, require_usable
-from batchscore.recipe import Feature, Model, Rating, Task, Vocabulary
+from batchscore.recipe import Click, Feature, Hashed, Model, Rating, Role, Task, Vocabulary
 from batchscore.values import (
     Bytes,
     ColumnMap,
@@ -201,6 +201,13 @@ class TrainSettings(Settings):
             raise ValueError(f"{', '.join(unfair)} is what the model shall predict, so it cannot be a feature")
         if len({task.kind for task in self.tasks.values()} & {"pairwise", "listwise"}) > 1:
             raise ValueError("one model has pairwise or listwise tasks, not both")
+        ids: dict[str, Role] = {self.user_column: "user", self.candidate_column: "candidate"}
+        for name, role in ids.items():
+            declared = self.all_features()[name]
+            if declared.role != role or not isinstance(declared, Vocabulary | Hashed):
+                raise ValueError(f"{name} is the {role}'s id: a vocabulary or hashed, of role {role}")
+        if sum(isinstance(task, Click) and task.negatives > 0 for task in self.tasks.values()) > 1:
+            raise ValueError("at most one task draws negatives")
         if self.split == "time" and self.timestamp_column is None:
             raise ValueError("a split by time needs timestamp_column")
         return self
@@ -356,6 +363,8 @@ def _is_path(kind: type[Settings], key: str) -> bool:
 def _anchored(kind: type[Settings], key: str, value: Any, folder: Path) -> Any:
     if _is_path(kind, key) and isinstance(value, str):
         return str(folder / value)
+    if key == "model" and isinstance(value, dict) and "factory" in value:
+        return value | {"factory_folder": str(folder / str(value.get("factory_folder", "")))}
     return value
 
 
