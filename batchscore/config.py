@@ -33,7 +33,7 @@ from pydantic import (
 from batchscore.errors import UsageError
 from batchscore.limits import Age, Limit
 from batchscore.paths import fill_date, is_same_file, require_usable
-from batchscore.recipe import Feature, Model, Rating, Task, Vocabulary
+from batchscore.recipe import Click, Feature, Model, Rating, Task, Vocabulary
 from batchscore.toml_tables import read_table
 from batchscore.values import (
     Bytes,
@@ -244,6 +244,8 @@ class TrainSettings(Settings):
         moment = self.all_features().get(self.timestamp_column or "")
         if moment is not None and moment.kind != "timestamp":
             raise ValueError(f"{self.timestamp_column} is the timestamp_column: as a feature its kind is timestamp")
+        if sum(isinstance(task, Click) and task.negatives > 0 for task in self.tasks.values()) > 1:
+            raise ValueError("at most one task draws negatives")
         if self.split == "time" and self.timestamp_column is None:
             raise ValueError("a split by time needs timestamp_column")
         return self
@@ -362,6 +364,8 @@ def _is_path(kind: type[Settings], key: str) -> bool:
 def _anchored(kind: type[Settings], key: str, value: Any, folder: Path) -> Any:
     if _is_path(kind, key) and isinstance(value, str):
         return str(folder / value)
+    if key == "model" and isinstance(value, dict) and "factory" in value:
+        return value | {"factory_folder": str(folder / str(value.get("factory_folder", "")))}
     return value
 
 

@@ -50,7 +50,7 @@ class TrainingBatches:
 
     @property
     def batch_rows(self) -> int:
-        """Rows of the input in a batch: with the negatives that are drawn for them they are `settings.batch_rows`."""
+        """Rows of the input in a batch: with their negatives they are about `settings.batch_rows`."""
         return max(1, self._settings.batch_rows // (1 + self.negatives))
 
     def epoch(self, number: int) -> tf.data.Dataset:

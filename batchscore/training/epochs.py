@@ -36,9 +36,7 @@ def draw_generator(seed: int, epoch: int) -> np.random.Generator:
     return np.random.default_rng([seed, epoch])
 
 
-def shuffle_rows(
-    rows: int, window_rows: int, batch_rows: int, random: np.random.Generator
-) -> Iterator[Window]:
+def shuffle_rows(rows: int, window_rows: int, batch_rows: int, random: np.random.Generator) -> Iterator[Window]:
     """Every row from 0 to `rows` once, in batches of `batch_rows` of which only the last one may be smaller.
 
     A window holds about `window_rows`, a multiple of `batch_rows`: all rows, or many short runs of rows from all
@@ -103,7 +101,7 @@ class Lists:
 
 
 def _cut_lists(order: np.ndarray, lists: np.ndarray, batch_rows: int) -> list[Batch]:
-    ends = np.flatnonzero(np.append(np.diff(lists) > 0, True)) + 1  # noqa: FBT003 - the last list ends too
+    ends = np.flatnonzero(np.append(np.diff(lists) > 0, True)) + 1
     batches = -(-len(order) // batch_rows)
     wanted = np.arange(1, batches + 1) * len(order) / batches
     cuts = np.unique(ends[np.searchsorted(ends, wanted)])

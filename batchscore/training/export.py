@@ -55,7 +55,7 @@ class Exported:
 
 
 def draw_probes(rows: pa.Table, settings: TrainSettings) -> pa.Table:
-    """Rows to remember the scores of, with the features alone: up to 64, drawn with the seed, in the order of `rows`.
+    """Features of rows to remember the scores of: up to 64, drawn with the seed, in the order of `rows`.
 
     The last but one has a user and the last a candidate that no row has.
     """
@@ -76,15 +76,16 @@ def export_model(
     probes: pa.Table,
     path: Path,
     settings: TrainSettings,
+    *,
     made_with: dict[str, str],
     training: dict[str, Any],
 ) -> None:
     """Write `model` into the empty directory `path` as a SavedModel with its card.
 
-    Signature `serving_default` takes the columns of `probes`, each `[batch]`, and gives `score`, float32 `[batch]`,
-    and where tasks are declared each prediction by the name of its task. Where the model tells known ids, signature
-    `known` takes the same and gives `user_known` and `candidate_known`, bool `[batch]`. The scores of the probe rows
-    in the card come from `model` itself; `made_with` and `training` go there as they are.
+    Signature `serving_default` takes the columns of `probes`, each `[batch]`, and gives `score`, float32 `[batch]`;
+    where tasks are declared also the prediction of each by its name, `[batch]`. If the model tells known ids,
+    signature `known` takes the same and gives `user_known` and `candidate_known`, bool `[batch]`. The scores of the
+    probe rows in the card come from `model` itself; `made_with` and `training` go there as they are.
 
     Equal models give equal bytes. Raises OutputError (E-OUTPUT) where the files cannot be written, and ModelError
     (E-MODEL-OUTPUT) where the model of a factory gives no score.
@@ -96,7 +97,7 @@ def export_model(
         outputs = predict(model, features, settings)
         return outputs if settings.tasks else {SCORE: outputs[SCORE]}
 
-    signatures = {SERVING_DEFAULT: serve}
+    signatures: dict[str, Callable[[Features], Features]] = {SERVING_DEFAULT: serve}
     known = getattr(model, KNOWN, None)
     if known is not None:
         signatures[KNOWN] = known

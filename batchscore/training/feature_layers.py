@@ -37,7 +37,7 @@ def make_feature_layer(name: str, statistics: Statistics, settings: TrainSetting
             parts = _Parts(known, feature, name="index")
             return Pooled(parts, len(known.values) + 1 + feature.oov_buckets, dimension, l2, name=name)
         case _:
-            return Embedded(*_make_index(feature, known), dimension, l2, name=name)
+            return Embedded(*_make_index(feature, known), dimension, l2=l2, name=name)
 
 
 def _make_index(feature: Feature, known: Any) -> tuple[tf.keras.layers.Layer, int]:
@@ -73,6 +73,7 @@ class Embedded(tf.keras.layers.Layer):  # type: ignore[misc] # TensorFlow has no
         index: tf.keras.layers.Layer,
         size: int,
         dimension: int,
+        *,
         l2: float,
         name: str,
         initializer: str = "uniform",
@@ -136,10 +137,10 @@ class Moment(tf.keras.layers.Layer):  # type: ignore[misc]
 
 
 class Pooled(tf.keras.layers.Layer):  # type: ignore[misc]
-    """The mean of the embeddings of a text's parts: string `[batch]` -> float32 `[batch, width]`, zeros for none."""
+    """The mean of the embeddings of a text's parts, 0 for none: string `[batch]` -> float32 `[batch, width]`."""
 
     def __init__(self, index: tf.keras.layers.Layer, size: int, dimension: int, l2: float, name: str) -> None:
-        """`index` gives each part of a text a number from 1 on below `size`, `[batch, longest]`, and pads with 0."""
+        """`index` gives each part of a text a number from 1 to below `size`, `[batch, longest]`, padded with 0."""
         super().__init__(name=name)
         self.index = index
         self.width = dimension

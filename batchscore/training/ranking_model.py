@@ -40,7 +40,7 @@ class RankingModel(tfrs.Model):  # type: ignore[misc] # TFRS has no types
         model, tasks = settings.model, settings.all_tasks()
         self.user_tower = _make_tower("user", model.user_layers, statistics, settings)
         self.candidate_tower = _make_tower("candidate", model.candidate_layers, statistics, settings)
-        self.context = _make_tower("context", (), statistics, settings)
+        self.context = _make_layers("context", statistics, settings)
         if model.interaction == "dot" and self.user_tower.width != self.candidate_tower.width:
             raise _unequal_widths(self.user_tower.width, self.candidate_tower.width)
         self.crosses = [
@@ -64,7 +64,12 @@ class RankingModel(tfrs.Model):  # type: ignore[misc] # TFRS has no types
         }
         self.biases = [
             Embedded(
-                ids.index, ids.size, len(tasks), model.embedding_l2, f"{ids.name}_bias", initializer="zeros"
+                ids.index,
+                ids.size,
+                len(tasks),
+                l2=model.embedding_l2,
+                name=f"{ids.name}_bias",
+                initializer="zeros",
             )
             for ids in (self._ids() if model.biases else ())
         ]
@@ -114,9 +119,8 @@ class RankingModel(tfrs.Model):  # type: ignore[misc] # TFRS has no types
     def _predict(self, features: Features, training: bool) -> dict[str, tf.Tensor]:
         user = self.user_tower(features, training=training)
         candidate = self.candidate_tower(features, training=training)
-        sides = [user, candidate]
-        if self.context.features:
-            sides.append(self.context(features, training=training))
+        # context features stay apart, so that the planner may compute each once a value of its own
+        sides = [user, candidate, *(layer(features[layer.name]) for layer in self.context)]
         if self._settings.model.interaction == "dot":
             sides.append(tf.reduce_sum(user * candidate, axis=1, keepdims=True))
         joined = together = tf.concat(sides, axis=1)
@@ -176,10 +180,14 @@ def make_optimizer(settings: TrainSettings) -> tf.keras.optimizers.Optimizer:
 
 
 def _make_tower(role: Role, widths: tuple[int, ...], statistics: Statistics, settings: TrainSettings) -> Tower:
-    declared = settings.all_features().items()
-    features = [make_feature_layer(name, statistics, settings) for name, f in declared if f.role == role]
+    features = _make_layers(role, statistics, settings)
     width = widths[-1] if widths else sum(layer.width for layer in features)
     return Tower(features, _dense(widths, None, settings, "dense"), width, role)
+
+
+def _make_layers(role: Role, statistics: Statistics, settings: TrainSettings) -> list[tf.keras.layers.Layer]:
+    declared = settings.all_features().items()
+    return [make_feature_layer(name, statistics, settings) for name, feature in declared if feature.role == role]
 
 
 def _dense(

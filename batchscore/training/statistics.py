@@ -129,7 +129,7 @@ def count_words(texts: pa.ChunkedArray) -> pa.Table:
     return _count_parts(words(chunk) for chunk in _chunks(texts))
 
 
-def _learn(rows: pa.Table, name: str, feature: Feature, seed: int) -> FeatureStatistics:
+def _learn(rows: pa.Table, name: str, feature: Feature, seed: int) -> FeatureStatistics:  # noqa: PLR0911 - one a kind
     column = rows[name]
     match feature:
         case Vocabulary():
@@ -140,8 +140,8 @@ def _learn(rows: pa.Table, name: str, feature: Feature, seed: int) -> FeatureSta
         case Text():
             counts = count_words(column).sort_by([("counts", "descending"), ("values", "ascending")])
             return Values(_one_chunk(counts["values"][: feature.max_tokens]))
-        case Number():
-            return _moments(column) if feature.normalise else None
+        case Number(normalise=True):
+            return _moments(column)
         case Buckets():
             return Boundaries(feature.boundaries or _quantiles(rows, name, feature.count or 0, seed))
         case Timestamp():

@@ -19,11 +19,13 @@ class Objectives:
     """The losses of all tasks together. Of several tasks, the metrics are named after their task."""
 
     def __init__(self, tasks: dict[str, Task]) -> None:
-        self._objectives = {name: _Objective(task, f"{name}_" if len(tasks) > 1 else "") for name, task in tasks.items()}
+        self._objectives = {
+            name: _Objective(task, f"{name}_" if len(tasks) > 1 else "") for name, task in tasks.items()
+        }
         self.tfrs_tasks = {name: objective.tfrs_task for name, objective in self._objectives.items()}
 
     def compute_loss(self, inputs: dict[str, tf.Tensor], raw: dict[str, tf.Tensor]) -> tf.Tensor:
-        """The sum of each task's loss times its weight; `raw` has each task's prediction, a click's as its logit."""
+        """The sum of each task's loss times its weight; `raw` has the predictions, a click's as its logit."""
         return sum(
             objective.weight * objective.compute_loss(inputs, raw[name])
             for name, objective in self._objectives.items()
@@ -44,7 +46,7 @@ class _Objective:
     def compute_loss(self, inputs: dict[str, tf.Tensor], predictions: tf.Tensor) -> tf.Tensor:
         """The mean loss of the rows (or lists) of a batch that have a label for this task.
 
-        `predictions` is float32 `[batch]`. Negatives that were drawn have a label for the task that drew them alone.
+        `predictions` is float32 `[batch]`. Drawn negatives have a label for the task that drew them alone.
         """
         if self._drawn:
             labels = inputs[OBSERVED]
@@ -63,9 +65,7 @@ class _Objective:
             predictions=tf.expand_dims(tf.boolean_mask(predictions, real), 1),
         )
 
-    def _loss_of_lists(
-        self, inputs: dict[str, tf.Tensor], labels: tf.Tensor, predictions: tf.Tensor
-    ) -> tf.Tensor:
+    def _loss_of_lists(self, inputs: dict[str, tf.Tensor], labels: tf.Tensor, predictions: tf.Tensor) -> tf.Tensor:
         lists = inputs[LIST]
         if OBSERVED in inputs:
             real = tf.cast(inputs[OBSERVED], tf.bool)
@@ -94,8 +94,8 @@ def _make_tfrs_task(task: Task, prefix: str) -> tfrs.tasks.Ranking:
 def pairwise_loss(y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor) -> tf.Tensor:
     """The logistic loss of the pairs that each list orders: log(1 + exp(worse - better)).
 
-    All are `[lists, longest]`; `sample_weight` is 0 where a list has ended. A list counts with the mean of its pairs
-    of different labels; the loss is the mean of the lists that have such a pair, 0 if none has.
+    All are `[lists, longest]`; `sample_weight` is 0 where a list has ended. A list counts with the mean of its
+    pairs of different labels; the loss is the mean of the lists that have such a pair, 0 if none has.
     """
     above = _above(y_true, sample_weight)
     losses = tf.nn.softplus(y_pred[:, tf.newaxis, :] - y_pred[:, :, tf.newaxis]) * above

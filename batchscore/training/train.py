@@ -30,15 +30,18 @@ def train(settings: TrainSettings, observer: Observer = _UNOBSERVED) -> Training
         with hold_model_base(settings.output) as base:
             with journal.stage("load TensorFlow"):
                 require_keras_2()
-                from batchscore.training import dataset, evaluation, export, fitting, ranking_model  # noqa: PLC0415
+                from batchscore.training import dataset, evaluation, export, factory, fitting, predictions  # noqa: PLC0415
                 from batchscore.training.statistics import learn_statistics  # noqa: PLC0415
             with journal.stage("prepare"):
                 seed_random_generators(settings.seed)
                 split = dataset.split_interactions(interactions, settings)
                 statistics = learn_statistics(split.training.rows, settings)
                 batches = dataset.TrainingBatches(split.training.rows, statistics, settings)
-                model = ranking_model.build_ranking_model(statistics, settings)
-                evaluator = evaluation.Evaluator(model.score, split)
+                model = factory.build_model(statistics, settings)
+                first_task = next(iter(settings.all_tasks()))
+                evaluator = evaluation.Evaluator(
+                    lambda features: predictions.predict(model, features, settings)[first_task], split
+                )
                 journal.note(**split.describe(), mean_rmse=evaluator.mean)
             with journal.stage("train", rows=len(split.training) * settings.epochs):
                 epochs = fitting.fit(model, batches, evaluator, settings, observer)
@@ -49,7 +52,12 @@ def train(settings: TrainSettings, observer: Observer = _UNOBSERVED) -> Training
             with journal.stage("export"):
                 probes = export.draw_probes(interactions.rows, settings)
                 export.export_model(
-                    model, probes, base.incoming, settings, library_versions(), journal.for_card()
+                    model,
+                    probes,
+                    base.incoming,
+                    settings,
+                    made_with=library_versions(),
+                    training=journal.for_card(),
                 )
                 exported = export.check_export(base.incoming)
                 export.leave_plan(exported.saved, settings)
