@@ -81,7 +81,8 @@ class Baselines:
     """All baselines, fitted on a training table and ready for any table with the same id columns.
 
     `label_column` may be None (every row is an interaction): then there are no mean and biases. Labels are finite
-    numbers, ids text or whole numbers, and nothing is null.
+    numbers, ids text or whole numbers, and nothing is null. A candidate is as popular as it has rows; where labels
+    are 0 and 1, rows of 1.
     """
 
     def __init__(
@@ -92,10 +93,14 @@ class Baselines:
         self._candidates = Codes(_id_type(training, candidate_column))
         users = self._users.add(training.column(user_column))
         candidates = self._candidates.add(training.column(candidate_column))
-        self._counts = np.bincount(candidates, minlength=len(self._candidates))
         self.biases: Biases | None = None
+        chosen = np.ones(training.num_rows, bool)
         if label_column is not None and training.num_rows:
-            self.biases = fit_biases(users, candidates, numbers(training.column(label_column)))
+            labels = numbers(training.column(label_column))
+            self.biases = fit_biases(users, candidates, labels)
+            if is_binary(labels):
+                chosen = labels == 1
+        self._counts = np.bincount(candidates[chosen], minlength=len(self._candidates))
 
     def predict_mean(self, table: pa.Table) -> np.ndarray:
         """The mean training label for every row, float64 `[rows]`."""
@@ -112,7 +117,7 @@ class Baselines:
         return look_up(self._labelled().candidates, self._find_candidates(table))
 
     def score_popularity(self, table: pa.Table) -> np.ndarray:
-        """The training rows of each row's candidate, float64 `[rows]`; 0 for an unknown one."""
+        """How popular each row's candidate is, float64 `[rows]`; 0 for an unknown one."""
         return look_up(self._counts, self._find_candidates(table)).astype(np.float64)
 
     def find_percentiles(self, candidates: pa.Array) -> np.ndarray:

@@ -7,8 +7,8 @@ import hashlib
 import json
 import logging
 import os
+import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,10 @@ _STATE = "state.json"
 _WEIGHTS = "weights"
 _PREFIX = "epoch-"
 _TAIL_BYTES = 64 * 1024
-_ELSEWHERE = {"input", "output", "users", "candidates", "max_regression", "keep_versions", "tensorboard"}
+_ELSEWHERE: Any = {
+    **dict.fromkeys(("input", "output", "users", "candidates", "max_regression", "keep_versions", "tensorboard"), True),
+    "model": {"factory_folder": True},
+}
 """Settings that a model does not depend on; files count with what they hold, not with where they lie."""
 
 
@@ -102,7 +105,7 @@ def open_state(base: ModelBase, settings: TrainSettings) -> Path:
     """The folder for the checkpoints of this very training; those of any other are removed.
 
     It is another training where a setting differs that the model depends on, an input file, the libraries, or the
-    source of the factory. Raises OutputError (E-OUTPUT).
+    source of the factory, whose module is loaded by now. Raises OutputError (E-OUTPUT).
     """
     folder = base.training / _identify(settings)
     try:
@@ -129,9 +132,8 @@ def _identify(settings: TrainSettings) -> str:
         "libraries": library_versions(),
     }
     if settings.model.factory is not None:
-        spec = find_spec(settings.model.factory.partition(":")[0])
-        if spec is not None and spec.origin is not None and Path(spec.origin).is_file():
-            told["factory"] = hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
+        source = Path(str(sys.modules[settings.model.factory.partition(":")[0]].__file__))
+        told["factory"] = hashlib.sha256(source.read_bytes()).hexdigest()
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
