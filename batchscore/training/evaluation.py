@@ -22,6 +22,8 @@ class Evaluator:
     def __init__(self, model: Callable[[dict[str, tf.Tensor]], tf.Tensor], split: Split, batches: Batches) -> None:
         """`model` maps features, by column name, to predicted ratings `[batch]` or `[batch, 1]`."""
         rating = split.label
+        if rating is None:
+            raise ValueError("without a label column there is no error to measure")
 
         @tf.function(input_signature=[batches.training.element_spec])  # type: ignore[untyped-decorator] # no types
         def squared_error(batch: dict[str, tf.Tensor]) -> tf.Tensor:

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 
 from batchscore.errors import InputError, TryLaterError, shorten, spell_list
 
-BATCH_ROWS = 65_536
+BATCH_ROWS = 32_768
 """Most rows of a batch. It decides memory, never a result."""
 
 _READ_BYTES = 1 << 20
-_CSV_BLOCK_BYTES = 1 << 22
+_CSV_BLOCK_BYTES = 1 << 20
 _EXPECTED = "user and candidate ids as text or whole numbers, ratings as finite numbers, no nulls"
 
 
