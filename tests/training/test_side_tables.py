@@ -154,6 +154,14 @@ def test_a_side_table_without_its_id(write_all, problems):
     assert problems(write_all(users={"user": ["a"], "age": [1]})) == ["user_id: users.parquet has no such column"]
 
 
+def test_interactions_with_none_of_the_columns(write_all, problems):
+    assert problems(write_all(rows={"x": [1, 2]})) == [
+        "user_id: there is no such column",
+        "movie_id: there is no such column",
+        "user_rating: there is no such column",
+    ]
+
+
 def test_ids_of_a_side_table_of_the_wrong_type(write_all, problems):
     users = {"user_id": [1.5, 2.5], "age": [1, 2]}
     assert problems(write_all(users=users)) == [
