@@ -100,6 +100,26 @@ def test_without_tables_the_two_ids_predict_the_rating():
         ({"model": {"factory": "a:b", "biases": True}}, "model: with a factory the model is yours: biases"),
         ({"split": "time"}, "settings: a split by time needs timestamp_column"),
         (
+            {"features": {"user_id": {"role": "context", "kind": "hashed", "buckets": 9}}},
+            "settings: user_id holds user ids: its role is user",
+        ),
+        ({"features": {"movie_id": {"role": "candidate", "kind": "text"}}}, "its kind vocabulary or hashed"),
+        ({"timestamp_column": "user_rating"}, "settings: user_rating is the timestamp_column, so no task"),
+        ({"timestamp_column": "user_id"}, "settings: user_id is the timestamp_column: as a feature its kind is"),
+        (
+            {"timestamp_column": "at", "features": {"at": {"role": "context", "kind": "number"}}},
+            "settings: at is the timestamp_column: as a feature its kind is timestamp",
+        ),
+        (
+            {
+                "tasks": {
+                    "a": {"kind": "click", "label": "x", "negatives": 1},
+                    "b": {"kind": "rating", "label": "x"},
+                }
+            },
+            "settings: x is a column for one task, and drawn with its negatives by another",
+        ),
+        (
             {
                 "tasks": {
                     "a": {"kind": "pairwise", "label": "x"},

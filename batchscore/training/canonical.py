@@ -190,7 +190,7 @@ def _exact(array: pa.Array) -> pa.Array:
     whole: np.ndarray = array.fill_null(0).to_numpy(zero_copy_only=False)
     values = whole.astype(np.float32)
     wide = values.astype(np.float64)
-    inside = np.abs(wide) < 2.0**63
+    inside = (wide < 2.0**63) & (wide >= -(2.0**63))
     exact = inside & (np.where(inside, wide, 0).astype(np.int64) == whole)
     return pa.array(values, NUMBER, mask=~exact | array.is_null().to_numpy(zero_copy_only=False))
 

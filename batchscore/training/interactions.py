@@ -73,6 +73,7 @@ class _Reading:
         self._file = file
         self._settings = settings
         self._columns: dict[str, CheckedColumn] = {}
+        self._direct: list[str] = []
         self._joined: dict[Role, list[str]] = {"user": [], "candidate": []}
         self._sides: dict[Role, _Side] = {}
         paths: dict[Role, Path | None] = {"user": settings.users, "candidate": settings.candidates}
@@ -107,11 +108,10 @@ class _Reading:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows in canonical types; where something is wrong there are nulls."""
-        joined = {name for names in self._joined.values() for name in names}
-        direct = [name for name in self._columns if name not in joined]
+        joined = [name for names in self._joined.values() for name in names]
         first_row = 0
-        for batch in self._file.batches(direct) if direct else ():
-            values = {name: self._columns[name].prepare(batch[name], first_row) for name in direct}
+        for batch in self._file.batches(self._direct) if self._direct else ():
+            values = {name: self._columns[name].prepare(batch[name], first_row) for name in self._direct}
             for name in joined:
                 values[name] = pa.nulls(batch.num_rows, self._columns[name].target)
             for role, side in self._sides.items():
@@ -131,7 +131,7 @@ class _Reading:
             found[name] += column.problems(rows)
         for side in self._sides.values():
             found[side.table.key] += side.problems(rows)
-        nothing = ["there are no rows"] if rows == 0 and self._columns else []
+        nothing = ["there are no rows"] if rows == 0 and self._direct else []
         return [problem for problems in found.values() for problem in problems] + nothing
 
     def count_filled(self) -> dict[str, int]:
@@ -170,7 +170,9 @@ class _Reading:
         except ValueError as error:
             self._problems[name].append(f"{name}{f' in {file.path.name}' if role else ''}: {error}")
             return
-        if role is not None:
+        if role is None:
+            self._direct.append(name)
+        else:
             self._joined[role].append(name)
 
     def _read_side(self, role: Role, side_file: TableFile) -> None:

@@ -56,7 +56,8 @@ def split_interactions(interactions: Interactions, settings: TrainSettings) -> S
     is no `timestamp_column`); users with no row more than that lose none, and `validation` takes as many again.
 
     Costs one pass over the rows and up to 50 bytes of memory a row (`last`; the others up to 20). Large parts are
-    mapped from files in `interactions.work`. Raises InputError (E-INTERACTIONS) where a part would be empty, OutputError (E-OUTPUT).
+    mapped from files in `interactions.work`. Raises InputError (E-INTERACTIONS) where a part would be empty, and
+    OutputError (E-OUTPUT).
     """
     choose = {"random": _choose_random, "time": _choose_latest, "last": _choose_last}[
         settings.split or ("random" if settings.timestamp_column is None else "time")

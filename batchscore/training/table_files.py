@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 
 from batchscore.errors import InputError, TryLaterError, shorten, spell_list
 
-BATCH_ROWS = 65_536
+BATCH_ROWS = 32_768
 """Most rows of a batch. It decides memory, never a result."""
 
 _READ_BYTES = 1 << 20
-_CSV_BLOCK_BYTES = 1 << 22
+_CSV_BLOCK_BYTES = 1 << 20
 _EXPECTED = "user and candidate ids as text or whole numbers, ratings as finite numbers, no nulls"
 
 
@@ -94,10 +94,7 @@ def open_table_file(path: Path, called: str, flag: str) -> TableFile:
     """
     _require_file(path, called, flag)
     kind = _ParquetFile if path.suffix.lower() == ".parquet" else _CsvFile
-    try:
-        return kind(path, called, flag)
-    except OSError as error:
-        raise _unreadable(path, called, error) from error
+    return kind(path, called, flag)
 
 
 class _ParquetFile(TableFile):
@@ -106,7 +103,8 @@ class _ParquetFile(TableFile):
     def __init__(self, path: Path, called: str, flag: str) -> None:
         try:
             self._file = pq.ParquetFile(path, page_checksum_verification=True, buffer_size=_READ_BYTES)
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OSError) as error:
+            _raise_if_foreign(error, path, called)
             raise InputError(
                 "E-INPUT-NOT-PARQUET",
                 f"the {called} are not a Parquet file, or one with a damaged footer",
@@ -127,8 +125,7 @@ class _ParquetFile(TableFile):
             if rows != expected:
                 raise pa.ArrowInvalid(f"{rows:,} rows decoded, the footer says {expected:,}")
         except (pa.ArrowException, OSError) as error:
-            if isinstance(error, MemoryError):
-                raise
+            _raise_if_foreign(error, self.path, self.called)
             raise InputError(
                 "E-INPUT-CORRUPT",
                 f"the {self.called} are a damaged Parquet file",
@@ -164,12 +161,9 @@ class _CsvFile(TableFile):
                     batch = reader.read_next_batch()
                 except StopIteration:
                     return
-                except pa.ArrowException as error:
-                    if isinstance(error, MemoryError):
-                        raise
-                    raise self.unusable([_first_line(error)]) from error
-                except OSError as error:
-                    raise _unreadable(self.path, self.called, error) from error
+                except (pa.ArrowException, OSError) as error:
+                    _raise_if_foreign(error, self.path, self.called)
+                    raise self.unusable([_spell_csv_error(error)]) from error
                 for begin in range(0, batch.num_rows, BATCH_ROWS):
                     yield batch.slice(begin, BATCH_ROWS)
 
@@ -184,8 +178,9 @@ class _CsvFile(TableFile):
                 parse_options=pa_csv.ParseOptions(newlines_in_values=True),
                 convert_options=options,
             )
-        except pa.ArrowException as error:
-            raise self.unusable([_first_line(error)]) from error
+        except (pa.ArrowException, OSError) as error:
+            _raise_if_foreign(error, self.path, self.called)
+            raise self.unusable([_spell_csv_error(error)]) from error
 
 
 def _require_file(path: Path, called: str, flag: str) -> None:
@@ -203,13 +198,24 @@ def _require_file(path: Path, called: str, flag: str) -> None:
         )
 
 
-def _unreadable(path: Path, called: str, error: OSError) -> InputError:
-    return InputError(
-        "E-INPUT-UNREADABLE",
-        f"the {called} cannot be read: {error.strerror or _first_line(error)}",
-        where=path,
-        next_step="check the file's permissions and its disk",
-    )
+def _raise_if_foreign(error: Exception, path: Path, called: str) -> None:
+    """Raise what is no fault of the content: memory that ran out, an error of the system (E-INPUT-UNREADABLE)."""
+    if isinstance(error, MemoryError):
+        raise error
+    if isinstance(error, OSError) and error.errno is not None:
+        raise InputError(
+            "E-INPUT-UNREADABLE",
+            f"the {called} cannot be read: {error.strerror}",
+            where=path,
+            next_step="check the file's permissions and its disk",
+        ) from error
+
+
+def _spell_csv_error(error: BaseException) -> str:
+    text = _first_line(error)
+    if "straddling" in text:
+        return f"a row has more than {_CSV_BLOCK_BYTES:,} bytes, or a quote is never closed"
+    return text
 
 
 def _require_in_dictionary(column: pa.Array) -> None:

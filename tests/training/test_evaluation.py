@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from batchscore.errors import RefusedError
-from batchscore.training.interactions import read_interactions
 from batchscore.training.metrics import Rmse
+from batchscore.training.splits import split_interactions
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 
 
 @pytest.fixture
-def split_and_batches(write):
-    from batchscore.training.dataset import make_batches, split_interactions
+def split_and_batches(write, read):
+    from batchscore.training.dataset import make_batches
 
     random = np.random.default_rng(0)
     settings = write(
@@ -25,7 +25,7 @@ def split_and_batches(write):
         },
         batch_rows=7,
     )
-    split = split_interactions(read_interactions(settings), settings)
+    split = split_interactions(read(settings), settings)
     return split, make_batches(split, settings)
 
 
@@ -33,7 +33,7 @@ def test_the_mean_is_that_of_the_training_rows(split_and_batches):
     from batchscore.training.evaluation import measure_mean
 
     split, _ = split_and_batches
-    training, held_out = (side.ratings.astype(np.float64) for side in (split.training, split.held_out))
+    training, held_out = (np.asarray(side["user_rating"], np.float64) for side in (split.training, split.held_out))
     rmse = measure_mean(split)
     assert rmse.training == pytest.approx(training.std(), rel=1e-12)
     assert rmse.held_out == pytest.approx(math.sqrt(np.mean((held_out - training.mean()) ** 2)), rel=1e-12)
@@ -50,8 +50,8 @@ def test_each_row_counts_once_whatever_the_last_batch_holds(split_and_batches, s
         return tf.reshape(tf.cast(features["user_id"] - features["movie_id"], tf.float32), shape)
 
     def expected(side):
-        predicted = np.asarray(side.user_ids) - np.asarray(side.candidate_ids)
-        return math.sqrt(np.mean((predicted - side.ratings.astype(np.float64)) ** 2))
+        predicted = np.asarray(side["user_id"]) - np.asarray(side["movie_id"])
+        return math.sqrt(np.mean((predicted - np.asarray(side["user_rating"], np.float64)) ** 2))
 
     rmse = Evaluator(model, split, batches).measure()
     assert rmse.training == pytest.approx(expected(split.training), rel=1e-12)

@@ -7,13 +7,13 @@ import pytest
 
 from batchscore.errors import ModelError, OutOfMemoryError
 from batchscore.observer import Observer
-from batchscore.training.interactions import read_interactions
+from batchscore.training.splits import split_interactions
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 
 
 @pytest.fixture
-def prepare(write):
+def prepare(write, read):
     from batchscore.training import dataset, evaluation, ranking_model
 
     def _prepare(**settings):
@@ -21,7 +21,7 @@ def prepare(write):
             "user_id": list("abcde") * 20, "movie_id": list("vwxyzuvwxy") * 10, "user_rating": list(range(10)) * 10,
         }  # fmt: skip
         chosen = write(columns, batch_rows=32, layers=(4,), **settings)
-        split = dataset.split_interactions(read_interactions(chosen), chosen)
+        split = split_interactions(read(chosen), chosen)
         batches = dataset.make_batches(split, chosen)
         model = ranking_model.build_ranking_model(split.training, chosen)
         return model, batches.training, evaluation.Evaluator(model, split, batches), chosen

@@ -3,21 +3,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from batchscore.training.interactions import read_interactions
-
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 
 
-def build(settings):
-    from batchscore.training.ranking_model import build_ranking_model
+@pytest.fixture
+def build(write, read):
+    def _build(columns, **settings):
+        from batchscore.training.ranking_model import build_ranking_model
 
-    return build_ranking_model(read_interactions(settings), settings)
+        chosen = write(columns, **settings)
+        return build_ranking_model(read(chosen).rows, chosen)
+
+    return _build
 
 
-def test_it_is_the_tutorial_s_model_in_tfrs_s_own_terms(write, tf):
+def test_it_is_the_tutorial_s_model_in_tfrs_s_own_terms(build, tf):
     import tensorflow_recommenders as tfrs
 
-    model = build(write({"user_id": ["b", "a"], "movie_id": ["x", "y"], "user_rating": [1, 2]}))
+    model = build({"user_id": ["b", "a"], "movie_id": ["x", "y"], "user_rating": [1, 2]})
     assert isinstance(model, tfrs.Model)
     assert "train_step" not in vars(type(model))
     assert isinstance(model.task, tfrs.tasks.Ranking)
@@ -31,8 +34,8 @@ def test_it_is_the_tutorial_s_model_in_tfrs_s_own_terms(write, tf):
     assert [layer.activation.__name__ for layer in model.ratings.layers] == ["relu", "relu", "linear"]
 
 
-def test_the_loss_is_the_mean_squared_error_of_the_batch(write, tf):
-    model = build(write({"user_id": ["b", "a"], "movie_id": ["x", "y"], "user_rating": [1, 2]}))
+def test_the_loss_is_the_mean_squared_error_of_the_batch(build, tf):
+    model = build({"user_id": ["b", "a"], "movie_id": ["x", "y"], "user_rating": [1, 2]})
     features = {"user_id": tf.constant(["a", "b", "?"]), "movie_id": tf.constant(["x", "?", "y"])}
     rating = np.array([1, 5, 2], np.float32)
     loss = model.compute_loss({**features, "user_rating": tf.constant(rating)})
@@ -47,14 +50,13 @@ def test_the_loss_is_the_mean_squared_error_of_the_batch(write, tf):
         ([-1, 0, 2**53 + 1], [-1, 0, 2**53 + 1, 2**53, 1], [True, True, True, False, False]),
     ],
 )
-def test_known_ids_are_exactly_the_vocabulary(write, ids, probe, known, tf):
-    settings = write({"user_id": ids, "movie_id": ids[::-1], "user_rating": [1, 2, 3]})
-    model = build(settings)
+def test_known_ids_are_exactly_the_vocabulary(build, ids, probe, known, tf):
+    model = build({"user_id": ids, "movie_id": ids[::-1], "user_rating": [1, 2, 3]})
     answer = model.known({"user_id": tf.constant(probe), "movie_id": tf.constant(probe[::-1])})
     assert answer["user_known"].numpy().tolist() == known
     assert answer["candidate_known"].numpy().tolist() == known[::-1]
 
 
-def test_a_model_without_hidden_layers(write):
-    model = build(write({"user_id": [1, 2], "movie_id": [3, 4], "user_rating": [1, 2]}, layers=()))
+def test_a_model_without_hidden_layers(build):
+    model = build({"user_id": [1, 2], "movie_id": [3, 4], "user_rating": [1, 2]}, layers=())
     assert len(model.ratings.layers) == 1
