@@ -152,9 +152,12 @@ class EvaluateSettings(Settings):
     def _consistent(self) -> Self:
         if self.relevant is not None and self.label_column is None:
             raise ValueError("relevant says which labels count, so it needs label_column")
-        if self.training is not None:
-            tabular(self.training)
         return self
+
+    @field_validator("training")
+    @classmethod
+    def _tabular(cls, rows: Path | None) -> Path | None:
+        return None if rows is None else tabular(rows)
 
 
 class TrainSettings(Settings):

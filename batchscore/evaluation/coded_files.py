@@ -143,6 +143,7 @@ def _read(path: Path, source: _Source, ids: Ids, label_column: str | None) -> Co
         candidates.append(ids.candidates.add(_cast(batch.column(ids.candidate_column), ids.candidates)))
         if label_column is not None:
             labels.append(batch.column(label_column).cast(pa.float64()).to_numpy(zero_copy_only=False))
+    pa.default_memory_pool().release_unused()
     if not rows:
         raise InputError(
             "E-TRUTH",

@@ -13,7 +13,7 @@ from batchscore.evaluation.bootstrap import Measure
 from batchscore.evaluation.codes import encode, order_of
 from batchscore.evaluation.list_totals import ListTotals
 from batchscore.evaluation.prediction_metrics import measure_clicks, measure_ratings
-from batchscore.evaluation.ranking_metrics import rank_pairs
+from batchscore.evaluation.ranking_metrics import measure_best_lists, rank_pairs
 from batchscore.evaluation.table import ComparisonTable
 from batchscore.evaluation.truth import Gain, make_truth
 
@@ -53,6 +53,7 @@ def compare_predictions(
     truth = make_truth(users, candidates, labels, user_count=len(user_ids), relevant=relevant, gain=gain)
     percentiles = np.empty(len(candidate_ids))
     percentiles[places] = baselines.find_percentiles(candidate_ids)
+    best = measure_best_lists(truth, cutoffs)
     catalogue = baselines.count_catalogue(candidate_ids)
 
     def measure_predictions(predicted: np.ndarray) -> dict[str, Measure]:
@@ -63,7 +64,7 @@ def compare_predictions(
 
     def measure_order(scores: np.ndarray) -> dict[str, Measure]:
         order, ranks = rank_pairs(users, candidates, scores)
-        totals = ListTotals(truth, cutoffs, percentiles)
+        totals = ListTotals(truth, best, percentiles)
         totals.add(users[order], candidates[order], ranks)
         return totals.measure(catalogue, replicates=replicates, seed=seed)
 

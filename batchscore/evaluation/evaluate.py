@@ -24,6 +24,7 @@ from batchscore.evaluation.prediction_metrics import (
     measure_ratings,
     to_probabilities,
 )
+from batchscore.evaluation.ranking_metrics import measure_best_lists
 from batchscore.evaluation.table import ComparisonTable
 from batchscore.evaluation.truth import Truth, make_truth
 from batchscore.observer import Observer
@@ -100,12 +101,7 @@ def evaluate(settings: EvaluateSettings, observer: Observer = _UNOBSERVED) -> Ev
     ranked = open_ranked(settings.ranked)
     ids = Ids.of(ranked)
     observer.stage("read the truth")
-    rows = read_coded(settings.truth, ids, settings.label_column)
-    truth = make_truth(
-        rows.users, rows.candidates, rows.labels,
-        user_count=len(ids.users), relevant=settings.relevant, gain=settings.gain,
-    )  # fmt: skip
-    _require_relevant(settings, truth)
+    truth = _read_truth(settings, ids)
     observer.stage("read the training rows")
     training = _read_training(settings, ids)
     observer.stage("evaluate", ranked.rows)
@@ -122,8 +118,8 @@ def evaluate(settings: EvaluateSettings, observer: Observer = _UNOBSERVED) -> Ev
     for name, totals in methods.totals.items():
         lists_measured = totals.measure(len(ids.candidates), replicates=settings.bootstrap, seed=settings.seed)
         table.add(name, predicted.get(name, {}), lists_measured)
-    if MEAN in predicted:
-        table.add(MEAN, predicted[MEAN])
+        if name == MODEL and MEAN in predicted:
+            table.add(MEAN, predicted[MEAN])
     return Evaluation(
         ranked=EvaluatedFile(path=str(settings.ranked), rows=ranked.rows, users=users),
         truth=_describe_truth(settings, truth),
@@ -136,6 +132,16 @@ def evaluate(settings: EvaluateSettings, observer: Observer = _UNOBSERVED) -> Ev
         table=table.to_dict(),
         calibration=calibration,
     )
+
+
+def _read_truth(settings: EvaluateSettings, ids: Ids) -> Truth:
+    rows = read_coded(settings.truth, ids, settings.label_column)
+    truth = make_truth(
+        rows.users, rows.candidates, rows.labels,
+        user_count=len(ids.users), relevant=settings.relevant, gain=settings.gain,
+    )  # fmt: skip
+    _require_relevant(settings, truth)
+    return truth
 
 
 @dataclass(frozen=True)
@@ -167,7 +173,8 @@ class _Methods:
             if training.biases is not None:
                 self._values[BIASES] = training.biases.candidates
             self._values[POPULARITY] = training.counts
-        self.totals = {name: ListTotals(truth, settings.k, percentiles) for name in (MODEL, *self._values)}
+        best = measure_best_lists(truth, settings.k)
+        self.totals = {name: ListTotals(truth, best, percentiles) for name in (MODEL, *self._values)}
 
     @property
     def model(self) -> ListTotals:

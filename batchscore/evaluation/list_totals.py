@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -25,9 +25,17 @@ class ListTotals:
                            than what users chose
     """
 
-    def __init__(self, truth: Truth, cutoffs: Sequence[int], percentiles: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        truth: Truth,
+        best: Mapping[int, np.ndarray],
+        percentiles: np.ndarray | None = None,
+    ) -> None:
+        """`best` is what `ranking_metrics.measure_best_lists` gives for the truth, and says for which k."""
+        cutoffs = list(best)
         self._truth = truth
-        self._cutoffs = list(cutoffs)
+        self._best = best
+        self._cutoffs = cutoffs
         self._percentiles = percentiles
         self._found: list[np.ndarray] = []
         self._ranks: list[np.ndarray] = []
@@ -76,9 +84,7 @@ class ListTotals:
 
         `catalogue` is the number of candidates that could have been listed.
         """
-        by_user = measure_lists(
-            self._truth, _join(self._found, np.int64), _join(self._ranks, np.int32), self._cutoffs
-        )
+        by_user = measure_lists(self._truth, self._best, _join(self._found, np.int64), _join(self._ranks, np.int32))
         if self._percentiles is not None:
             by_user |= self._popularity_bias(self._percentiles)
         names = list(by_user)

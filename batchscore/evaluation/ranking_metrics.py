@@ -12,29 +12,44 @@ They are those of trec_eval (and so of ir-measures) on the same ranks:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from batchscore.evaluation.truth import Truth
 
 
+def measure_best_lists(truth: Truth, cutoffs: Sequence[int]) -> dict[int, np.ndarray]:
+    """What the best list of each user's pairs gives for each k: its discounted gains, float64 `[user_count]`."""
+    worth = np.flatnonzero(truth.gains > 0)
+    users, gains = truth.users[worth], truth.gains[worth]
+    order = np.lexsort((-gains, users))
+    users, gains = users[order], gains[order]
+    ranks = _count_within(users, np.ones(len(users), bool))
+    best = {}
+    for k in cutoffs:
+        first = ranks <= k
+        discounted = gains[first] / np.log2(ranks[first] + 1)
+        best[k] = np.bincount(users[first], weights=discounted, minlength=truth.user_count)
+    return best
+
+
 def measure_lists(
-    truth: Truth, found: np.ndarray, ranks: np.ndarray, cutoffs: Sequence[int]
+    truth: Truth, best: Mapping[int, np.ndarray], found: np.ndarray, ranks: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Each metric by user, float64 `[user_count]`: `NDCG@k`, `MAP@k`, `MRR`, `recall@k`, for each k in turn.
 
-    `found` are the positions in the truth (each at most once) of the listed pairs that stand there, `ranks` their
-    ranks from 1; other listed pairs have no say but through the ranks that they take. A user with relevant pairs
-    but none of them listed has 0, a user without relevant pairs NaN. NDCG is NaN too where no pair is worth
-    anything (a threshold at or below 0).
+    `best` is what `measure_best_lists` gives, and says for which k. `found` are the positions in the truth (each at
+    most once) of the listed pairs that stand there, `ranks` their ranks from 1; other listed pairs have no say but
+    through the ranks that they take. A user with relevant pairs but none of them listed has 0, a user without
+    relevant pairs NaN. NDCG is NaN too where no pair is worth anything (a threshold at or below 0).
     """
-    users = truth.users
-    order = np.lexsort((ranks, users[found]))
-    found, ranks = found[order], ranks[order].astype(np.float64)
+    users = truth.users[found]
+    order = np.lexsort((ranks, users))
+    users, ranks, found = users[order], ranks[order].astype(np.float64), found[order]
     relevant = truth.relevant[found]
-    seen = _count_within(users[found], relevant)
-    hit_users, hit_ranks, hit_seen = users[found][relevant], ranks[relevant], seen[relevant]
+    seen = _count_within(users, relevant)
+    hit_users, hit_ranks, hit_seen = users[relevant], ranks[relevant], seen[relevant]
     counts = np.where(truth.relevant_counts > 0, truth.relevant_counts, np.nan)
 
     def total(of: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -42,21 +57,17 @@ def measure_lists(
         return sums
 
     measured: dict[str, np.ndarray] = {}
-    ideal_order = np.lexsort((-truth.gains, users))
-    ideal_ranks = _count_within(users[ideal_order], np.ones(len(users), bool))
-    for k in cutoffs:
+    for k, ideal in best.items():
         discounted = np.where(ranks <= k, truth.gains[found] / np.log2(ranks + 1), 0)
-        best = np.where(ideal_ranks <= k, truth.gains[ideal_order] / np.log2(ideal_ranks + 1), 0)
-        ideal = total(users[ideal_order], best)
         with np.errstate(invalid="ignore"):
-            ndcg = total(users[found], discounted) / ideal
+            ndcg = total(users, discounted) / ideal
         measured[f"NDCG@{k}"] = np.where(np.isnan(counts), np.nan, ndcg)
-    for k in cutoffs:
+    for k in best:
         measured[f"MAP@{k}"] = total(hit_users, np.where(hit_ranks <= k, hit_seen / hit_ranks, 0)) / counts
     measured["MRR"] = np.where(
         np.isnan(counts), np.nan, total(hit_users, np.where(hit_seen == 1, 1 / hit_ranks, 0))
     )
-    for k in cutoffs:
+    for k in best:
         measured[f"recall@{k}"] = total(hit_users, (hit_ranks <= k).astype(np.float64)) / counts
     return measured
 

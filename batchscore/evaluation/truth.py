@@ -78,7 +78,10 @@ def make_truth(
     else:
         highest = np.maximum.reduceat(labels.astype(np.float64)[order], first)
     chosen = highest > 0 if relevant is None else highest >= relevant
-    gains = chosen.astype(np.float64) if gain == "binary" else np.maximum(highest, 0)
+    if gain == "binary":
+        gains = chosen.astype(np.float64)
+    else:
+        gains = np.maximum(highest, 0) if (highest < 0).any() else highest
     return Truth(
         keys=keys[first],
         labels=highest,

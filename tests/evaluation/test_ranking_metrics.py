@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ir_measures import AP, RR, Qrel, R, ScoredDoc, nDCG
 
 from batchscore.evaluation.codes import MISSING
-from batchscore.evaluation.ranking_metrics import measure_lists, rank_pairs
+from batchscore.evaluation.ranking_metrics import measure_best_lists, measure_lists, rank_pairs
 from batchscore.evaluation.truth import make_truth
 
 CUTOFFS = (1, 3, 10)
@@ -35,7 +35,8 @@ def measure(labels, lists, cutoffs=CUTOFFS, **options):
     found = truth.find(users, candidates)
     hits = found != MISSING
     shuffled = np.random.default_rng(0).permutation(int(hits.sum()))
-    return measure_lists(truth, found[hits][shuffled], ranks[hits][shuffled], cutoffs)
+    best = measure_best_lists(truth, cutoffs)
+    return measure_lists(truth, best, found[hits][shuffled], ranks[hits][shuffled])
 
 
 def judge(labels, lists, measures):
