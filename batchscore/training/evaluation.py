@@ -21,19 +21,11 @@ from batchscore.training.predictions import predict
 class Evaluator:
     """Measures a model as it is now on the parts of a split."""
 
-<<<<<<< HEAD
     def __init__(self, model: Any, parts: Mapping[str, Part], settings: TrainSettings) -> None:
         self.parts = parts
         self._settings = settings
         self._features = list(settings.all_features())
         self._tasks = settings.all_tasks()
-=======
-    def __init__(self, model: Callable[[dict[str, tf.Tensor]], tf.Tensor], split: Split, batches: Batches) -> None:
-        """`model` maps features, by column name, to predicted ratings `[batch]` or `[batch, 1]`."""
-        rating = split.label
-        if rating is None:
-            raise ValueError("without a label column there is no error to measure")
->>>>>>> cb60ed1c03333277590d0c4b031b3b693bf688e7
 
         @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator] # TensorFlow has no types
         def predicted(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

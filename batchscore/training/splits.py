@@ -25,8 +25,7 @@ Parts = np.ndarray
 class Split:
     """Three parts of the interactions, each in the order of the file, with the same columns; no row is in two.
 
-    `validation` has no rows where training does not stop early. `label` is the first task's, None where that task
-    draws its negatives.
+    `validation` has no rows where training does not stop early.
     """
 
     training: pa.Table
@@ -34,16 +33,15 @@ class Split:
     held_out: pa.Table
     user_column: str
     candidate_column: str
-    label: str | None
 
-    def describe(self) -> dict[str, int | float | None]:
-        """Rows on each side; distinct users and candidates and the mean label of the training rows."""
+    def describe(self) -> dict[str, int]:
+        """Rows of each part; distinct users and candidates of the training rows."""
         return {
             "training_rows": self.training.num_rows,
+            "validation_rows": self.validation.num_rows,
             "held_out_rows": self.held_out.num_rows,
             "users": pc.count_distinct(self.training[self.user_column]).as_py(),
             "candidates": pc.count_distinct(self.training[self.candidate_column]).as_py(),
-            "mean_rating": None if self.label is None else pc.mean(self.training[self.label]).as_py(),
         }
 
 
@@ -64,9 +62,7 @@ def split_interactions(interactions: Interactions, settings: TrainSettings) -> S
     ]
     parts = choose(interactions.rows, settings)
     training, validation, held_out = _divide(interactions.rows, parts, interactions.work)
-    task = next(iter(settings.all_tasks().values()))
-    label = task.label if task.has_label_column else None
-    return Split(training, validation, held_out, settings.user_column, settings.candidate_column, label)
+    return Split(training, validation, held_out, settings.user_column, settings.candidate_column)
 
 
 def _choose_random(rows: pa.Table, settings: TrainSettings) -> Parts:

@@ -1,10 +1,5 @@
 from __future__ import annotations
 
-<<<<<<< HEAD
-import pytest
-
-from batchscore.training.splits import split_interactions
-=======
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -14,7 +9,6 @@ from batchscore.errors import InputError
 from batchscore.training.batch_columns import LIST, OBSERVED
 from batchscore.training.interactions import read_interactions
 from batchscore.training.statistics import learn_statistics
->>>>>>> d325b2a63e4a0f877202b9c2f0eb1242abebcab1
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 
@@ -44,33 +38,6 @@ def batches_of(rows, epoch=0, **settings):
     return [{name: values.numpy() for name, values in batch.items()} for batch in batches.epoch(epoch)]
 
 
-<<<<<<< HEAD
-def test_each_row_is_on_one_side_and_keeps_its_columns_together(settings, read):
-    from batchscore.training.dataset import make_batches
-
-    split = split_interactions(read(settings), settings)
-    batches = make_batches(split, settings)
-    training, held_out = rows(batches.training), rows(batches.held_out)
-    assert [len(batch) for batch in training] == [32, 32, 16]
-    seen = sorted(row for batch in training + held_out for row in batch)
-    assert seen == [(n, n, float(n)) for n in range(100)]
-
-
-def test_the_seed_decides_the_split_and_the_order(settings, read):
-    from batchscore.training.dataset import make_batches
-    from batchscore.training.keras2 import seed_random_generators
-
-    def order(seed):
-        chosen = settings.model_copy(update={"seed": seed})
-        seed_random_generators(seed)
-        batches = make_batches(split_interactions(read(chosen), chosen), chosen)
-        return rows(batches.training), rows(batches.training), numbers(batches.held_out)
-
-    first, again, other = order(3), order(3), order(4)
-    assert first == again
-    assert first[0] == first[1]
-    assert first[2] != other[2]
-=======
 def numbers(batch):
     assert batch["genre"].tolist() == [b"g" + movie for movie in batch["movie_id"]]
     return [int(movie) for movie in batch["movie_id"]]
@@ -186,4 +153,3 @@ def test_too_few_rows_to_hold_some_out(write):
     with pytest.raises(InputError, match="too few interactions") as caught:
         split_interactions(read_interactions(settings), settings)
     assert caught.value.error_id == "E-INTERACTIONS"
->>>>>>> d325b2a63e4a0f877202b9c2f0eb1242abebcab1

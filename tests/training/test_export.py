@@ -14,22 +14,25 @@ from batchscore.errors import ModelError, OutputError
 from batchscore.runtime.plan import Plan, read_plan
 from batchscore.runtime.saved_model import read_saved_model
 from batchscore.runtime.versions import missing_files
+from batchscore.training.interactions import read_interactions
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 
 
 @pytest.fixture
-def interactions(write, read):
-    return read(write({"user_id": [5, 6, 7], "movie_id": ["x", "y", "unknown-0"], "user_rating": [1, 2, 3]}))
+def interactions(write):
+    return read_interactions(
+        write({"user_id": [5, 6, 7], "movie_id": ["x", "y", "unknown-0"], "user_rating": [1, 2, 3]})
+    )
 
 
 def export(interactions, path, settings):
     from batchscore.training.export import draw_probes, export_model
     from batchscore.training.ranking_model import build_ranking_model
 
-    model = build_ranking_model(interactions.rows, settings)
+    model = build_ranking_model(interactions, settings)
     path.mkdir()
-    export_model(model, draw_probes(interactions.rows, settings), path, {"library": "1.0"}, {"epochs": [1, 2]})
+    export_model(model, draw_probes(interactions, 1), path, {"library": "1.0"}, {"epochs": [1, 2]})
     return model
 
 
@@ -171,27 +174,23 @@ def test_a_place_that_cannot_be_written(interactions, tmp_path, write):
     from batchscore.training.export import draw_probes, export_model
     from batchscore.training.ranking_model import build_ranking_model
 
-    settings = write({})
-    model, path = build_ranking_model(interactions.rows, settings), tmp_path / "export"
+    model, path = build_ranking_model(interactions, write({})), tmp_path / "export"
     path.mkdir()
     (path / "variables").touch()
     with pytest.raises(OutputError) as caught:
-        export_model(model, draw_probes(interactions.rows, settings), path, {}, {})
+        export_model(model, draw_probes(interactions, 1), path, {}, {})
     assert caught.value.error_id == "E-OUTPUT"
 
 
-def test_probes_are_seeded_rows_of_the_file_in_its_order(write, read):
+def test_probes_are_seeded_rows_of_the_file_in_its_order(write):
     from batchscore.training.export import draw_probes
 
     numbers = list(range(200))
-    settings = write({"user_id": numbers, "movie_id": numbers, "user_rating": numbers})
-    rows = read(settings).rows
-    first, again, other = (
-        draw_probes(rows, settings.model_copy(update={"seed": seed})).features for seed in (1, 1, 2)
-    )
-    drawn = first["user_id"].to_pylist()[:62]
+    interactions = read_interactions(write({"user_id": numbers, "movie_id": numbers, "user_rating": numbers}))
+    first, again, other = (draw_probes(interactions, seed) for seed in (1, 1, 2))
+    drawn = first.user_ids.to_pylist()[:62]
     assert drawn == sorted(set(drawn))
-    assert first["movie_id"].to_pylist()[:62] == drawn
-    assert first["user_id"].equals(again["user_id"])
-    assert not first["user_id"].equals(other["user_id"])
-    assert first["user_id"][62].as_py() == first["movie_id"][63].as_py() == 200
+    assert first.candidate_ids.to_pylist()[:62] == drawn
+    assert first.user_ids.equals(again.user_ids)
+    assert not first.user_ids.equals(other.user_ids)
+    assert first.user_ids[62].as_py() == first.candidate_ids[63].as_py() == 200

@@ -4,34 +4,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-<<<<<<< HEAD
-=======
 from batchscore.config import TrainSettings
 from batchscore.errors import UsageError
 from batchscore.training.statistics import learn_statistics
 
->>>>>>> d325b2a63e4a0f877202b9c2f0eb1242abebcab1
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 
 IDS = {"user_id": ["b", "a"], "movie_id": ["x", "y"]}
 
-<<<<<<< HEAD
-@pytest.fixture
-def build(write, read):
-    def _build(columns, **settings):
-        from batchscore.training.ranking_model import build_ranking_model
-
-        chosen = write(columns, **settings)
-        return build_ranking_model(read(chosen).rows, chosen)
-
-    return _build
-
-
-def test_it_is_the_tutorial_s_model_in_tfrs_s_own_terms(build, tf):
-    import tensorflow_recommenders as tfrs
-
-    model = build({"user_id": ["b", "a"], "movie_id": ["x", "y"], "user_rating": [1, 2]})
-=======
 
 def build(ids=None, labels=None, **settings):
     from batchscore.training.ranking_model import build_ranking_model
@@ -56,7 +36,6 @@ def test_the_default_is_the_tutorial_s_model_with_its_weights(features, tf):
 
     seed_random_generators(5)
     model = build()
->>>>>>> d325b2a63e4a0f877202b9c2f0eb1242abebcab1
     assert isinstance(model, tfrs.Model)
     assert "train_step" not in vars(type(model))
     assert isinstance(model.tasks["rating"], tfrs.tasks.Ranking)
@@ -85,14 +64,8 @@ def test_the_default_is_the_tutorial_s_model_with_its_weights(features, tf):
     assert sorted(shapes) == sorted([(3, 32), (3, 32), (64, 256), (256,), (256, 64), (64,), (64, 1), (1,)])
 
 
-<<<<<<< HEAD
-def test_the_loss_is_the_mean_squared_error_of_the_batch(build, tf):
-    model = build({"user_id": ["b", "a"], "movie_id": ["x", "y"], "user_rating": [1, 2]})
-    features = {"user_id": tf.constant(["a", "b", "?"]), "movie_id": tf.constant(["x", "?", "y"])}
-=======
 def test_the_loss_is_the_mean_squared_error_of_the_batch(features, tf):
     model = build()
->>>>>>> d325b2a63e4a0f877202b9c2f0eb1242abebcab1
     rating = np.array([1, 5, 2], np.float32)
     loss = model.compute_loss({**features, "user_rating": tf.constant(rating)})
     assert loss.shape == ()
@@ -108,24 +81,14 @@ def test_the_loss_is_the_mean_squared_error_of_the_batch(features, tf):
         ([-1, 0, 2**53 + 1], [-1, 0, 2**53 + 1, 2**53, 1], [True, True, True, False, False]),
     ],
 )
-<<<<<<< HEAD
-def test_known_ids_are_exactly_the_vocabulary(build, ids, probe, known, tf):
-    model = build({"user_id": ids, "movie_id": ids[::-1], "user_rating": [1, 2, 3]})
-=======
 def test_known_ids_are_exactly_the_vocabulary(ids, probe, known, oov_buckets, tf):
     users = {"user_id": {"kind": "vocabulary", "role": "user", "oov_buckets": oov_buckets}}
     model = build({"user_id": ids, "movie_id": ids[::-1]}, features=users)
->>>>>>> d325b2a63e4a0f877202b9c2f0eb1242abebcab1
     answer = model.known({"user_id": tf.constant(probe), "movie_id": tf.constant(probe[::-1])})
     assert answer["user_known"].numpy().tolist() == known
     assert answer["candidate_known"].numpy().tolist() == known[::-1]
 
 
-<<<<<<< HEAD
-def test_a_model_without_hidden_layers(build):
-    model = build({"user_id": [1, 2], "movie_id": [3, 4], "user_rating": [1, 2]}, layers=())
-    assert len(model.ratings.layers) == 1
-=======
 def test_with_a_hashed_id_nothing_is_known_of_ids():
     assert build(features={"movie_id": {"kind": "hashed", "role": "candidate", "buckets": 7}}).known is None
 
@@ -223,4 +186,3 @@ def test_the_optimizer_is_declared(tf):
     model = build(model={"optimizer": "adam"}, learning_rate=0.01)
     assert isinstance(model.optimizer, tf.keras.optimizers.Adam)
     assert float(model.optimizer.learning_rate) == pytest.approx(0.01)
->>>>>>> d325b2a63e4a0f877202b9c2f0eb1242abebcab1
