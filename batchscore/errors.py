@@ -84,7 +84,8 @@ ERROR_IDS: dict[str, str] = {
     "E-DIFF-OVERLAP": "the lists share fewer candidates than --min-overlap asks for",
     "E-DIFF-SCORES": "a pair's score changed by more than --max-score-shift allows",
     "E-GOLDEN-DIFFERS": "a run does not do what a golden case expects",
-    "E-MODEL-QUALITY": "the trained model is no better than predicting the mean",
+    "E-MODEL-QUALITY": "the trained model is no better than the mean, the base rate or the order by popularity",
+    "E-MODEL-REGRESSION": "the trained model is worse than the live version by more than --max-regression allows",
     # 7
     "E-MEMORY": "out of memory",
     # 75

@@ -4,7 +4,7 @@ Beside the versions (`1/`, `2/`, ...) it holds files whose names begin with a do
 `batchscore run` skip: `.batchscore.lock` (held while a model is made), `.batchscore.version` (the highest version
 ever published), `.batchscore.incoming` (a version that is not published yet), `.batchscore.evaluated/7` (the model
 that version 7 was judged by, where version 7 has learned the held-out rows since), `.batchscore.training` (where a
-training stands) and `.batchscore.removed` (versions on their way out).
+training stands) and `.batchscore.removed` (versions on their way out). `_batchscore/` has the reports of trainings.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ INCOMING = ".batchscore.incoming"
 EVALUATED = ".batchscore.evaluated"
 TRAINING = ".batchscore.training"
 REMOVED = ".batchscore.removed"
+REPORTS = "_batchscore"
 
 _LOG = logging.getLogger(__name__)
 
@@ -48,13 +49,23 @@ class ModelBase:
 
     @property
     def incoming_evaluated(self) -> Path:
-        """Where the model that the next version was judged by is written, if it is another one; it is not there yet."""
+        """Where the model that the next version was judged by is written, if it is another one; not there yet."""
         return self.path / EVALUATED / "incoming"
 
     @property
     def training(self) -> Path:
-        """The hidden directory in which a training keeps where it stands; there only if one was killed or refused."""
+        """The hidden directory in which a training keeps where it stands, until its model is published."""
         return self.path / TRAINING
+
+    @property
+    def training_rows(self) -> Path:
+        """The directory in `training` for rows that are too many for memory."""
+        return self.training / "rows"
+
+    @property
+    def reports(self) -> Path:
+        """The directory for what people read of trainings; it may not be there yet."""
+        return self.path / REPORTS
 
     def evaluated(self, version: int) -> Path:
         """Where the model that `version` was judged by stands, if it is another one."""
@@ -100,7 +111,7 @@ class ModelBase:
                 removed.append(number)
                 remove(self.path / REMOVED)
             except OSError as error:
-                _LOG.warning("version %d is older than keep_versions says, but cannot be removed: %s", number, error)
+                _LOG.warning("version %d is one too many, but cannot be removed: %s", number, error)
         return removed
 
     def forget_training(self) -> None:

@@ -28,7 +28,8 @@ _WEIGHTS = "weights"
 _PREFIX = "epoch-"
 _TAIL_BYTES = 64 * 1024
 _ELSEWHERE: Any = {
-    **dict.fromkeys(("input", "output", "users", "candidates", "max_regression", "keep_versions", "tensorboard"), True),
+    **dict.fromkeys(("input", "output", "users", "candidates"), True),
+    **dict.fromkeys(("max_regression", "keep_versions", "tensorboard"), True),
     "model": {"factory_folder": True},
 }
 """Settings that a model does not depend on; files count with what they hold, not with where they lie."""
@@ -110,8 +111,9 @@ def open_state(base: ModelBase, settings: TrainSettings) -> Path:
     folder = base.training / _identify(settings)
     try:
         for other in base.training.iterdir() if base.training.is_dir() else ():
-            if other != folder:
+            if other not in (folder, base.training_rows):  # rows are mapped by now, and outlive their files
                 _LOG.info("what is left of another training is removed: it had other settings or input")
+            if other != folder:
                 remove(other)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

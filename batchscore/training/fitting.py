@@ -40,11 +40,24 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Fitted:
-    """All epochs that were made, and the one (from 1) whose weights the model has."""
+    """All epochs that were made, and the one (from 1) whose weights the model has.
+
+    The first `resumed` of them were made by an earlier process.
+    """
 
     epochs: list[Epoch]
     best: int
     stopped_early: bool
+    resumed: int
+
+    def describe(self) -> dict[str, Any]:
+        """The fields of the report."""
+        return {
+            "epochs": self.epochs,
+            "best_epoch": self.best,
+            "stopped_early": self.stopped_early,
+            "resumed_epochs": self.resumed,
+        }
 
 
 class Fitting:
@@ -58,7 +71,7 @@ class Fitting:
         schedule: Schedule,
         checkpoints: Checkpoints,
     ) -> None:
-        """Takes up the last state in `checkpoints`, if there is one. `measure` gives figures by part, as it is now."""
+        """Takes up the last state in `checkpoints`, if there is one. `measure` gives the figures now, by part."""
         self._model = model
         self._batches = batches
         self._measure = measure
@@ -96,7 +109,9 @@ class Fitting:
         best = self._best()
         if best != len(self.epochs):
             self._checkpoints.restore(best)
-        return Fitted(self.epochs, best, stopped_early=len(self.epochs) < self._schedule.epochs)
+        return Fitted(
+            self.epochs, best, stopped_early=len(self.epochs) < self._schedule.epochs, resumed=self.resumed
+        )
 
     def _make_epoch(self, observer: Observer) -> Epoch:
         number = len(self.epochs)
@@ -145,9 +160,7 @@ def _tell(part: str, figures: Figures) -> str:
 class _Watch(tf.keras.callbacks.Callback):  # type: ignore[misc] # TensorFlow has no types
     """Sees every batch of an epoch."""
 
-    def __init__(
-        self, epoch: int, batches: TrainingBatches, learning_rate: float, observer: Observer
-    ) -> None:
+    def __init__(self, epoch: int, batches: TrainingBatches, learning_rate: float, observer: Observer) -> None:
         super().__init__()
         self._losses: list[float] = []
         self._epoch = epoch

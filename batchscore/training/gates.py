@@ -32,20 +32,20 @@ def require_better_than_baseline(comparison: Comparison, training_rows: int, set
     if training_rows < _STEPS_AN_EPOCH * settings.batch_rows:
         steps = -(-training_rows // settings.batch_rows)
         advice = (
-            f"{settings.batch_rows:,} rows a batch make only {steps} step(s) an epoch of {training_rows:,} training "
-            f"rows; try --batch-rows {_suggest_batch_rows(training_rows)}"
+            f"{settings.batch_rows:,} rows a batch make only {steps} step(s) an epoch of {training_rows:,} "
+            f"training rows; try --batch-rows {_suggest_batch_rows(training_rows)}"
         )
     raise RefusedError(
         "E-MODEL-QUALITY",
         f"the model is no better than {metric.baseline_text}; it was not published",
         found=f"held-out {metric.name} {value:.4f}",
-        expected=f"{'less' if metric.lower_is_better else 'more'} than {baseline:.4f}, that of {metric.baseline_text}",
+        expected=f"{'less' if metric.lower_is_better else 'more'} than {baseline:.4f}, the figure of the baseline",
         next_step=advice,
     )
 
 
 def require_no_regression(comparison: Comparison, live: Live, settings: TrainSettings) -> None:
-    """Raises RefusedError (E-MODEL-REGRESSION) where the model is worse than the live version by more than allowed."""
+    """Raises RefusedError (E-MODEL-REGRESSION) where it is worse than the live version beyond the limit."""
     limit, metric = settings.max_regression.fraction, comparison.metric
     if limit is None or live.value is None or comparison.value is None:
         return
@@ -56,7 +56,7 @@ def require_no_regression(comparison: Comparison, live: Live, settings: TrainSet
         "E-MODEL-REGRESSION",
         f"the model is worse than the live version {live.version}, which stays; it was not published",
         found=f"held-out {metric.name} {comparison.value:.4f}, {100 * worse:.1f} % worse",
-        expected=f"at most {settings.max_regression} worse than {live.value:.4f}, version {live.version}'s on the same rows",
+        expected=f"at most {settings.max_regression} worse than version {live.version} on these rows: {live.value:.4f}",
         next_step="look at what changed in data and settings, or accept it once with --max-regression off",
     )
 

@@ -97,7 +97,7 @@ def _find_judged_model(base: ModelBase, live: Path, version: int, settings: Trai
         return read_saved_model(live)
     evaluated = base.evaluated(version)
     if not evaluated.is_dir():
-        raise _IncomparableError(f"it has learned these rows, and the model it was judged by is missing ({evaluated.name})")
+        raise _IncomparableError("it has learned these rows, and the model that it was judged by is missing")
     other = read_card(evaluated)
     if other is None or other.training != told:
         raise _IncomparableError("the model kept beside it is not the one that it was judged by")

@@ -13,8 +13,8 @@ from batchscore.config import TrainSettings
 from batchscore.evaluation.baselines import numbers
 from batchscore.evaluation.codes import encode, order_of
 from batchscore.evaluation.prediction_metrics import measure_clicks
-from batchscore.evaluation.ranking_metrics import measure_lists, rank_pairs
-from batchscore.evaluation.truth import make_truth
+from batchscore.evaluation.ranking_metrics import measure_best_lists, measure_lists, rank_pairs
+from batchscore.evaluation.truth import Truth, make_truth
 from batchscore.recipe import Click, Rating, Task
 from batchscore.training.metrics import NDCG, ORDER_CUTOFF, RMSE
 from batchscore.training.negatives import add_negatives, drawing_task
@@ -66,10 +66,10 @@ class _Judge:
             one_user = np.zeros(len(predicted), np.int64)
             measured = measure_clicks(self._labels, predicted, one_user, replicates=0)
             return {name: measured[name].value for name in ("log loss", "AUC")}
-        users, candidates, truth = self._lists
+        users, candidates, truth, best = self._lists
         order, ranks = rank_pairs(users, candidates, predicted)
         found = truth.find(users[order], candidates[order])
-        by_user = measure_lists(truth, found, ranks, (ORDER_CUTOFF,))[NDCG.name]
+        by_user = measure_lists(truth, best, found, ranks)[NDCG.name]
         return {NDCG.name: None if np.isnan(by_user).all() else float(np.nanmean(by_user))}
 
     @cached_property
@@ -77,11 +77,13 @@ class _Judge:
         return numbers(self.rows[self.task.label])
 
     @cached_property
-    def _lists(self):  # type: ignore[no-untyped-def] # noqa: ANN202
+    def _lists(self) -> tuple[np.ndarray, np.ndarray, Truth, dict[int, np.ndarray]]:
+        """Codes of users and candidates (in the order of their ids), what is true, and the best lists' gains."""
         users, known = encode(self.rows[self.settings.user_column])
         codes, ids = encode(self.rows[self.settings.candidate_column])
         candidates = order_of(ids)[codes]
-        return users, candidates, make_truth(users, candidates, self._labels, user_count=len(known))
+        truth = make_truth(users, candidates, self._labels, user_count=len(known))
+        return users, candidates, truth, measure_best_lists(truth, (ORDER_CUTOFF,))
 
 
 def can_judge_order(rows: pa.Table, label: str, user_column: str) -> bool:

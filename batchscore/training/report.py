@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,15 +17,21 @@ from typing import Any, Self
 from batchscore.config import TrainSettings
 from batchscore.errors import EXIT_OK, BatchscoreError, StoppedError
 from batchscore.observer import Observer
-from batchscore.training.metrics import Epoch
+from batchscore.training.comparison import Comparison
+from batchscore.training.interactions import Interactions
+from batchscore.training.live_version import Live, describe_split, describe_task
+from batchscore.training.metrics import Epoch, metric_of
+from batchscore.training.splits import Split
+
+_LOG = logging.getLogger(__name__)
 
 _PLACES: Any = {
     **dict.fromkeys(("input", "output", "users", "candidates", "tensorboard"), True),
     "model": {"factory_folder": True},
 }
 _OF_THE_MODEL = frozenset({
-    "rows", "split", "training_rows", "validation_rows", "held_out_rows", "users", "candidates", "epochs", "best_epoch",
-    "judged_by", "judged", "refitted",
+    "rows", "split", "training_rows", "validation_rows", "held_out_rows", "users", "candidates", "epochs",
+    "best_epoch", "judged_by", "judged", "refitted",
 })  # fmt: skip
 _LIBRARIES = ("batchscore", "tensorflow", "tf-keras", "tensorflow-recommenders", "numpy")
 
@@ -37,8 +44,8 @@ class TrainingReport:
     """What a training did; of one that failed, as far as it got (None: not reached).
 
     Times are UTC (ISO 8601). `users` and `candidates` are the distinct ids of the training rows. `epochs` are those
-    of the evaluated model, whose weights are those of `best_epoch`; `resumed_epochs` of them were made by an earlier
-    process. `judged` is the first task's figure on the held-out rows and that of the baseline to beat, `evaluation`
+    of the evaluated model, whose weights are those of `best_epoch`; an earlier process made `resumed_epochs` of them.
+    `judged` is the first task's figure on the held-out rows and that of the baseline to beat, `evaluation`
     the figures of every task's model and baselines with their intervals, `calibration` predictions against labels,
     `live` the live version's figure or why there is none. With `refitted` the published model is another one, which
     has learned all rows for `best_epoch` epochs. `probe_difference` is the greatest difference between a score of
@@ -131,6 +138,32 @@ class Journal:
     def note(self, **facts: Any) -> None:
         """Remember fields of the report."""
         self._facts |= facts
+
+    def note_rows(self, interactions: Interactions, split: Split) -> None:
+        """Remember what was read and how it was split."""
+        name, task = next(iter(self._settings.all_tasks().items()))
+        self.note(
+            rows=interactions.rows.num_rows,
+            filled=interactions.filled,
+            split=describe_split(self._settings),
+            judged_by=describe_task(name, task, metric_of(task)),
+            **split.describe(),
+        )
+
+    def note_comparison(self, comparison: Comparison, live: Live) -> None:
+        """Remember how good the evaluated model is, beside baselines and the live version; tell it."""
+        self.note(
+            judged=comparison.describe(),
+            evaluation={name: table.to_dict() for name, table in comparison.tables.items()},
+            calibration={
+                name: [dataclasses.asdict(entry) for entry in bins] for name, bins in comparison.calibration.items()
+            },
+            live=live.describe(),
+        )
+        for name, table in comparison.tables.items():
+            _LOG.info("%s on the held-out rows (± half of the 95 %% interval):\n%s", name, table.to_text())
+        if live.version is not None and live.why_not_compared is not None:
+            _LOG.warning("not compared with the live version %d: %s", live.version, live.why_not_compared)
 
     def for_card(self) -> dict[str, Any]:
         """The settings and what is known of the model: what its card remembers, without times and paths.

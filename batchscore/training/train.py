@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
 
 from batchscore.config import TrainSettings
 from batchscore.observer import Observer
@@ -20,13 +19,14 @@ _UNOBSERVED = Observer()
 
 
 def train(settings: TrainSettings, observer: Observer = _UNOBSERVED) -> TrainingReport:
-    """Train the declared ranking model on `settings.input` and publish it as the next version below `settings.output`.
+    """Train the declared model on `settings.input` and publish it as the next version below `settings.output`.
 
     The same input, settings and libraries give the same weights on one machine; a training that was killed goes on
-    from its last epoch. Sets TF_USE_LEGACY_KERAS for this process and seeds its global random generators. Nothing is
-    published unless the report is returned: the model must be better than a baseline and not much worse than the
-    live version on rows that neither has learned, and its export must give the trained model's scores. With
-    `settings.refit` what is published is then fitted anew on all rows.
+    from its last epoch. Sets TF_USE_LEGACY_KERAS for this process and seeds its global random generators.
+
+    Nothing is published unless the report is returned: on rows that neither has learned the model must be better
+    than a baseline and not much worse than the live version, and its export must give the trained model's scores.
+    With `settings.refit` what is published has then been fitted anew on all rows.
 
     Raises UsageError, InputError, ModelError, OutputError, RefusedError or TryLaterError, each with `.report`.
     """
@@ -34,7 +34,7 @@ def train(settings: TrainSettings, observer: Observer = _UNOBSERVED) -> Training
         require_tensorboard(settings.tensorboard)
         with hold_model_base(settings.output) as base, keep_reports(base, journal):
             with journal.stage("read interactions"):
-                interactions = read_interactions(settings, base.training / "rows")
+                interactions = read_interactions(settings, base.training_rows)
                 split = split_interactions(interactions, settings)
                 journal.note_rows(interactions, split)
             with journal.stage("load TensorFlow"):
@@ -48,11 +48,11 @@ def train(settings: TrainSettings, observer: Observer = _UNOBSERVED) -> Training
                 journal.note(**fitted.describe())
             with journal.stage("evaluate"):
                 comparison = evaluated.compare(split)
-                live = measure_live_version(base, evaluated.held_out(split), settings)
+                live = measure_live_version(base, evaluated.held_out, settings)
                 journal.note_comparison(comparison, live)
             gates.require_better_than_baseline(comparison, split.training.num_rows, settings)
             gates.require_no_regression(comparison, live, settings)
-            published = evaluated
+            published: rounds.Round = evaluated
             if settings.refit:
                 with journal.stage("prepare refit"):
                     published = rounds.prepare_refit(interactions.rows, fitted.best, base, settings)
@@ -61,12 +61,12 @@ def train(settings: TrainSettings, observer: Observer = _UNOBSERVED) -> Training
             journal.note(refitted=settings.refit)
             with journal.stage("export"):
                 probes = export.draw_probes(interactions.rows, settings)
-                told = settings, library_versions(), journal.for_card()
-                export.export_model(published.model, probes, base.incoming, *told)
+                told = {"made_with": library_versions(), "training": journal.for_card()}
+                export.export_model(published.model, probes, base.incoming, settings, **told)
                 exported = export.check_export(base.incoming)
                 export.leave_plan(exported.saved, settings)
                 if settings.refit:
-                    export.export_model(evaluated.model, probes, base.incoming_evaluated, *told)
+                    export.export_model(evaluated.model, probes, base.incoming_evaluated, settings, **told)
                     export.check_export(base.incoming_evaluated)
                 journal.note(**exported.describe())
             with journal.stage("publish"):
