@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from batchscore.config import TrainSettings
 from batchscore.errors import InputError
+from batchscore.training.draws import draw_by_content
 from batchscore.training.interactions import Interactions
 from batchscore.training.prepared import PreparedRows
 
@@ -48,12 +49,13 @@ class Split:
 def split_interactions(interactions: Interactions, settings: TrainSettings) -> Split:
     """The parts that `settings.split` asks for; `validation` is chosen from the rest just as `held_out` from all.
 
-    `random`: of the rows in an order drawn with the seed, the last share. `time`: the rows from a moment on, chosen
+    `random`: each pair of user and candidate is drawn with the seed, so about the share; a pair stays in its part when
+    rows are added or removed, so that a later training tests on no row that an earlier one has learned. `time`: the rows from a moment on, chosen
     so that about the share is left; rows of one moment stay together, and no row comes later than one of a later
     part. `last`: each user's `last` newest rows, of one moment those later in the file (all by the file where there
     is no `timestamp_column`); users with no row more than that lose none, and `validation` takes as many again.
 
-    Costs one pass over the rows and up to 50 bytes of memory a row (`last`; the others up to 20). Large parts are
+    Costs one pass over the rows and up to 50 bytes of memory a row (`last`; the others up to 40). Large parts are
     mapped from files in `interactions.work`. Raises InputError (E-INTERACTIONS) where a part would be empty, and
     OutputError (E-OUTPUT).
     """
@@ -66,14 +68,14 @@ def split_interactions(interactions: Interactions, settings: TrainSettings) -> S
 
 
 def _choose_random(rows: pa.Table, settings: TrainSettings) -> Parts:
-    order = np.random.default_rng(settings.seed).permutation(rows.num_rows)
-    parts = np.full(len(order), _TRAINING, np.uint8)
+    users, candidates = rows[settings.user_column], rows[settings.candidate_column]
+    parts = np.full(rows.num_rows, _TRAINING, np.uint8)
     for part, name, share in _shares(settings):
-        rest = round((1 - share) * len(order))
-        if not 0 < rest < len(order):
-            raise _too_few(settings, f"{len(order):,} rows, {rest:,} of them left with {name} {share:g}")
-        parts[order[rest:]] = part
-        order = order[:rest]
+        left = parts == _TRAINING
+        chosen = left & (draw_by_content(users, candidates, settings.seed, part) < share)
+        if not chosen.any() or chosen.sum() == left.sum():
+            raise _too_few(settings, f"{left.sum():,} rows, {chosen.sum():,} of them drawn with {name} {share:g}")
+        parts[chosen] = part
     return parts
 
 
