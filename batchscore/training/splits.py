@@ -121,8 +121,7 @@ def _choose_last(rows: pa.Table, settings: TrainSettings) -> Parts:
         if not chosen.any():
             raise _too_few(settings, f"no user with more than {settings.last:,} row(s) to take the last from")
         parts[order[chosen]] = part
-        taken = np.where(left > settings.last, settings.last, 0)
-        from_newest, left = from_newest - taken, left - taken
+        from_newest, left = from_newest - settings.last, left - settings.last  # whoever lost none has none left
     return parts
 
 

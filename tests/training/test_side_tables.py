@@ -110,15 +110,15 @@ def test_everything_that_is_wrong_with_the_side_tables_is_told_at_once(write_all
         "user_rating": [1, 2, 3, 4, 5],
         "year": [1, 2, 3, 4, 5],
     }
-    users = {"user_id": ["a", "b", "a", None, "b"], "age": [None, 1, 2, 3, 4], "city": [["x"]] * 5}
+    users = {"user_id": ["a", "b", "a", None, "b", None], "age": [None, 1, 2, 3, 4, 5], "city": [["x"]] * 6}
     features = FEATURES | {
         "city": {"kind": "list", "role": "user"},
         "job": {"kind": "text", "role": "user"},
         "hour": {"kind": "number", "role": "context"},
     }
     assert problems(write_all(rows, users, features=features)) == [
-        "user_id: null in 1 of 5 rows, the first is row 3 (from 0) of users.parquet",
-        "user_id: 2 of 5 rows of users.parquet repeat an id, the first is row 2 (from 0); write a row an id",
+        "user_id: null in 2 of 6 rows, the first is row 3 (from 0) of users.parquet",
+        "user_id: 2 of 6 rows of users.parquet repeat an id, the first is row 2 (from 0); write a row an id",
         "user_id: 2 of 5 rows have no row in users.parquet, the first is row 2 (from 0) with 'c'",
         "movie_id: 1 of 5 rows have no row in candidates.parquet, the first is row 3 (from 0) with 40",
         "age: null in 2 of 5 rows, the first is row 0 (from 0), joined from users.parquet by user_id 'a'",

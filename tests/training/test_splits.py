@@ -149,6 +149,12 @@ def test_the_last_rows_of_each_user_are_held_out_and_the_ones_before_validate():
     assert split(users, split="last") == ([0, 1, 2, 3, 4, 5, 8], [], [6, 7])
 
 
+def test_the_order_of_the_file_counts_in_long_lists_too():
+    users = np.random.default_rng(5).integers(3, size=2_000)
+    newest = sorted(int(np.flatnonzero(users == user)[-1]) for user in range(3))
+    assert split(users.tolist(), split="last")[2] == newest
+
+
 def test_of_one_moment_the_row_later_in_the_file_is_newer():
     assert split(list("aaab"), [1, 1, 1, 1], split="last") == ([0, 1, 3], [], [2])
 
