@@ -104,13 +104,42 @@ def test_a_split_is_refused_only_where_it_cannot_be_made(rows, last, patience, s
     assert is_refused(users, moments, split="time", held_out=share) == (len(set(moments)) < 2)
 
 
-def test_at_random_the_last_share_of_an_order_drawn_with_the_seed_is_held_out():
-    order = np.random.default_rng(3).permutation(100)
-    training, validation, held_out = split(list(range(100)), seed=3)
-    assert (training, validation, held_out) == (sorted(order[:80]), [], sorted(order[80:]))
-    training, validation, also_held_out = split(list(range(100)), seed=3, patience=2, validation=0.25)
+def test_at_random_about_the_share_is_held_out_and_the_seed_decides_which():
+    users = list(range(4000))
+    training, validation, held_out = split(users, seed=3)
+    assert validation == []
+    assert len(held_out) == pytest.approx(800, abs=100)
+    assert len(set(held_out) & set(split(users, seed=4)[2])) == pytest.approx(160, abs=60)
+    training, validation, also_held_out = split(users, seed=3, patience=2, validation=0.25)
     assert also_held_out == held_out
-    assert (training, validation) == (sorted(order[:60]), sorted(order[60:80]))
+    assert len(validation) == pytest.approx(800, abs=100)
+    assert sorted(training + validation + held_out) == users
+
+
+@pytest.mark.parametrize("kind", [int, "u{}".format])
+def test_a_pair_keeps_its_part_whatever_is_added_before_and_behind_it(kind):
+    users = [kind(number % 7) for number in range(300)]
+    few = interactions(users)
+    more = few.rows.slice(120)
+    grown = Interactions(
+        pa.concat_tables([more, interactions([kind(9)] * 500).rows.slice(301), few.rows.slice(0, 120)]), NOWHERE
+    )
+    chosen = train_settings(seed=5, patience=1)
+    before, after = (split_interactions(rows, chosen) for rows in (few, grown))
+    for part in ("training", "validation", "held_out"):
+        pairs = [set(zip(rows["user_id"].to_pylist(), rows["movie_id"].to_pylist(), strict=True))
+                 for rows in (getattr(before, part), getattr(after, part))]  # fmt: skip
+        assert pairs[0] <= pairs[1]
+
+
+def test_rows_of_one_pair_stay_together_at_random():
+    rows = interactions(["a", "b"] * 100)
+    same = rows.rows.set_column(1, "movie_id", pa.array([n // 4 for n in range(200)], pa.int64()))
+    divided = split_interactions(Interactions(same, NOWHERE), train_settings())
+    pairs = [set(zip(part["user_id"].to_pylist(), part["movie_id"].to_pylist(), strict=True))
+             for part in (divided.training, divided.held_out)]  # fmt: skip
+    assert all(pairs)
+    assert not pairs[0] & pairs[1]
 
 
 def test_with_a_moment_the_latest_rows_are_held_out_by_default():
@@ -162,9 +191,9 @@ def test_of_one_moment_the_row_later_in_the_file_is_newer():
 @pytest.mark.parametrize(
     ("users", "moments", "how", "found"),
     [
-        ([1, 2], None, {}, "2 rows, 2 of them left with held_out 0.2"),
-        ([1, 2], None, {"held_out": 0.9}, "2 rows, 0 of them left with held_out 0.9"),
-        ([1] * 4, None, {"held_out": 0.5, "patience": 1}, "2 rows, 2 of them left with validation 0.1"),
+        ([1, 2], None, {"held_out": 0.001}, "2 rows, 0 of them drawn with held_out 0.001"),
+        ([1, 2], None, {"held_out": 0.999}, "2 rows, 2 of them drawn with held_out 0.999"),
+        ([1] * 40, None, {"patience": 1, "validation": 0.001}, "0 of them drawn with validation 0.001"),
         ([1] * 9, [3] * 9, {}, "9 rows of one moment, to be divided with held_out 0.2"),
         ([1] * 9, [1] * 5 + [2] * 4, {"patience": 1}, "5 rows of one moment, to be divided with validation 0.1"),
         ([1, 2, 3], None, {"split": "last"}, "no user with more than 1 row(s) to take the last from"),
@@ -195,15 +224,5 @@ def test_parts_in_files_have_the_rows_of_parts_in_memory(tmp_path, monkeypatch, 
 def test_the_description_is_that_of_the_training_rows():
     divided = split_interactions(interactions(list("aabbbbbbcd")), train_settings(split="last"))
     assert divided.describe() == {
-        "training_rows": 8, "held_out_rows": 2, "users": 4, "candidates": 8, "mean_rating": (45 - 1 - 7) / 8,
+        "training_rows": 8, "held_out_rows": 2, "users": 4, "candidates": 8, "validation_rows": 0,
     }  # fmt: skip
-
-
-def test_without_a_label_column_there_is_no_mean():
-    rows = interactions(list("aabb"))
-    tasks = {"clicked": {"kind": "click", "label": "clicked", "negatives": 1}}
-    divided = split_interactions(
-        Interactions(rows.rows.drop_columns("user_rating"), NOWHERE), train_settings(split="last", tasks=tasks)
-    )
-    assert divided.label is None
-    assert divided.describe()["mean_rating"] is None
