@@ -16,8 +16,12 @@ def loss(tasks, inputs, raw):
 
     from batchscore.training.tasks import Objectives
 
-    inputs = {name: tf.constant(values, tf.int64 if name == LIST else tf.float32) for name, values in inputs.items()}
-    return float(Objectives(tasks).compute_loss(inputs, {name: tf.constant(v, tf.float32) for name, v in raw.items()}))
+    inputs = {
+        name: tf.constant(values, tf.int64 if name == LIST else tf.float32) for name, values in inputs.items()
+    }
+    return float(
+        Objectives(tasks).compute_loss(inputs, {name: tf.constant(v, tf.float32) for name, v in raw.items()})
+    )
 
 
 def softplus(value):
