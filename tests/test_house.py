@@ -192,6 +192,11 @@ def test_click_is_only_in_the_command_line():
     assert {path.split("/")[0] for path in importers("click")} == {"cli"}
 
 
+def test_packages_for_reports_are_only_in_the_page():
+    for package in ("altair", "vl_convert", "great_tables"):
+        assert importers(package) == {"evaluation/page.py"}
+
+
 def test_pytest_is_only_in_its_plugin():
     assert importers("pytest") == {"golden_cases/pytest_plugin.py"}
 

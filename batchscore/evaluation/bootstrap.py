@@ -63,11 +63,13 @@ def resample(
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         values = numerators.sum(axis=0) / denominators.sum(axis=0)
-    both = np.hstack([numerators, denominators])
-    both = both[(denominators != 0).any(axis=1)]
     random = np.random.default_rng(seed)
-    if len(both) > _GROUPS:
-        both = _deal(both, random)
+    units = np.flatnonzero((denominators != 0).any(axis=1))
+    groups = random.permutation(len(units)) % _GROUPS if len(units) > _GROUPS else np.arange(len(units))
+    both = np.stack(
+        [np.bincount(groups, weights=column[units]) for part in (numerators, denominators) for column in part.T],
+        axis=1,
+    )
     sums = np.zeros((replicates, both.shape[1]))
     if len(both):
         for replicate in range(replicates):
@@ -76,9 +78,3 @@ def resample(
     ratios = numerators.shape[1]
     with np.errstate(invalid="ignore", divide="ignore"):
         return Resampled(values, sums[:, :ratios] / sums[:, ratios:])
-
-
-def _deal(rows: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """The sums of `rows` over groups of rows that differ in size by one at most."""
-    group = random.permutation(len(rows)) % _GROUPS
-    return np.stack([np.bincount(group, weights=column, minlength=_GROUPS) for column in rows.T], axis=1)

@@ -17,7 +17,7 @@ from batchscore.errors import InputError, shorten, spell_list
 from batchscore.evaluation.codes import Codes
 from batchscore.ranked.rows import RankedRows
 
-_BATCH_ROWS = 1_048_576
+_BATCH_ROWS = 262_144
 
 
 @dataclass(frozen=True)
