@@ -20,7 +20,9 @@ def make(tf):
         embedding_l2 = feature.pop("embedding_l2", 0.0)
         column = values if isinstance(values, pa.Array) else pa.array(values, pa.large_string())
         ids = pa.array([f"{row % 2}" for row in range(len(column))], pa.large_string())
-        rows = pa.table({"user_id": ids, "movie_id": ids, "x": column, "user_rating": pa.array([1.0] * len(column))})
+        rows = pa.table(
+            {"user_id": ids, "movie_id": ids, "x": column, "user_rating": pa.array([1.0] * len(column))}
+        )
         declared = TrainSettings(
             input="x.parquet",
             output="m",

@@ -16,8 +16,12 @@ def loss(tasks, inputs, raw):
 
     from batchscore.training.tasks import Objectives
 
-    inputs = {name: tf.constant(values, tf.int64 if name == LIST else tf.float32) for name, values in inputs.items()}
-    return float(Objectives(tasks).compute_loss(inputs, {name: tf.constant(v, tf.float32) for name, v in raw.items()}))
+    inputs = {
+        name: tf.constant(values, tf.int64 if name == LIST else tf.float32) for name, values in inputs.items()
+    }
+    return float(
+        Objectives(tasks).compute_loss(inputs, {name: tf.constant(v, tf.float32) for name, v in raw.items()})
+    )
 
 
 def softplus(value):
@@ -45,7 +49,7 @@ def test_drawn_negatives_are_a_no_to_clicks_and_nothing_to_ratings():
     )
 
 
-def test_weights_and_several_tasks(tf):
+def test_weights_and_several_tasks():
     from batchscore.training.tasks import Objectives
 
     tasks = {
