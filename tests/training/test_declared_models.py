@@ -175,3 +175,26 @@ def test_a_listwise_recipe_learns_an_order():
         model.fit(batches.epoch(epoch), verbose=0)
     scores = model.score(dataset.to_tensors(rows)).numpy()
     assert np.corrcoef(scores, rows["movie_rank"].to_numpy())[0, 1] > 0.9
+
+
+def test_a_checkpoint_holds_all_that_training_needs(tmp_path, tf):
+    from batchscore.training import dataset, ranking_model
+
+    declared = {"layers": (8,), "embedding_dimension": 4, "batch_rows": 32, "model": {"biases": True, "l2": 0.01}}
+    settings = TrainSettings(input="x.parquet", output="m", features=FEATURES, **declared)
+    statistics = learn_statistics(ROWS, settings)
+    batches = dataset.TrainingBatches(ROWS, statistics, settings)
+
+    def checkpoint():
+        model = ranking_model.build_ranking_model(statistics, settings)
+        return model, tf.train.Checkpoint(model=model, optimizer=model.optimizer)
+
+    model, saved = checkpoint()
+    model.fit(batches.epoch(0), verbose=0)
+    path = saved.save(str(tmp_path / "checkpoint"))
+    model.fit(batches.epoch(1), verbose=0)
+    again, restored = checkpoint()
+    restored.restore(path).assert_consumed()
+    again.fit(batches.epoch(1), verbose=0)
+    features = dataset.to_tensors(ROWS)
+    assert np.array_equal(again.score(features), model.score(features))
