@@ -141,16 +141,19 @@ class Model(_Declared):
 
     @model_validator(mode="after")
     def _factory_alone(self) -> Model:
-        others = self.model_fields_set - {"factory", "factory_folder", "optimizer"}
+        others = self._declared() - {"factory", "factory_folder", "optimizer"}
         if self.factory is not None and others:
             raise ValueError(f"with a factory the model is yours: {', '.join(sorted(others))} would change nothing")
         if self.factory is None and self.factory_folder is not None:
             raise ValueError("factory_folder without factory changes nothing")
         return self
 
+    def _declared(self) -> set[str]:
+        return {name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default}
+
     @model_validator(mode="after")
     def _crosses(self) -> Model:
-        crossing = self.model_fields_set & {"cross_layers", "cross_rank"}
+        crossing = self._declared() & {"cross_layers", "cross_rank"}
         if self.interaction != "cross" and crossing:
             raise ValueError(f'{", ".join(sorted(crossing))} changes nothing without interaction = "cross"')
         return self

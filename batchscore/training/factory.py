@@ -16,7 +16,7 @@ from batchscore.config import TrainSettings
 from batchscore.errors import BatchscoreError, UsageError
 from batchscore.recipe import Feature, Task
 from batchscore.training.predictions import predict
-from batchscore.training.ranking_model import build_ranking_model, make_optimizer, one_empty_row
+from batchscore.training.ranking_model import build_ranking_model, compile_model, one_empty_row
 from batchscore.training.statistics import Statistics
 
 
@@ -66,7 +66,7 @@ def build_model(statistics: Statistics, settings: TrainSettings) -> tfrs.Model:
     except Exception as error:
         raise _unusable(settings, f"its model cannot be called: {type(error).__name__}: {error}") from error
     if getattr(model, "optimizer", None) is None:
-        model.compile(optimizer=make_optimizer(settings))
+        compile_model(model, settings)
     return model
 
 

@@ -161,10 +161,10 @@ class Tower(tf.keras.layers.Layer):  # type: ignore[misc]
 
 
 def build_ranking_model(statistics: Statistics, settings: TrainSettings) -> RankingModel:
-    """A compiled, untrained model with its weights drawn."""
+    """A compiled, untrained model with its weights drawn and its optimizer's state made."""
     model = RankingModel(statistics, settings)
     model(one_empty_row(statistics))
-    model.compile(optimizer=make_optimizer(settings))
+    compile_model(model, settings)
     return model
 
 
@@ -173,10 +173,11 @@ def one_empty_row(statistics: Statistics) -> Features:
     return {field.name: tf.zeros([1], to_dtype(field.type)) for field in statistics.schema}
 
 
-def make_optimizer(settings: TrainSettings) -> tf.keras.optimizers.Optimizer:
-    """The declared optimizer with the declared learning rate."""
+def compile_model(model: tfrs.Model, settings: TrainSettings) -> None:
+    """Give a model that has its weights the declared optimizer, with its state, so that a checkpoint has it all."""
     kinds: dict[str, Any] = {"adagrad": tf.keras.optimizers.Adagrad, "adam": tf.keras.optimizers.Adam}
-    return kinds[settings.model.optimizer](settings.learning_rate)
+    model.compile(optimizer=kinds[settings.model.optimizer](settings.learning_rate))
+    model.optimizer.build(model.trainable_variables)
 
 
 def _make_tower(role: Role, widths: tuple[int, ...], statistics: Statistics, settings: TrainSettings) -> Tower:

@@ -99,7 +99,7 @@ def test_a_model_without_hidden_layers(features):
     assert model.score(features).shape == (3,)
 
 
-def test_biases_start_at_nothing_and_the_model_at_the_mean(features, tf):
+def test_biases_start_at_nothing_and_the_model_at_the_mean(features):
     model = build(model={"biases": True}, layers=())
     assert [bias.embedding.embeddings.shape for bias in model.biases] == [(3, 1), (3, 1)]
     head = model.heads["rating"]

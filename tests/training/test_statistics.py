@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 import pickle
 
@@ -25,7 +26,7 @@ def learn(columns, features=None, chunks=1, **settings):
     } | columns  # fmt: skip
     table = pa.table(columns)
     cuts = np.linspace(0, len(table), chunks + 1).astype(int)
-    rows = pa.concat_tables(table.slice(low, high - low) for low, high in zip(cuts, cuts[1:], strict=False))
+    rows = pa.concat_tables(table.slice(low, high - low) for low, high in itertools.pairwise(cuts))
     return learn_statistics(rows, TrainSettings(input="x.parquet", output="m", features=features or {}, **settings))
 
 
@@ -103,7 +104,7 @@ def test_each_candidate_that_negatives_are_drawn_from_is_known_by_its_last_row()
 
 def test_it_is_plain_data():
     known = learn({"title": texts(["a", "b", "c", "d"])}, {"title": {"kind": "text", "role": "candidate"}})
-    again = pickle.loads(pickle.dumps(known))
+    again = pickle.loads(pickle.dumps(known))  # noqa: S301 - our own
     assert isinstance(again, Statistics)
     assert again == known
 

@@ -11,34 +11,34 @@ from batchscore.training.batch_columns import LIST, OBSERVED
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 
 
-def loss(tasks, inputs, raw):
-    import tensorflow as tf
-
+@pytest.fixture
+def loss(tf):
+    """The loss of tasks over a batch of labels, given what is predicted for each task."""
     from batchscore.training.tasks import Objectives
 
-    inputs = {
-        name: tf.constant(values, tf.int64 if name == LIST else tf.float32) for name, values in inputs.items()
-    }
-    return float(
-        Objectives(tasks).compute_loss(inputs, {name: tf.constant(v, tf.float32) for name, v in raw.items()})
-    )
+    def _loss(tasks, inputs, raw):
+        columns = {n: tf.constant(values, tf.int64 if n == LIST else tf.float32) for n, values in inputs.items()}
+        predicted = {name: tf.constant(values, tf.float32) for name, values in raw.items()}
+        return float(Objectives(tasks).compute_loss(columns, predicted))
+
+    return _loss
 
 
 def softplus(value):
     return math.log(1 + math.exp(value))
 
 
-def test_a_rating_is_judged_by_squares():
+def test_a_rating_is_judged_by_squares(loss):
     tasks = {"stars": Rating(kind="rating", label="r")}
     assert loss(tasks, {"r": [1, 5]}, {"stars": [2, 3]}) == pytest.approx((1 + 4) / 2)
 
 
-def test_a_click_is_judged_by_its_logit():
+def test_a_click_is_judged_by_its_logit(loss):
     tasks = {"click": Click(kind="click", label="c")}
     assert loss(tasks, {"c": [1, 0]}, {"click": [2, -1]}) == pytest.approx((softplus(-2) + softplus(-1)) / 2)
 
 
-def test_drawn_negatives_are_a_no_to_clicks_and_nothing_to_ratings():
+def test_drawn_negatives_are_a_no_to_clicks_and_nothing_to_ratings(loss):
     tasks = {"click": Click(kind="click", label="c", negatives=1), "stars": Rating(kind="rating", label="r")}
     inputs = {"r": [1, 2, 0, 0], OBSERVED: [1, 1, 0, 0]}
     raw = {"click": [2, 1, -1, 0], "stars": [3, 2, 100, 100]}
@@ -49,7 +49,7 @@ def test_drawn_negatives_are_a_no_to_clicks_and_nothing_to_ratings():
     )
 
 
-def test_weights_and_several_tasks(tf):
+def test_weights_and_several_tasks(loss):
     from batchscore.training.tasks import Objectives
 
     tasks = {
@@ -66,7 +66,7 @@ SCORES = [0.5, 1.5, -1.0, 7.0, -7.0, 1.0, 3.0, 2.0]
 """A list of three, two of equal labels, and one of a single row."""
 
 
-def test_pairs_of_a_list_by_hand():
+def test_pairs_of_a_list_by_hand(loss):
     tasks = {"order": Ranking(kind="pairwise", label="r")}
     inputs = {"r": [*LABELS[:5], 4, 3, 9], LIST: LISTS}
     first = (softplus(1.5 - 0.5) + softplus(-1.0 - 0.5) + softplus(1.5 + 1.0)) / 3
@@ -74,7 +74,7 @@ def test_pairs_of_a_list_by_hand():
     assert loss(tasks, inputs, {"order": SCORES}) == pytest.approx((first + third) / 2)
 
 
-def test_lists_by_hand():
+def test_lists_by_hand(loss):
     tasks = {"order": Ranking(kind="listwise", label="r")}
     inputs = {"r": [*LABELS[:5], 4, 3, 9], LIST: LISTS}
     best = -math.log(math.exp(0.5) / (math.exp(0.5) + math.exp(1.5) + math.exp(-1.0)))
@@ -84,7 +84,7 @@ def test_lists_by_hand():
 
 
 @pytest.mark.parametrize("kind", ["pairwise", "listwise"])
-def test_rows_of_equal_labels_do_not_compete_and_their_order_does_not_matter(kind):
+def test_rows_of_equal_labels_do_not_compete_and_their_order_does_not_matter(kind, loss):
     tasks = {"order": Ranking(kind=kind, label="r")}
     assert loss(tasks, {"r": [5, 5, 2], LIST: [0, 0, 1]}, {"order": [9, -9, 4]}) == 0
     one = loss(tasks, {"r": [5, 5, 2, 2], LIST: [0] * 4}, {"order": [1, 2, 3, 4]})
