@@ -10,7 +10,6 @@ import pyarrow as pa
 from batchscore.evaluation.codes import encode
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
-_DIGEST_BYTES = 8
 
 
 def draw_by_content(users: pa.ChunkedArray, candidates: pa.ChunkedArray, seed: int, draw: int) -> np.ndarray:
@@ -22,17 +21,19 @@ def draw_by_content(users: pa.ChunkedArray, candidates: pa.ChunkedArray, seed: i
     """
     key = _mix(np.array([seed << 32 | draw], np.uint64))
     pairs = _mix(_hash_ids(users) ^ key) + _hash_ids(candidates)
-    return (_mix(pairs) >> np.uint64(11)) * 2.0**-53
+    drawn: np.ndarray = (_mix(pairs) >> np.uint64(11)) * 2.0**-53
+    return drawn
 
 
 def _hash_ids(ids: pa.ChunkedArray) -> np.ndarray:
     codes, distinct = encode(ids)
     if pa.types.is_integer(distinct.type):
-        return _mix(distinct.to_numpy().view(np.uint64))[codes]
-    digests = b"".join(
-        hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest() for text in distinct.to_pylist()
-    )
-    return np.frombuffer(digests, "<u8").astype(np.uint64)[codes]
+        hashes = _mix(distinct.to_numpy().view(np.uint64))
+    else:
+        digests = (hashlib.blake2b(text.encode(), digest_size=8).digest() for text in distinct.to_pylist())
+        hashes = np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
+    by_row: np.ndarray = hashes[codes]
+    return by_row
 
 
 def _mix(numbers: np.ndarray) -> np.ndarray:

@@ -27,7 +27,9 @@ class Evaluator:
         self._features = list(settings.all_features())
         self._tasks = settings.all_tasks()
 
-        @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator] # TensorFlow has no types
+        spec = read_batches(next(iter(parts.values())).rows.select(self._features)).element_spec
+
+        @tf.function(input_signature=[spec])  # type: ignore[untyped-decorator] # TensorFlow has no types
         def predicted(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             outputs = predict(model, batch, settings)
             if len(self._tasks) == 1:

@@ -56,7 +56,7 @@ def require_no_regression(comparison: Comparison, live: Live, settings: TrainSet
         "E-MODEL-REGRESSION",
         f"the model is worse than the live version {live.version}, which stays; it was not published",
         found=f"held-out {metric.name} {comparison.value:.4f}, {100 * worse:.1f} % worse",
-        expected=f"at most {settings.max_regression} worse than version {live.version} on these rows: {live.value:.4f}",
+        expected=f"at most {settings.max_regression} worse than its {live.value:.4f} on these rows",
         next_step="look at what changed in data and settings, or accept it once with --max-regression off",
     )
 

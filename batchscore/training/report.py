@@ -44,7 +44,7 @@ class TrainingReport:
     """What a training did; of one that failed, as far as it got (None: not reached).
 
     Times are UTC (ISO 8601). `users` and `candidates` are the distinct ids of the training rows. `epochs` are those
-    of the evaluated model, whose weights are those of `best_epoch`; an earlier process made `resumed_epochs` of them.
+    of the evaluated model, whose weights are those of `best_epoch`; an earlier process made `resumed_epochs` of it.
     `judged` is the first task's figure on the held-out rows and that of the baseline to beat, `evaluation`
     the figures of every task's model and baselines with their intervals, `calibration` predictions against labels,
     `live` the live version's figure or why there is none. With `refitted` the published model is another one, which

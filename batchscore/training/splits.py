@@ -49,11 +49,12 @@ class Split:
 def split_interactions(interactions: Interactions, settings: TrainSettings) -> Split:
     """The parts that `settings.split` asks for; `validation` is chosen from the rest just as `held_out` from all.
 
-    `random`: each pair of user and candidate is drawn with the seed, so about the share; a pair stays in its part when
-    rows are added or removed, so that a later training tests on no row that an earlier one has learned. `time`: the rows from a moment on, chosen
-    so that about the share is left; rows of one moment stay together, and no row comes later than one of a later
-    part. `last`: each user's `last` newest rows, of one moment those later in the file (all by the file where there
-    is no `timestamp_column`); users with no row more than that lose none, and `validation` takes as many again.
+    `random`: each pair of user and candidate draws its part with the seed, so the shares are only about right;
+    a pair stays in its part when rows are added or removed, so that a later training is tested on no pair that an
+    earlier one has learned. `time`: the rows from a moment on, chosen so that about the share is left; rows of one
+    moment stay together, and no row comes later than one of a later part. `last`: each user's `last` newest rows,
+    of one moment those later in the file (all by the file where there is no `timestamp_column`); users with no row
+    more than that lose none, and `validation` takes as many again.
 
     Costs one pass over the rows and up to 50 bytes of memory a row (`last`; the others up to 40). Large parts are
     mapped from files in `interactions.work`. Raises InputError (E-INTERACTIONS) where a part would be empty, and

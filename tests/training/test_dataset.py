@@ -5,9 +5,7 @@ import pyarrow as pa
 import pytest
 
 from batchscore.config import TrainSettings
-from batchscore.errors import InputError
 from batchscore.training.batch_columns import LIST, OBSERVED
-from batchscore.training.interactions import read_interactions
 from batchscore.training.statistics import learn_statistics
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
@@ -131,25 +129,3 @@ def test_text_is_utf_8_and_may_be_anything():
     texts = ["", "ü", "a\0b", "[UNK]", "\U0001f600"]
     found = to_tensors(pa.table({"x": pa.array(texts, pa.large_string())}))["x"].numpy()
     assert [text.decode() for text in found] == texts
-
-
-def test_the_split_describes_itself(write):
-    from batchscore.training.dataset import split_interactions
-
-    rows = list(range(100))
-    settings = write({"user_id": rows, "movie_id": rows, "user_rating": rows})
-    split = split_interactions(read_interactions(settings), settings)
-    assert split.describe() == {
-        "training_rows": 80, "held_out_rows": 20, "users": 80, "candidates": 80,
-        "mean_rating": pytest.approx(split.training.ratings.mean()),
-    }  # fmt: skip
-    assert sorted(np.concatenate([split.training.ratings, split.held_out.ratings])) == rows
-
-
-def test_too_few_rows_to_hold_some_out(write):
-    from batchscore.training.dataset import split_interactions
-
-    settings = write({"user_id": ["a", "b"], "movie_id": ["x", "y"], "user_rating": [1, 2]})
-    with pytest.raises(InputError, match="too few interactions") as caught:
-        split_interactions(read_interactions(settings), settings)
-    assert caught.value.error_id == "E-INTERACTIONS"

@@ -14,16 +14,13 @@ from batchscore.errors import ModelError, OutputError
 from batchscore.runtime.plan import Plan, read_plan
 from batchscore.runtime.saved_model import read_saved_model
 from batchscore.runtime.versions import missing_files
-from batchscore.training.interactions import read_interactions
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 
 
 @pytest.fixture
-def interactions(write):
-    return read_interactions(
-        write({"user_id": [5, 6, 7], "movie_id": ["x", "y", "unknown-0"], "user_rating": [1, 2, 3]})
-    )
+def interactions(write, read):
+    return read(write({"user_id": [5, 6, 7], "movie_id": ["x", "y", "unknown-0"], "user_rating": [1, 2, 3]}))
 
 
 def export(interactions, path, settings):
@@ -57,7 +54,9 @@ def test_the_card_tells_the_run_what_it_needs(trained, sample_input):
         "signature": "known", "user_output": "user_known", "candidate_output": "candidate_known",
     }  # fmt: skip
     assert set(card.made_with) == {"batchscore", "tensorflow", "tf-keras", "tensorflow-recommenders", "numpy"}
-    assert card.training["epochs"][-1]["rmse"]["held_out"] == trained.epochs[-1].rmse.held_out
+    assert card.training["judged"] == trained.judged
+    assert card.training["refitted"] is True
+    assert card.training["epochs"][-1]["held_out"] == trained.epochs[-1].held_out
     assert len(card.probes.scores) == 64
     table = pq.read_table(sample_input)
     users, candidates = set(table["user_id"].to_pylist()), set(table["movie_id"].to_pylist())
@@ -187,12 +186,12 @@ def test_a_place_that_cannot_be_written(interactions, tmp_path, write, monkeypat
     assert caught.value.error_id == "E-OUTPUT"
 
 
-def test_probes_are_seeded_rows_of_the_file_in_its_order(write):
+def test_probes_are_seeded_rows_of_the_file_in_its_order(write, read):
     from batchscore.training.export import draw_probes
 
     numbers = list(range(200))
     settings = write({"user_id": numbers, "movie_id": numbers, "user_rating": numbers})
-    rows = read_interactions(settings).rows
+    rows = read(settings).rows
     first, again, other = (draw_probes(rows, settings.model_copy(update={"seed": seed})) for seed in (1, 1, 2))
     assert first.column_names == ["user_id", "movie_id"]
     drawn = first["user_id"].to_pylist()[:62]
