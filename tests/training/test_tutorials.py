@@ -33,7 +33,6 @@ COMMON = """
 [train]
 input = "ratings.parquet"
 output = "model"
-candidates = "movies.parquet"
 split = "random"
 batch_rows = 128
 embedding_dimension = 16
@@ -45,6 +44,7 @@ TUTORIALS = {
     "basic ranking": "",
     "context features": """
 timestamp_column = "timestamp"
+candidates = "movies.parquet"
 [features.timestamp]
 kind = "timestamp"
 role = "context"
@@ -54,6 +54,7 @@ kind = "text"
 role = "candidate"
 """,
     "deep": """
+candidates = "movies.parquet"
 [features.genres]
 kind = "list"
 role = "candidate"
@@ -63,6 +64,7 @@ candidate_layers = [32, 16]
 interaction = "dot"
 """,
     "deep and cross": """
+candidates = "movies.parquet"
 [features.genres]
 kind = "list"
 role = "candidate"
@@ -83,6 +85,7 @@ negatives = 1
 weight = 0.5
 """,
     "listwise": """
+learning_rate = 0.01
 [model]
 biases = true
 optimizer = "adam"
@@ -156,7 +159,7 @@ def test_a_tutorial_is_said_in_toml_trained_exported_and_ranked(name, data, tmp_
         )
     )  # fmt: skip
     assert (ranked.rows_written, ranked.users) == (15, 3)
-    assert ranked.unknown_users.unknown == 0
+    assert ranked.known_users.unknown == 0
     rows = pq.read_table(tmp_path / "ranked.parquet")
     assert rows["rank"].to_pylist() == [1, 2, 3, 4, 5] * 3
     scores = rows["score"].to_numpy().reshape(3, 5)
