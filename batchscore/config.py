@@ -216,6 +216,8 @@ class TrainSettings(Settings):
         moment = self.all_features().get(self.timestamp_column or "")
         if moment is not None and moment.kind != "timestamp":
             raise ValueError(f"{self.timestamp_column} is the timestamp_column: as a feature its kind is timestamp")
+        if sum(not task.has_label_column for task in self.all_tasks().values()) > 1:
+            raise ValueError("at most one task draws negatives")
         if self.split == "time" and self.timestamp_column is None:
             raise ValueError("a split by time needs timestamp_column")
         return self
@@ -371,6 +373,8 @@ def _is_path(kind: type[Settings], key: str) -> bool:
 def _anchored(kind: type[Settings], key: str, value: Any, folder: Path) -> Any:
     if _is_path(kind, key) and isinstance(value, str):
         return str(folder / value)
+    if key == "model" and isinstance(value, dict) and "factory" in value:
+        return value | {"factory_folder": str(folder / str(value.get("factory_folder", "")))}
     return value
 
 

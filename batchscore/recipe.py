@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
@@ -115,10 +116,16 @@ class Model(_Declared):
     that with the dot product of both sides (`dot`; they need equal width). `biases` adds a learned number for each
     user and candidate to every prediction.
 
-    `factory` (`package.module:function`) replaces all this by a function that returns a `tfrs.Model`.
+    Layers have relu, but for the last one of a tower. `dropout` is the share of the outputs of each layer with relu
+    that a training step leaves out.
+
+    `factory` (`package.module:function`) replaces all this by a function that returns a `tfrs.Model`. Its module is
+    looked for in `factory_folder` (the TOML's folder unless given), then in the working directory, then among what
+    is installed.
     """
 
     factory: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = None
+    factory_folder: Path | None = None
     user_layers: Widths = ()
     candidate_layers: Widths = ()
     interaction: Literal["concat", "cross", "dot"] = "concat"
@@ -134,8 +141,21 @@ class Model(_Declared):
 
     @model_validator(mode="after")
     def _factory_alone(self) -> Model:
-        if self.factory is not None and (others := self.model_fields_set - {"factory"}):
+        others = self._declared() - {"factory", "factory_folder", "optimizer"}
+        if self.factory is not None and others:
             raise ValueError(f"with a factory the model is yours: {', '.join(sorted(others))} would change nothing")
+        if self.factory is None and self.factory_folder is not None:
+            raise ValueError("factory_folder without factory changes nothing")
+        return self
+
+    def _declared(self) -> set[str]:
+        return {name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default}
+
+    @model_validator(mode="after")
+    def _crosses(self) -> Model:
+        crossing = self._declared() & {"cross_layers", "cross_rank"}
+        if self.interaction != "cross" and crossing:
+            raise ValueError(f'{", ".join(sorted(crossing))} changes nothing without interaction = "cross"')
         return self
 
 

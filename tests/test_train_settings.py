@@ -98,6 +98,15 @@ def test_without_tables_the_two_ids_predict_the_rating():
         ({"features": {"user_rating": {"role": "user", "kind": "number"}}}, "settings: user_rating is what"),
         ({"model": {"factory": "ours"}}, "model.factory: "),
         ({"model": {"factory": "a:b", "biases": True}}, "model: with a factory the model is yours: biases"),
+        ({"model": {"factory_folder": "."}}, "model: factory_folder without factory changes nothing"),
+        ({"model": {"cross_rank": 4}}, "model: cross_rank changes nothing without interaction"),
+        (
+            {"features": {"user_id": {"role": "context", "kind": "hashed", "buckets": 9}}},
+        ),
+        (
+            {"tasks": {name: {"kind": "click", "label": "x", "negatives": 1} for name in "ab"}},
+            "settings: at most one task draws negatives",
+        ),
         ({"split": "time"}, "settings: a split by time needs timestamp_column"),
         (
             {"features": {"user_id": {"role": "context", "kind": "hashed", "buckets": 9}}},
@@ -134,3 +143,14 @@ def test_declarations_that_are_not_valid(tables, problem):
     with pytest.raises(UsageError) as caught:
         settings(**tables)
     assert problem in str(caught.value)
+
+
+def test_a_factory_is_looked_for_beside_the_toml_and_settings_can_be_given_again(tmp_path):
+    config = tmp_path / "train.toml"
+    config.write_text('[train]\ninput = "in.csv"\noutput = "model"\n[model]\nfactory = "ours:build"\n')
+    given = resolve(TrainSettings, "train", {}, config=config, environ={}).settings
+    assert given.model.factory_folder == tmp_path
+    assert TrainSettings(**given.model_dump(mode="json")) == given
+    config.write_text(config.read_text() + 'factory_folder = "models"\n')
+    given = resolve(TrainSettings, "train", {}, config=config, environ={}).settings
+    assert given.model.factory_folder == tmp_path / "models"

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from batchscore.errors import RefusedError
-from batchscore.training.dataset import Batches
+from batchscore.training.dataset import read_batches
 from batchscore.training.metrics import Rmse
 from batchscore.training.splits import Split
 
@@ -19,13 +19,15 @@ _STEPS_AN_EPOCH = 40
 class Evaluator:
     """Measures a model on both sides of a split."""
 
-    def __init__(self, model: Callable[[dict[str, tf.Tensor]], tf.Tensor], split: Split, batches: Batches) -> None:
+    def __init__(self, model: Callable[[dict[str, tf.Tensor]], tf.Tensor], split: Split) -> None:
         """`model` maps features, by column name, to predicted ratings `[batch]` or `[batch, 1]`."""
         rating = split.label
         if rating is None:
             raise ValueError("without a label column there is no error to measure")
 
-        @tf.function(input_signature=[batches.training.element_spec])  # type: ignore[untyped-decorator] # no types
+        self._training, self._held_out = read_batches(split.training), read_batches(split.held_out)
+
+        @tf.function(input_signature=[self._training.element_spec])  # type: ignore[untyped-decorator] # no types
         def squared_error(batch: dict[str, tf.Tensor]) -> tf.Tensor:
             features = {name: values for name, values in batch.items() if name != rating}
             predicted = tf.reshape(tf.cast(model(features), tf.float64), [-1])
@@ -34,13 +36,12 @@ class Evaluator:
         self.split = split
         self.mean = measure_mean(split)
         self._squared_error = squared_error
-        self._batches = batches
 
     def measure(self) -> Rmse:
         """The model's RMSE now. Each row counts once, summed in float64; costs one prediction of all rows."""
         return Rmse(
-            self._rmse(self._batches.training, self.split.training.num_rows),
-            self._rmse(self._batches.held_out, self.split.held_out.num_rows),
+            self._rmse(self._training, self.split.training.num_rows),
+            self._rmse(self._held_out, self.split.held_out.num_rows),
         )
 
     def _rmse(self, batches: tf.data.Dataset, rows: int) -> float:

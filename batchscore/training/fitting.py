@@ -11,6 +11,7 @@ import tensorflow as tf
 from batchscore.config import TrainSettings
 from batchscore.errors import ModelError, OutOfMemoryError
 from batchscore.observer import Observer
+from batchscore.training.dataset import TrainingBatches
 from batchscore.training.evaluation import Evaluator
 from batchscore.training.metrics import Epoch, Rmse
 
@@ -19,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 
 def fit(
     model: tf.keras.Model,
-    batches: tf.data.Dataset,
+    batches: TrainingBatches,
     evaluator: Evaluator,
     settings: TrainSettings,
     observer: Observer,
@@ -31,7 +32,8 @@ def fit(
     """
     watch = _Watch(evaluator, settings, observer)
     try:
-        model.fit(batches, epochs=settings.epochs, callbacks=[watch], verbose=0)
+        for epoch in range(settings.epochs):
+            model.fit(batches.epoch(epoch), initial_epoch=epoch, epochs=epoch + 1, callbacks=[watch], verbose=0)
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         raise OutOfMemoryError(
             "E-MEMORY",

@@ -18,6 +18,10 @@ from batchscore.errors import EXIT_OK, BatchscoreError, StoppedError
 from batchscore.observer import Observer
 from batchscore.training.metrics import Epoch, Rmse
 
+_PLACES: Any = {
+    **dict.fromkeys(("input", "output", "users", "candidates", "tensorboard"), True),
+    "model": {"factory_folder": True},
+}
 _LIBRARIES = ("batchscore", "tensorflow", "tf-keras", "tensorflow-recommenders", "numpy")
 
 
@@ -105,7 +109,7 @@ class Journal:
     def for_card(self) -> dict[str, Any]:
         """The settings and the fields noted so far, without times and paths: what the model card remembers."""
         facts = {name: _plain(value) for name, value in self._facts.items()}
-        return {"settings": self._settings.model_dump(mode="json", exclude={"input", "output"}), **facts}
+        return {"settings": self._settings.model_dump(mode="json", exclude=_PLACES), **facts}
 
     def report(
         self, status: str = "published", exit_code: int = EXIT_OK, error_id: str | None = None

@@ -35,25 +35,33 @@ def train(settings: TrainSettings, observer: Observer = _UNOBSERVED) -> Training
         with hold_model_base(settings.output) as base:
             with journal.stage("load TensorFlow"):
                 require_keras_2()
-                from batchscore.training import dataset, evaluation, export, fitting, ranking_model  # noqa: PLC0415
+                from batchscore.training import dataset, evaluation, export, factory, fitting, predictions  # noqa: PLC0415
+                from batchscore.training.statistics import learn_statistics  # noqa: PLC0415
             with journal.stage("prepare"):
                 seed_random_generators(settings.seed)
                 split = split_interactions(interactions, settings)
-                batches = dataset.make_batches(split, settings)
-                model = ranking_model.build_ranking_model(split.training, settings)
-                evaluator = evaluation.Evaluator(model, split, batches)
+                statistics = learn_statistics(split.training, settings)
+                batches = dataset.TrainingBatches(split.training, statistics, settings)
+                model = factory.build_model(statistics, settings)
+                first_task = next(iter(settings.all_tasks()))
+                evaluator = evaluation.Evaluator(
+                    lambda features: predictions.predict(model, features, settings)[first_task], split
+                )
                 journal.note(**split.describe(), mean_rmse=evaluator.mean)
             with journal.stage("train", rows=split.training.num_rows * settings.epochs):
-                epochs = fitting.fit(model, batches.training, evaluator, settings, observer)
+                epochs = fitting.fit(model, batches, evaluator, settings, observer)
                 journal.note(epochs=epochs)
             evaluation.require_better_than_mean(
                 epochs[-1].rmse, evaluator.mean, split.training.num_rows, settings.batch_rows
             )
             with journal.stage("export"):
                 probes = export.draw_probes(interactions.rows, settings)
-                export.export_model(model, probes, base.incoming, library_versions(), journal.for_card())
+                export.export_model(
+                    model, probes, base.incoming, settings,
+                    made_with=library_versions(), training=journal.for_card(),
+                )  # fmt: skip
                 exported = export.check_export(base.incoming)
-                export.leave_plan(exported.saved)
+                export.leave_plan(exported.saved, settings)
                 journal.note(**exported.describe())
             with journal.stage("publish"):
                 observer.committing()

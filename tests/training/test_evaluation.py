@@ -13,9 +13,7 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 
 
 @pytest.fixture
-def split_and_batches(write, read):
-    from batchscore.training.dataset import make_batches
-
+def split(write, read):
     random = np.random.default_rng(0)
     settings = write(
         {
@@ -25,14 +23,12 @@ def split_and_batches(write, read):
         },
         batch_rows=7,
     )
-    split = split_interactions(read(settings), settings)
-    return split, make_batches(split, settings)
+    return split_interactions(read(settings), settings)
 
 
-def test_the_mean_is_that_of_the_training_rows(split_and_batches):
+def test_the_mean_is_that_of_the_training_rows(split):
     from batchscore.training.evaluation import measure_mean
 
-    split, _ = split_and_batches
     training, held_out = (np.asarray(side["user_rating"], np.float64) for side in (split.training, split.held_out))
     rmse = measure_mean(split)
     assert rmse.training == pytest.approx(training.std(), rel=1e-12)
@@ -40,10 +36,8 @@ def test_the_mean_is_that_of_the_training_rows(split_and_batches):
 
 
 @pytest.mark.parametrize("shape", [[-1], [-1, 1]])
-def test_each_row_counts_once_whatever_the_last_batch_holds(split_and_batches, shape, tf):
+def test_each_row_counts_once_whatever_the_last_batch_holds(split, shape, tf):
     from batchscore.training.evaluation import Evaluator
-
-    split, batches = split_and_batches
 
     def model(features):
         assert set(features) == {"user_id", "movie_id"}
@@ -53,20 +47,22 @@ def test_each_row_counts_once_whatever_the_last_batch_holds(split_and_batches, s
         predicted = np.asarray(side["user_id"]) - np.asarray(side["movie_id"])
         return math.sqrt(np.mean((predicted - np.asarray(side["user_rating"], np.float64)) ** 2))
 
-    rmse = Evaluator(model, split, batches).measure()
+    rmse = Evaluator(model, split).measure()
     assert rmse.training == pytest.approx(expected(split.training), rel=1e-12)
     assert rmse.held_out == pytest.approx(expected(split.held_out), rel=1e-12)
 
 
-def test_tfrs_s_own_metric_agrees(split_and_batches, write):
+def test_tfrs_s_own_metric_agrees(split, write):
+    from batchscore.training.dataset import read_batches
     from batchscore.training.evaluation import Evaluator
     from batchscore.training.ranking_model import build_ranking_model
+    from batchscore.training.statistics import learn_statistics
 
-    split, batches = split_and_batches
-    model = build_ranking_model(split.training, write({}))
-    rmse = Evaluator(model, split, batches).measure()
-    for batched, ours in ((batches.training, rmse.training), (batches.held_out, rmse.held_out)):
-        judged = model.evaluate(batched, verbose=0, return_dict=True)["root_mean_squared_error"]
+    settings = write({})
+    model = build_ranking_model(learn_statistics(split.training, settings), settings)
+    rmse = Evaluator(model.score, split).measure()
+    for side, ours in ((split.training, rmse.training), (split.held_out, rmse.held_out)):
+        judged = model.evaluate(read_batches(side, 7), verbose=0, return_dict=True)["root_mean_squared_error"]
         assert ours == pytest.approx(judged, rel=1e-5)
 
 

@@ -26,10 +26,13 @@ def interactions(write, read):
 def export(interactions, path, settings):
     from batchscore.training.export import draw_probes, export_model
     from batchscore.training.ranking_model import build_ranking_model
+    from batchscore.training.statistics import learn_statistics
 
-    model = build_ranking_model(interactions.rows, settings)
+    rows = interactions.rows
+    model = build_ranking_model(learn_statistics(rows, settings), settings)
     path.mkdir()
-    export_model(model, draw_probes(interactions.rows, settings), path, {"library": "1.0"}, {"epochs": [1, 2]})
+    probes = draw_probes(rows, settings)
+    export_model(model, probes, path, settings, made_with={"library": "1.0"}, training={"epochs": [1, 2]})
     return model
 
 
@@ -77,7 +80,7 @@ def test_a_planner_that_breaks_does_not_cost_the_training(interactions, tmp_path
 
     export(interactions, tmp_path / "export", write({}))
     monkeypatch.setattr(module, "plan_model", plan_model)
-    module.leave_plan(module.check_export(tmp_path / "export").saved)
+    module.leave_plan(module.check_export(tmp_path / "export").saved, write({}))
     assert read_plan(tmp_path / "export" / "assets.extra") is None
     assert "no plan is left with the model: the planner failed" in caplog.text
     assert "IndexError" in caplog.text
@@ -167,16 +170,17 @@ def test_an_export_without_its_card_is_not_let_through(interactions, tmp_path, w
     assert caught.value.error_id == "E-MODEL-CARD"
 
 
-def test_a_place_that_cannot_be_written(interactions, tmp_path, write):
-    from batchscore.training.export import draw_probes, export_model
-    from batchscore.training.ranking_model import build_ranking_model
+def test_a_place_that_cannot_be_written(interactions, tmp_path, write, monkeypatch):
+    path = tmp_path / "export"
+    mkdir = Path.mkdir
 
-    settings = write({})
-    model, path = build_ranking_model(interactions.rows, settings), tmp_path / "export"
-    path.mkdir()
-    (path / "variables").touch()
+    def fill(self):
+        mkdir(self)
+        (self / "variables").touch()
+
+    monkeypatch.setattr(Path, "mkdir", fill)
     with pytest.raises(OutputError) as caught:
-        export_model(model, draw_probes(interactions.rows, settings), path, {}, {})
+        export(interactions, path, write({}))
     assert caught.value.error_id == "E-OUTPUT"
 
 
@@ -186,12 +190,11 @@ def test_probes_are_seeded_rows_of_the_file_in_its_order(write, read):
     numbers = list(range(200))
     settings = write({"user_id": numbers, "movie_id": numbers, "user_rating": numbers})
     rows = read(settings).rows
-    first, again, other = (
-        draw_probes(rows, settings.model_copy(update={"seed": seed})).features for seed in (1, 1, 2)
-    )
+    first, again, other = (draw_probes(rows, settings.model_copy(update={"seed": seed})) for seed in (1, 1, 2))
+    assert first.column_names == ["user_id", "movie_id"]
     drawn = first["user_id"].to_pylist()[:62]
     assert drawn == sorted(set(drawn))
     assert first["movie_id"].to_pylist()[:62] == drawn
-    assert first["user_id"].equals(again["user_id"])
-    assert not first["user_id"].equals(other["user_id"])
+    assert first.equals(again)
+    assert not first.equals(other)
     assert first["user_id"][62].as_py() == first["movie_id"][63].as_py() == 200

@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 @pytest.fixture
 def prepare(write, read):
     from batchscore.training import dataset, evaluation, ranking_model
+    from batchscore.training.statistics import learn_statistics
 
     def _prepare(**settings):
         columns = {
@@ -22,9 +23,10 @@ def prepare(write, read):
         }  # fmt: skip
         chosen = write(columns, batch_rows=32, layers=(4,), **settings)
         split = split_interactions(read(chosen), chosen)
-        batches = dataset.make_batches(split, chosen)
-        model = ranking_model.build_ranking_model(split.training, chosen)
-        return model, batches.training, evaluation.Evaluator(model, split, batches), chosen
+        statistics = learn_statistics(split.training, chosen)
+        batches = dataset.TrainingBatches(split.training, statistics, chosen)
+        model = ranking_model.build_ranking_model(statistics, chosen)
+        return model, batches, evaluation.Evaluator(model.score, split), chosen
 
     return _prepare
 
