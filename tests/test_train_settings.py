@@ -101,9 +101,6 @@ def test_without_tables_the_two_ids_predict_the_rating():
         ({"model": {"factory_folder": "."}}, "model: factory_folder without factory changes nothing"),
         ({"model": {"cross_rank": 4}}, "model: cross_rank changes nothing without interaction"),
         (
-            {"features": {"user_id": {"role": "context", "kind": "hashed", "buckets": 9}}},
-        ),
-        (
             {"tasks": {name: {"kind": "click", "label": "x", "negatives": 1} for name in "ab"}},
             "settings: at most one task draws negatives",
         ),
