@@ -14,6 +14,7 @@ from batchscore.training.interactions import read_interactions
 from batchscore.training.keras2 import require_keras_2, seed_random_generators
 from batchscore.training.report import Journal, TrainingReport, library_versions
 from batchscore.training.splits import split_interactions
+from batchscore.training.statistics import learn_statistics
 
 _LOG = logging.getLogger(__name__)
 _UNOBSERVED = Observer()
@@ -36,7 +37,6 @@ def train(settings: TrainSettings, observer: Observer = _UNOBSERVED) -> Training
             with journal.stage("load TensorFlow"):
                 require_keras_2()
                 from batchscore.training import dataset, evaluation, export, factory, fitting, predictions  # noqa: PLC0415
-                from batchscore.training.statistics import learn_statistics  # noqa: PLC0415
             with journal.stage("prepare"):
                 seed_random_generators(settings.seed)
                 split = split_interactions(interactions, settings)
