@@ -33,7 +33,7 @@ class TrainingBatches:
     """
 
     def __init__(self, rows: pa.Table, statistics: Statistics, settings: TrainSettings) -> None:
-        """`rows` are those that `statistics` were learned from; they may be mapped from disk, larger than memory."""
+        """`rows` are those that `statistics` were learned from; they may be mapped and larger than memory."""
         tasks = settings.all_tasks().values()
         rows = rows.select(
             [*settings.all_features(), *sorted({task.label for task in tasks if task.has_label_column})]
