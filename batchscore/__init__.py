@@ -131,8 +131,8 @@ def train(**settings: Any) -> TrainingReport:
 
     Takes the settings of `batchscore.config.TrainSettings`, and `config` and `date`; `features`, `model` and
     `tasks` are dicts as the tables of TOML are. Sets TF_USE_LEGACY_KERAS for this process, or raises UsageError
-    (E-KERAS-3) where Keras 3 is loaded already. Returns the report; raises BatchscoreError, with the report as far as
-    it got.
+    (E-KERAS-3) where Keras 3 is loaded already. Returns the report; raises BatchscoreError, with the report as far
+    as it got.
     """
     from batchscore.config import TrainSettings, resolve
     from batchscore.training.train import train as train_job

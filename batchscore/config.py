@@ -33,7 +33,7 @@ from pydantic import (
 from batchscore.errors import UsageError
 from batchscore.limits import Age, Limit
 from batchscore.paths import fill_date, is_same_file, require_usable
-from batchscore.recipe import Click, Feature, Model, Rating, Task, Vocabulary
+from batchscore.recipe import Feature, Model, Rating, Task, Vocabulary
 from batchscore.toml_tables import read_table
 from batchscore.values import (
     Bytes,
@@ -247,7 +247,7 @@ class TrainSettings(Settings):
         moment = self.all_features().get(self.timestamp_column or "")
         if moment is not None and moment.kind != "timestamp":
             raise ValueError(f"{self.timestamp_column} is the timestamp_column: as a feature its kind is timestamp")
-        if sum(isinstance(task, Click) and task.negatives > 0 for task in self.tasks.values()) > 1:
+        if sum(not task.has_label_column for task in self.all_tasks().values()) > 1:
             raise ValueError("at most one task draws negatives")
         if self.split == "time" and self.timestamp_column is None:
             raise ValueError("a split by time needs timestamp_column")

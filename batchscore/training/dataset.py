@@ -33,8 +33,11 @@ class TrainingBatches:
     """
 
     def __init__(self, rows: pa.Table, statistics: Statistics, settings: TrainSettings) -> None:
-        """`rows` are the training rows, which may be memory-mapped and larger than memory."""
+        """`rows` are those that `statistics` were learned from; they may be mapped and larger than memory."""
         tasks = settings.all_tasks().values()
+        rows = rows.select(
+            [*settings.all_features(), *sorted({task.label for task in tasks if task.has_label_column})]
+        )
         self.rows = rows.num_rows
         self.negatives = max([task.negatives for task in tasks if isinstance(task, Click)], default=0)
         self.element_spec: dict[str, tf.TensorSpec] = _specs(rows.schema)

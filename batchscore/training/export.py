@@ -35,6 +35,7 @@ PROBE_ROWS = 64
 _UUID_FILE = "fingerprint.pb"  # nothing reads it, and its random UUID makes equal models unequal
 
 Features = dict[str, tf.Tensor]
+Signature = tuple[Callable[[Features], Features], dict[str, tf.TensorSpec]]
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,8 @@ def export_model(
 
     Signature `serving_default` takes the columns of `probes`, each `[batch]`, and gives `score`, float32 `[batch]`;
     where tasks are declared also the prediction of each by its name, `[batch]`. If the model tells known ids,
-    signature `known` takes the same and gives `user_known` and `candidate_known`, bool `[batch]`. The scores of the
-    probe rows in the card come from `model` itself; `made_with` and `training` go there as they are.
+    signature `known` takes the two ids and gives `user_known` and `candidate_known`, bool `[batch]`. The scores of
+    the probe rows in the card come from `model` itself; `made_with` and `training` go there as they are.
 
     Equal models give equal bytes. Raises OutputError (E-OUTPUT) where the files cannot be written, and ModelError
     (E-MODEL-OUTPUT) where the model of a factory gives no score.
@@ -97,13 +98,14 @@ def export_model(
         outputs = predict(model, features, settings)
         return outputs if settings.tasks else {SCORE: outputs[SCORE]}
 
-    signatures: dict[str, Callable[[Features], Features]] = {SERVING_DEFAULT: serve}
+    signatures: dict[str, Signature] = {SERVING_DEFAULT: (serve, specs)}
     known = getattr(model, KNOWN, None)
     if known is not None:
-        signatures[KNOWN] = known
+        ids = (settings.user_column, settings.candidate_column)
+        signatures[KNOWN] = (known, {name: specs[name] for name in ids})
     scores = serve(tensors)[SCORE].numpy().tolist()
     try:
-        _save(model, signatures, specs, path)
+        _save(model, signatures, path)
         card = ModelCard(
             signature=SERVING_DEFAULT,
             score_output=SCORE,
@@ -190,23 +192,18 @@ def check_export(path: Path) -> Exported:
     return Exported(saved, result)
 
 
-def _save(
-    model: tfrs.Model,
-    signatures: dict[str, Callable[[Features], Features]],
-    specs: dict[str, tf.TensorSpec],
-    path: Path,
-) -> None:
+def _save(model: tfrs.Model, signatures: dict[str, Signature], path: Path) -> None:
     """Save the functions with the variables and tables that they use: no Keras object, no optimizer state."""
-    names = list(specs)
 
-    def trace(function: Callable[[Features], Features]) -> Any:
+    def trace(function: Callable[[Features], Features], specs: dict[str, tf.TensorSpec]) -> Any:
+        names = list(specs)
         return tf.function(
             lambda *columns: function(dict(zip(names, columns, strict=True))),
             input_signature=list(specs.values()),
             autograph=False,
         ).get_concrete_function()
 
-    functions = {name: trace(function) for name, function in signatures.items()}
+    functions = {name: trace(*signature) for name, signature in signatures.items()}
     captured = {id(tensor) for function in functions.values() for tensor in function.captured_inputs}
     module = tf.Module()
     module.resources = [

@@ -31,7 +31,7 @@ class ModelContext:
       the one named like the first task, else the only one: higher is better. Each row is treated alone;
     - `compute_loss(inputs, training)` gives the loss of a batch of features and labels by column name
       (`batchscore.training.dataset.TrainingBatches` says what else is in it);
-    - may have `known(features)`, which gives `user_known` and `candidate_known`, bool `[batch]`;
+    - may have `known(ids)`, which gives for the two ids `user_known` and `candidate_known`, bool `[batch]`;
     - may be compiled; otherwise it is, with the declared optimizer and learning rate.
     """
 

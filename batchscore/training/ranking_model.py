@@ -105,10 +105,10 @@ class RankingModel(tfrs.Model):  # type: ignore[misc] # TFRS has no types
             return None
         oov_buckets = [feature.oov_buckets for feature in declared if isinstance(feature, Vocabulary)]
 
-        def known(features: Features) -> dict[str, tf.Tensor]:
+        def known(ids: Features) -> dict[str, tf.Tensor]:
             return {
-                f"{role}_known": tf.greater_equal(ids.index(features[ids.name]), first)
-                for role, ids, first in zip(("user", "candidate"), (user, candidate), oov_buckets, strict=True)
+                f"{role}_known": tf.greater_equal(layer.index(ids[layer.name]), first)
+                for role, layer, first in zip(("user", "candidate"), (user, candidate), oov_buckets, strict=True)
             }
 
         return known

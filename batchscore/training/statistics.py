@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from batchscore.config import TrainSettings
 from batchscore.errors import InputError
-from batchscore.recipe import Buckets, Click, Feature, Labels, Number, Text, Timestamp, Vocabulary
+from batchscore.recipe import Buckets, Feature, Labels, Number, Text, Timestamp, Vocabulary
 from batchscore.training.table_rows import TableRows
 
 SAMPLE_ROWS = 1_000_000
@@ -93,7 +93,7 @@ def learn_statistics(rows: pa.Table, settings: TrainSettings) -> Statistics:
         features[name] = found
     tasks = settings.all_tasks().values()
     candidates = None
-    if any(isinstance(task, Click) and task.negatives for task in tasks):
+    if not all(task.has_label_column for task in tasks):
         candidates = _last_rows(rows, settings)
         if candidates.num_rows < 2:  # noqa: PLR2004 - one is the row's own
             problems.append(f"{settings.candidate_column}: negatives are drawn from at least two candidates")
@@ -105,7 +105,7 @@ def learn_statistics(rows: pa.Table, settings: TrainSettings) -> Statistics:
             details=problems,
             next_step="lower min_count, remove the feature, or give more interactions",
         )
-    labels = {task.label for task in tasks} & set(rows.column_names)
+    labels = {task.label for task in tasks if task.has_label_column}
     return Statistics(
         rows=rows.num_rows,
         schema=pa.schema([rows.schema.field(name) for name in features]),

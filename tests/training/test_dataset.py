@@ -52,6 +52,13 @@ def test_an_epoch_has_every_row_once_with_its_columns_together():
     assert sorted(n for batch in batches for n in numbers(batch)) == list(range(100))
 
 
+def test_a_column_that_is_neither_feature_nor_label_stays_out():
+    rows = table().append_column("at", pa.array(range(100), pa.int64()))
+    assert {name for batch in batches_of(rows, timestamp_column="at") for name in batch} == set(
+        table().column_names
+    )
+
+
 @pytest.mark.parametrize("more", [{}, {"shuffle_rows": 40}, {"tasks": CLICK}])
 def test_any_epoch_can_be_had_again_alone(more):
     def order(epoch, seed=3):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from batchscore.config import TrainSettings
+from batchscore.config import RunSettings, TrainSettings
 from batchscore.runtime.plan import Plan, read_plan
 from batchscore.runtime.session import open_session
+from batchscore.scoring.run import run
 from batchscore.training.statistics import learn_statistics
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
@@ -69,7 +71,7 @@ def export(path, features, **declared):
     assert np.isfinite(history["total_loss"]).all()
     probes = module.draw_probes(ROWS, settings).slice(40)
     unseen = probes.slice(0, 2)
-    for name in features:
+    for name in features.keys() & UNSEEN:
         column = pa.array(UNSEEN[name], probes[name].type)
         unseen = unseen.set_column(unseen.column_names.index(name), probes.schema.field(name), column)
     probes = pa.concat_tables([probes, unseen]).combine_chunks()
@@ -160,6 +162,38 @@ def test_without_declared_tasks_the_score_is_the_only_output(tmp_path):
     *_, exported = export(tmp_path / "m", {})
     assert list(exported.saved.signatures["serving_default"].outputs) == ["score"]
     assert list(exported.saved.signatures) == ["known", "serving_default"]
+
+
+def test_the_known_signature_takes_the_ids_alone(tmp_path):
+    *_, exported = export(tmp_path / "m", {"hour": FEATURES["hour"]})
+    assert list(exported.saved.signatures["known"].inputs) == ["movie_id", "user_id"]
+
+
+@pytest.mark.parametrize("ids", ["vocabulary", "hashed"])
+def test_the_nightly_run_ranks_with_an_export(ids, tmp_path):
+    from batchscore.training.dataset import to_tensors
+    from batchscore.training.export import leave_plan
+
+    hashed = {
+        "user_id": {"kind": "hashed", "role": "user", "buckets": 50},
+        "movie_id": {"kind": "hashed", "role": "candidate", "buckets": 50},
+    }
+    declared = FEATURES | (hashed if ids == "hashed" else {})
+    settings, model, _, exported = export(tmp_path / "m", declared, model={"biases": True})
+    leave_plan(exported.saved, settings)
+    scores = pa.array(model.score(to_tensors(ROWS)).numpy())
+    pairs = ROWS.select(list(settings.all_features())).append_column("expected", scores)
+    pq.write_table(pairs, tmp_path / "pairs.parquet")
+    report = run(
+        RunSettings(
+            input=tmp_path / "pairs.parquet", output=tmp_path / "ranked.parquet", model=tmp_path / "m",
+            plan="require", top_n=3, keep={"expected": "expected"}, threads=1, max_identical_lists="off",
+        )
+    )  # fmt: skip
+    ranked = pq.read_table(tmp_path / "ranked.parquet")
+    assert ranked["score"].to_numpy() == pytest.approx(ranked["expected"].to_numpy(), rel=1e-4, abs=1e-5)
+    assert len(set(ranked["user_id"].to_pylist())) == 9
+    assert report.known_users.known == (9 if ids == "vocabulary" else None)
 
 
 def test_a_listwise_recipe_learns_an_order():
