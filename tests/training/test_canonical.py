@@ -6,7 +6,7 @@ import decimal
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchscore.training.canonical import cast_fill, find_cast
@@ -86,6 +86,7 @@ def test_what_is_no_moment(text):
     )
 
 
+@settings(deadline=None)
 @given(st.datetimes(timezones=st.just(dt.UTC)), st.sampled_from(["T", " "]))
 def test_any_moment_that_python_writes_is_read(moment, separator):
     expected = (moment - EPOCH) // dt.timedelta(seconds=1)
@@ -93,6 +94,7 @@ def test_any_moment_that_python_writes_is_read(moment, separator):
     assert written("moment", moment.replace(tzinfo=None).isoformat(separator)) == ([expected], [])
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats() | st.integers().map(float) | st.none()))
 def test_numbers_become_the_nearest_float32_or_are_bad(numbers):
     values, reasons = cast("number", pa.array(numbers, pa.float64()))
@@ -110,6 +112,7 @@ def test_what_is_no_number(text):
     assert written("number", text, " +1.5e0 ", "TRUE", "false") == ([None, 1.5, 1.0, 0.0], ["not a number"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1) | st.none(), min_size=1))
 def test_whole_numbers_become_float32_only_where_that_is_exact(numbers):
     values, reasons = cast("number", pa.array(numbers, pa.int64()))

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscore.config import TrainSettings
-from batchscore.errors import RefusedError
+from batchscore.errors import RefusedError, UsageError
 from batchscore.observer import Observer
 from batchscore.runtime.card import read_card
 from batchscore.runtime.model_base import EVALUATED, TRAINING
@@ -48,11 +48,9 @@ def test_a_refitted_model_knows_the_newest_users_and_was_judged_without_them(pre
     newest = pa.table({
         "user_id": ["newest"], "movie_id": ["m1"], "user_rating": pa.array([5.0], pa.float32()),
     })  # fmt: skip
-    settings = prepare(pa.concat_tables([ratings, newest]), split="last", last=2, held_out=0.3, refit=True)
-    held = prepare(pa.concat_tables([ratings, newest, newest.set_column(1, "movie_id", pa.array(["m2"]))]))
-    report = train(settings.model_copy(update={"split": "last"}))
-    assert (report.refitted, report.rows) == (True, 4002)
-    assert held.input == settings.input
+    settings = prepare(pa.concat_tables([ratings, newest]), split="last")
+    report = train(settings)
+    assert (report.refitted, report.rows) == (True, 4001)
     published = Path(report.model_path)
     judged = published.parent / EVALUATED / "1"
     assert read_card(published).training == read_card(judged).training
@@ -150,9 +148,39 @@ def test_old_versions_go_with_their_reports(prepare):
     reports = [train(settings) for _ in range(3)]
     assert [report.removed_versions for report in reports] == [[], [], [8]]
     assert list_versions(settings.output) == [10, 9, 7]
-    assert sorted(path.name for path in (settings.output / "_batchscore").iterdir()) == [
-        "10.report.json", "9.report.json",
-    ]  # fmt: skip
+    assert {path.name.partition(".")[0] for path in (settings.output / "_batchscore").iterdir()} == {"9", "10"}
+
+
+def test_the_page_shows_curves_calibration_and_the_table(prepare):
+    pytest.importorskip("altair")
+    pytest.importorskip("great_tables")
+    pytest.importorskip("vl_convert")
+    report = train(prepare(patience=1, refit=False))
+    page = (Path(report.model_path).parent / "_batchscore" / "1.report.html").read_text("utf-8")
+    assert report.summary().partition(";")[0].replace("'", "&#x27;") in page
+    for shown in ("validation RMSE", "popularity", "batch_rows", "Calibration"):
+        assert shown in page
+    assert page.count("<svg") >= 2
+
+
+def test_tensorboard_gets_each_epoch_s_figures(prepare, tmp_path, tf):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    report = train(prepare(patience=2, refit=False, tensorboard=tmp_path / "logs"))
+    events = accumulator.EventAccumulator(str(tmp_path / "logs"))
+    events.Reload()
+    assert set(events.Tags()["tensors"]) == {"training/loss", "training/rating RMSE", "validation/rating RMSE"}
+    assert [event.step for event in events.Tensors("training/loss")] == [1, 2]
+    figures = [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors("validation/rating RMSE")]
+    assert figures == pytest.approx([epoch.validation["rating"]["RMSE"] for epoch in report.epochs])
+
+
+def test_tensorboard_that_is_missing_is_told_before_anything_is_read(prepare, tmp_path, monkeypatch):
+    monkeypatch.setattr("batchscore.training.tensorboard.find_spec", lambda _: None)
+    settings = prepare(tensorboard=tmp_path / "logs")
+    with pytest.raises(UsageError, match="batchscore\\[tensorboard\\]") as caught:
+        train(settings)
+    assert (caught.value.error_id, caught.value.report.seconds) == ("E-EXTRA-MISSING", {})
+    assert not settings.output.exists()
 
 
 class Stopped(BaseException):
