@@ -138,6 +138,8 @@ class Model(_Declared):
     """Weight of the squared entries of the embeddings that a batch looks up, a row of it, in the loss."""
     dropout: Share = 0.0
     optimizer: Literal["adagrad", "adam"] = "adagrad"
+    weight_average: Share = 0.0
+    """How much a moving average of the weights keeps at each step; after each epoch it takes their place (0: never)."""
 
     @model_validator(mode="after")
     def _factory_alone(self) -> Model:

@@ -176,7 +176,10 @@ def one_empty_row(statistics: Statistics) -> Features:
 def compile_model(model: tfrs.Model, settings: TrainSettings) -> None:
     """Give a model that has its weights the declared optimizer, with its state, so that a checkpoint has it all."""
     kinds: dict[str, Any] = {"adagrad": tf.keras.optimizers.Adagrad, "adam": tf.keras.optimizers.Adam}
-    model.compile(optimizer=kinds[settings.model.optimizer](settings.learning_rate))
+    average = settings.model.weight_average
+    make = kinds[settings.model.optimizer]
+    # Keras puts the average in the place of the weights when `fit` ends, which here is after each epoch
+    model.compile(optimizer=make(settings.learning_rate, use_ema=average > 0, ema_momentum=average))
     model.optimizer.build(model.trainable_variables)
 
 

@@ -145,7 +145,12 @@ class KilledIn(Rows):
 
 @pytest.mark.parametrize(("patience", "batches"), [(0, 8), (9, 5)])
 def test_a_killed_fitting_goes_on_and_ends_with_the_same_weights(prepare, patience, batches, tmp_path):
-    how = {"epochs": 4, "patience": patience, "model": {"optimizer": "adam"}, "learning_rate": 0.01}
+    how = {
+        "epochs": 4,
+        "patience": patience,
+        "model": {"optimizer": "adam", "weight_average": 0.9},
+        "learning_rate": 0.01,
+    }
     killed, _ = prepare(**how)
     with pytest.raises(Killed):
         killed.run(KilledIn(batches), ignore)
@@ -159,6 +164,34 @@ def test_a_killed_fitting_goes_on_and_ends_with_the_same_weights(prepare, patien
     assert straight.epochs == fitted.epochs
     for one, two in zip(model.variables, other.variables, strict=True):
         assert (one.numpy() == two.numpy()).all()
+
+
+class Steps(Observer):
+    """The weights after each step."""
+
+    def __init__(self, model):
+        self.model = model
+        self.weights = [self.read()]
+
+    def read(self):
+        return [variable.numpy() for variable in self.model.trainable_variables]
+
+    def advance(self, rows):
+        self.weights.append(self.read())
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adagrad"])
+def test_after_an_epoch_the_weights_are_their_average_over_the_steps(prepare, optimizer):
+    fitting, model = prepare(epochs=1, model={"optimizer": optimizer, "weight_average": 0.7})
+    steps = Steps(model)
+    fitting.run(steps, ignore)
+    assert len(steps.weights) > 2
+    for final, first, *later in zip(steps.read(), *steps.weights, strict=True):
+        average = first
+        for weights in later:
+            average = 0.7 * average + 0.3 * weights
+        assert final == pytest.approx(average, rel=1e-5, abs=1e-7)
+        assert final != pytest.approx(later[-1], rel=1e-3, abs=1e-5)
 
 
 def test_a_fitting_that_is_over_is_not_fitted_again(prepare):
