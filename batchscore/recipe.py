@@ -78,12 +78,20 @@ class Buckets(_Feature):
 class Timestamp(_Feature):
     """A moment (epoch seconds, or a timestamp column): an embedding of its interval, and the moment normalised.
 
-    The intervals are `buckets` of equal length from the first to the last training row.
+    The intervals are of equal length from the first to the last training row: `buckets` of them (1,000 unless
+    given), or as many as it takes if each lasts `bucket_seconds`. 1,800 tells the sessions of users apart.
     """
 
     kind: Literal["timestamp"]
-    buckets: Annotated[int, Field(ge=2)] = 1000
+    buckets: Annotated[int, Field(ge=2)] | None = None
+    bucket_seconds: PositiveInt | None = None
     fill: int | None = None
+
+    @model_validator(mode="after")
+    def _number_or_length(self) -> Timestamp:
+        if self.buckets is not None and self.bucket_seconds is not None:
+            raise ValueError("give either buckets or bucket_seconds")
+        return self
 
 
 class Text(_Feature):
@@ -139,7 +147,7 @@ class Model(_Declared):
     dropout: Share = 0.0
     optimizer: Literal["adagrad", "adam"] = "adagrad"
     weight_average: Share = 0.0
-    """How much a moving average of the weights keeps at each step; after each epoch it takes their place (0: never)."""
+    """What a moving average of the weights keeps at a step; it takes their place after each epoch (0: none)."""
 
     @model_validator(mode="after")
     def _factory_alone(self) -> Model:

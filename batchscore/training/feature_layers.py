@@ -13,16 +13,22 @@ import pyarrow as pa
 import tensorflow as tf
 
 from batchscore.config import TrainSettings
+from batchscore.errors import UsageError
 from batchscore.recipe import Buckets, Feature, Hashed, Labels, Number, Text, Timestamp, Vocabulary
 from batchscore.training.statistics import Boundaries, Moments, Span, Statistics, Values
 
 _NOTHING = 0
 """The index of padding, and of an empty label."""
 _UNKNOWN_WORDS = 1
+_BUCKETS = 1000
+_MOST_BUCKETS = 10_000_000
 
 
 def make_feature_layer(name: str, statistics: Statistics, settings: TrainSettings) -> tf.keras.layers.Layer:
-    """The layer of feature `name`; its attribute `width` is the number of columns that it gives."""
+    """The layer of feature `name`; its attribute `width` is the number of columns that it gives.
+
+    Raises UsageError (E-CONFIG) where the intervals of a moment would be too many.
+    """
     feature, known = settings.all_features()[name], statistics.features[name]
     dimension = feature.dimension or settings.embedding_dimension
     l2 = settings.model.embedding_l2
@@ -30,7 +36,7 @@ def make_feature_layer(name: str, statistics: Statistics, settings: TrainSetting
         case Number(), Moments() | None:
             return Scaled(known, name=name)
         case Timestamp(), Span():
-            return Moment(known, feature.buckets, dimension, l2, name=name)
+            return Moment(known, *_divide(name, known, feature), dimension=dimension, l2=l2, name=name)
         case Text(), Values():
             return Pooled(_cut_words(known), len(known.values) + 1 + _UNKNOWN_WORDS, dimension, l2, name=name)
         case Labels(), Values():
@@ -52,6 +58,24 @@ def _make_index(feature: Feature, known: Any) -> tuple[tf.keras.layers.Layer, in
             return tf.keras.layers.Discretization(boundaries, name="index"), len(boundaries) + 1
         case _:
             raise AssertionError(f"{feature.kind} with {known}")
+
+
+def _divide(name: str, known: Span, feature: Timestamp) -> tuple[int, float]:
+    """The number of intervals of a moment, and the seconds of each."""
+    seconds = known.last - known.first
+    if feature.bucket_seconds is None:
+        buckets = feature.buckets or _BUCKETS
+        return buckets, max(seconds, 1) / buckets
+    buckets = seconds // feature.bucket_seconds + 1
+    if buckets > _MOST_BUCKETS:
+        raise UsageError(
+            "E-CONFIG",
+            f"bucket_seconds of {name} is too short for the time that the training rows cover",
+            found=f"{buckets:,} intervals of {feature.bucket_seconds:,} s, each with its embedding",
+            expected=f"at most {_MOST_BUCKETS:,}",
+            next_step=f"raise bucket_seconds in [features.{name}], or look for a wrong moment in the rows",
+        )
+    return buckets, float(feature.bucket_seconds)
 
 
 def _look_up(values: pa.Array, oov_buckets: int, mask_token: str | None = None) -> tf.keras.layers.Layer:
@@ -116,18 +140,20 @@ class Moment(tf.keras.layers.Layer):  # type: ignore[misc]
     Moments before the first training row and after the last one belong to the first and the last interval.
     """
 
-    def __init__(self, span: Span, buckets: int, dimension: int, l2: float, name: str) -> None:
+    def __init__(
+        self, span: Span, buckets: int, bucket_seconds: float, *, dimension: int, l2: float, name: str
+    ) -> None:
         super().__init__(name=name)
         self.width = dimension + 1
         self.embedding = tf.keras.layers.Embedding(buckets, dimension, name="embedding")
         self._span = span
         self._buckets = buckets
+        self._bucket_seconds = bucket_seconds
         self._l2 = l2
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
         seconds = tf.cast(values, tf.float64)  # float32 would be minutes off
-        length = max(self._span.last - self._span.first, 1)
-        place = tf.floor((seconds - self._span.first) * (self._buckets / length))
+        place = tf.floor((seconds - self._span.first) / self._bucket_seconds)
         bucket = tf.cast(tf.clip_by_value(place, 0, self._buckets - 1), tf.int32)
         found = self.embedding(bucket)
         if self._l2:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchscore.config import TrainSettings
+from batchscore.errors import UsageError
 from batchscore.training.statistics import count_words, learn_statistics
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
@@ -100,6 +101,27 @@ def test_a_moment_is_an_interval_and_a_number(make):
     assert found[:4, 3] == pytest.approx([-1, -0.82, -0.8, 1])
     one = make(pa.array([7, 7], pa.int64()), "timestamp", buckets=2)
     assert one([7, 8])[:, 3].tolist() == [0, 1]
+
+
+def test_the_intervals_of_a_moment_may_have_a_length_in_seconds(make):
+    call = make(pa.array([1_500_000_000, 1_500_003_600], pa.int64()), "timestamp", bucket_seconds=1800)
+    found = call([1_500_000_000, 1_500_001_799, 1_500_001_800, 1_500_003_600, 0, 2**40])
+    assert len(table_of(call)) == 3
+    assert np.array_equal(found[:, :3], table_of(call)[[0, 0, 1, 2, 0, 2]])
+
+
+def test_without_either_there_are_a_thousand_intervals(make):
+    call = make(pa.array([0, 10_000], pa.int64()), "timestamp")
+    found = call([0, 9, 10, 10_000])
+    assert len(table_of(call)) == 1000
+    assert np.array_equal(found[:, :3], table_of(call)[[0, 0, 1, 999]])
+
+
+def test_too_many_intervals_are_refused(make):
+    with pytest.raises(UsageError, match="bucket_seconds of x is too short") as refused:
+        make(pa.array([0, 10_000_000], pa.int64()), "timestamp", bucket_seconds=1)
+    assert refused.value.error_id == "E-CONFIG"
+    assert "10,000,001 intervals of 1 s" in str(refused.value)
 
 
 def test_a_list_is_the_mean_of_its_labels_and_nothing_of_its_neighbours(make):
