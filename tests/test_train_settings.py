@@ -160,7 +160,7 @@ def test_a_factory_is_looked_for_beside_the_toml_and_settings_can_be_given_again
 
 def test_the_readme_s_declarations_are_valid(tmp_path):
     text = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
-    blocks = [block for block in re.findall(r"^```toml\n(.*?)^```", text, re.M | re.S) if "[train]" in block]
+    blocks = re.findall(r"^```toml\n(\[train\]\n.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert blocks
     for block in blocks:
         (tmp_path / "train.toml").write_text(block)
