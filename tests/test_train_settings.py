@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from typing import get_args
+
 import pytest
 
 from batchscore.config import TrainSettings, resolve
 from batchscore.errors import UsageError
+from batchscore.recipe import Feature, Task
 
 GIVEN = {"input": "in.csv", "output": "model"}
 
@@ -155,3 +160,22 @@ def test_a_factory_is_looked_for_beside_the_toml_and_settings_can_be_given_again
     config.write_text(config.read_text() + 'factory_folder = "models"\n')
     given = resolve(TrainSettings, "train", {}, config=config, environ={}).settings
     assert given.model.factory_folder == tmp_path / "models"
+
+
+def test_the_readme_s_declarations_are_valid(tmp_path):
+    text = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    blocks = re.findall(r"^```toml\n(\[train\]\n.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert blocks
+    for block in blocks:
+        (tmp_path / "train.toml").write_text(block)
+        found = resolve(TrainSettings, "train", {}, config=tmp_path / "train.toml", environ={}).settings
+        assert {"genres", "timestamp", "age"} <= set(found.all_features())
+        assert list(found.all_tasks()) == ["rating", "finished"]
+
+
+def test_the_readme_names_every_kind_of_feature_and_task():
+    text = (Path(__file__).parents[1] / "README.md").read_text("utf-8").partition("## batchscore train\n")[2]
+    for declared in (Feature, Task):
+        for kind in get_args(get_args(declared)[0]):
+            for name in get_args(kind.model_fields["kind"].annotation):
+                assert f"`{name}`" in text

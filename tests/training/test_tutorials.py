@@ -89,10 +89,11 @@ learning_rate = 0.01
 [model]
 biases = true
 optimizer = "adam"
+embedding_l2 = 0.01
 [tasks.order]
 kind = "listwise"
 label = "user_rating"
-list_length = 8
+list_length = 32
 """,
 }
 OUTPUTS = {"multitask": ["rating", "score", "watched"], "listwise": ["order", "score"]}
