@@ -78,19 +78,23 @@ class Buckets(_Feature):
 class Timestamp(_Feature):
     """A moment (epoch seconds, or a timestamp column): an embedding of its interval, and the moment normalised.
 
-    The intervals are of equal length from the first to the last training row: `buckets` of them (1,000 unless
-    given), or as many as it takes if each lasts `bucket_seconds`. 1,800 tells the sessions of users apart.
+    There are `buckets` intervals (1,000 unless given) of equal length from the first to the last training row. With
+    `bucket_seconds` they have that length, and those that at least `min_count` training rows lie in have their own
+    embedding; all others, and so the future, share one. A quarter of an hour or so tells sessions apart.
     """
 
     kind: Literal["timestamp"]
     buckets: Annotated[int, Field(ge=2)] | None = None
     bucket_seconds: PositiveInt | None = None
+    min_count: PositiveInt = 1
     fill: int | None = None
 
     @model_validator(mode="after")
     def _number_or_length(self) -> Timestamp:
         if self.buckets is not None and self.bucket_seconds is not None:
             raise ValueError("give either buckets or bucket_seconds")
+        if self.bucket_seconds is None and self.min_count > 1:
+            raise ValueError("min_count changes nothing without bucket_seconds")
         return self
 
 

@@ -13,7 +13,6 @@ import pyarrow as pa
 import tensorflow as tf
 
 from batchscore.config import TrainSettings
-from batchscore.errors import UsageError
 from batchscore.recipe import Buckets, Feature, Hashed, Labels, Number, Text, Timestamp, Vocabulary
 from batchscore.training.statistics import Boundaries, Moments, Span, Statistics, Values
 
@@ -21,14 +20,10 @@ _NOTHING = 0
 """The index of padding, and of an empty label."""
 _UNKNOWN_WORDS = 1
 _BUCKETS = 1000
-_MOST_BUCKETS = 10_000_000
 
 
 def make_feature_layer(name: str, statistics: Statistics, settings: TrainSettings) -> tf.keras.layers.Layer:
-    """The layer of feature `name`; its attribute `width` is the number of columns that it gives.
-
-    Raises UsageError (E-CONFIG) where the intervals of a moment would be too many.
-    """
+    """The layer of feature `name`; its attribute `width` is the number of columns that it gives."""
     feature, known = settings.all_features()[name], statistics.features[name]
     dimension = feature.dimension or settings.embedding_dimension
     l2 = settings.model.embedding_l2
@@ -36,7 +31,7 @@ def make_feature_layer(name: str, statistics: Statistics, settings: TrainSetting
         case Number(), Moments() | None:
             return Scaled(known, name=name)
         case Timestamp(), Span():
-            return Moment(known, *_divide(name, known, feature), dimension=dimension, l2=l2, name=name)
+            return Moment(*_make_intervals(known, feature), known.moments, dimension, l2=l2, name=name)
         case Text(), Values():
             return Pooled(_cut_words(known), len(known.values) + 1 + _UNKNOWN_WORDS, dimension, l2, name=name)
         case Labels(), Values():
@@ -60,22 +55,12 @@ def _make_index(feature: Feature, known: Any) -> tuple[tf.keras.layers.Layer, in
             raise AssertionError(f"{feature.kind} with {known}")
 
 
-def _divide(name: str, known: Span, feature: Timestamp) -> tuple[int, float]:
-    """The number of intervals of a moment, and the seconds of each."""
-    seconds = known.last - known.first
-    if feature.bucket_seconds is None:
+def _make_intervals(known: Span, feature: Timestamp) -> tuple[tf.keras.layers.Layer, int]:
+    """The layer that gives each moment the number of its interval, and how many numbers there are."""
+    if feature.bucket_seconds is None or known.intervals is None:
         buckets = feature.buckets or _BUCKETS
-        return buckets, max(seconds, 1) / buckets
-    buckets = seconds // feature.bucket_seconds + 1
-    if buckets > _MOST_BUCKETS:
-        raise UsageError(
-            "E-CONFIG",
-            f"bucket_seconds of {name} is too short for the time that the training rows cover",
-            found=f"{buckets:,} intervals of {feature.bucket_seconds:,} s, each with its embedding",
-            expected=f"at most {_MOST_BUCKETS:,}",
-            next_step=f"raise bucket_seconds in [features.{name}], or look for a wrong moment in the rows",
-        )
-    return buckets, float(feature.bucket_seconds)
+        return _EqualIntervals(known, buckets, name="index"), buckets
+    return _KnownIntervals(known.intervals, feature.bucket_seconds, name="index"), len(known.intervals) + 1
 
 
 def _look_up(values: pa.Array, oov_buckets: int, mask_token: str | None = None) -> tf.keras.layers.Layer:
@@ -135,31 +120,65 @@ class Scaled(tf.keras.layers.Layer):  # type: ignore[misc]
 
 
 class Moment(tf.keras.layers.Layer):  # type: ignore[misc]
-    """A moment's interval as an embedding, and the moment normalised: int64 `[batch]` -> float32 `[batch, width]`.
-
-    Moments before the first training row and after the last one belong to the first and the last interval.
-    """
+    """The embedding of a moment's interval, and the moment scaled: int64 `[batch]` -> float32 `[batch, width]`."""
 
     def __init__(
-        self, span: Span, buckets: int, bucket_seconds: float, *, dimension: int, l2: float, name: str
+        self,
+        index: tf.keras.layers.Layer,
+        size: int,
+        moments: Moments,
+        dimension: int,
+        *,
+        l2: float,
+        name: str,
     ) -> None:
+        """`index` gives each moment the number of its interval, below `size`."""
         super().__init__(name=name)
+        self.index = index
         self.width = dimension + 1
-        self.embedding = tf.keras.layers.Embedding(buckets, dimension, name="embedding")
-        self._span = span
-        self._buckets = buckets
-        self._bucket_seconds = bucket_seconds
+        self.embedding = tf.keras.layers.Embedding(size, dimension, name="embedding")
+        self._moments = moments
         self._l2 = l2
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
-        seconds = tf.cast(values, tf.float64)  # float32 would be minutes off
-        place = tf.floor((seconds - self._span.first) / self._bucket_seconds)
-        bucket = tf.cast(tf.clip_by_value(place, 0, self._buckets - 1), tf.int32)
-        found = self.embedding(bucket)
+        found = self.embedding(self.index(values))
         if self._l2:
             self.add_loss(self._l2 * mean_square_of_rows(found))
-        number = tf.cast((seconds - self._span.moments.mean) / self._span.moments.deviation, tf.float32)
+        seconds = tf.cast(values, tf.float64)  # float32 would be minutes off
+        number = tf.cast((seconds - self._moments.mean) / self._moments.deviation, tf.float32)
         return tf.concat([found, tf.expand_dims(number, 1)], axis=1)
+
+
+class _EqualIntervals(tf.keras.layers.Layer):  # type: ignore[misc]
+    """A moment's interval among those between the first and the last training row: int64 `[batch]` -> int32.
+
+    Moments before the first row and after the last one belong to the first and the last interval.
+    """
+
+    def __init__(self, span: Span, buckets: int, name: str) -> None:
+        super().__init__(name=name)
+        self._span = span
+        self._buckets = buckets
+
+    def call(self, values: tf.Tensor) -> tf.Tensor:
+        length = max(self._span.last - self._span.first, 1)
+        seconds = tf.cast(values, tf.float64)  # float32 would be minutes off
+        place = tf.floor((seconds - self._span.first) * (self._buckets / length))
+        return tf.cast(tf.clip_by_value(place, 0, self._buckets - 1), tf.int32)
+
+
+class _KnownIntervals(tf.keras.layers.Layer):  # type: ignore[misc]
+    """A moment's interval of so many seconds, 0 for all that have no embedding: int64 `[batch]` -> int64."""
+
+    def __init__(self, intervals: pa.Array, seconds: int, name: str) -> None:
+        super().__init__(name=name)
+        self.lookup = _look_up(intervals, 1) if len(intervals) else None
+        self._seconds = seconds
+
+    def call(self, values: tf.Tensor) -> tf.Tensor:
+        if self.lookup is None:
+            return tf.zeros_like(values)
+        return self.lookup(tf.math.floordiv(values, self._seconds))
 
 
 class Pooled(tf.keras.layers.Layer):  # type: ignore[misc]

@@ -52,11 +52,16 @@ class Boundaries:
 
 @dataclass(frozen=True)
 class Span:
-    """The first and last moment, in epoch seconds, and the moments of all."""
+    """The first and last moment, in epoch seconds, and the moments of all.
+
+    Where intervals have a length, `intervals` are those with an embedding of their own, ascending int64: a moment
+    divided by that length, rounded down.
+    """
 
     first: int
     last: int
     moments: Moments
+    intervals: pa.Array | None = None
 
 
 FeatureStatistics = Values | Moments | Boundaries | Span | None
@@ -146,9 +151,16 @@ def _learn(rows: pa.Table, name: str, feature: Feature, seed: int) -> FeatureSta
             return Boundaries(feature.boundaries or _quantiles(rows, name, feature.count or 0, seed))
         case Timestamp():
             ends = pc.min_max(column).as_py()
-            return Span(ends["min"], ends["max"], _moments(column))
+            return Span(ends["min"], ends["max"], _moments(column), _intervals(column, feature))
         case _:
             return None
+
+
+def _intervals(column: pa.ChunkedArray, feature: Timestamp) -> pa.Array | None:
+    if (seconds := feature.bucket_seconds) is None:
+        return None
+    parts = (pa.array(chunk.to_numpy() // seconds) for chunk in _chunks(column))
+    return _ascending(_count_parts(parts), feature.min_count)
 
 
 def _why_empty(feature: Feature) -> str:
@@ -172,7 +184,9 @@ def _count_parts(parts: Iterator[pa.Array]) -> pa.Table:
     """Counts of the values of all parts; an empty text is no value."""
     total: list[pa.Table] = []
     for part in parts:
-        counted = pc.value_counts(part.filter(pc.not_equal(part, "")))
+        counted = pc.value_counts(
+            part.filter(pc.not_equal(part, "")) if pa.types.is_large_string(part.type) else part
+        )
         total.append(pa.table({"values": counted.field("values"), "counts": counted.field("counts")}))
         if sum(map(len, total[1:])) > len(total[0]):
             total = [_sum_counts(total)]

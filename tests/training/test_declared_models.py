@@ -23,11 +23,13 @@ FEATURES = {
     "title": {"kind": "text", "role": "candidate", "max_tokens": 5},
     "genres": {"kind": "list", "role": "candidate", "oov_buckets": 2, "min_count": 20},
     "when": {"kind": "timestamp", "role": "context", "buckets": 10},
+    "session": {"kind": "timestamp", "role": "context", "bucket_seconds": 10**8, "min_count": 9},
     "hour": {"kind": "vocabulary", "role": "context", "dimension": 2},
 }
 UNSEEN = {
     "zip": [-7, 999], "city": ["", "nowhere"], "age": [1e9, -3.5], "price": [-1e9, 1e9],
-    "title": ["", "unseen, of"], "genres": ["", "|unseen||Drama"], "when": [0, 2**40], "hour": ["", "[UNK]"],
+    "title": ["", "unseen, of"], "genres": ["", "|unseen||Drama"], "when": [0, 2**40],
+    "session": [-1, 2**40], "hour": ["", "[UNK]"],
 }  # fmt: skip
 STARS = {"stars": {"kind": "rating", "label": "user_rating"}}
 
@@ -46,6 +48,7 @@ def make_rows(rows=120):
         "age": pa.array(20 + user, pa.float32()), "price": pa.array(movie * 1.5, pa.float32()),
         "title": texts(titles[n % 4] for n in movie), "genres": texts(genres[n % 4] for n in movie),
         "when": pa.array(random.integers(10**9, 2 * 10**9, size=rows), pa.int64()),
+        "session": pa.array(random.integers(10**9, 2 * 10**9, size=rows), pa.int64()),
         "hour": texts(random.integers(24, size=rows)),
         "user_rating": pa.array(random.integers(1, 6, size=rows), pa.float32()),
         "clicked": pa.array(random.integers(2, size=rows), pa.float32()),
@@ -128,7 +131,7 @@ def test_an_interaction_of_all_features_is_planned_by_sides(model, tmp_path):
     parts = {part.name: {item.name for item in part.inputs} for part in plan.parts}
     assert parts.pop("user") == {"user_id", "zip", "city", "age"}
     assert parts.pop("candidate") == {"movie_id", "price", "title", "genres"}
-    assert sorted(map(sorted, parts.values())) == [["hour"], ["when"]]
+    assert sorted(map(sorted, parts.values())) == [["hour"], ["session"], ["when"]]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchscore.config import TrainSettings
-from batchscore.errors import UsageError
 from batchscore.training.statistics import count_words, learn_statistics
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
@@ -103,11 +102,21 @@ def test_a_moment_is_an_interval_and_a_number(make):
     assert one([7, 8])[:, 3].tolist() == [0, 1]
 
 
-def test_the_intervals_of_a_moment_may_have_a_length_in_seconds(make):
-    call = make(pa.array([1_500_000_000, 1_500_003_600], pa.int64()), "timestamp", bucket_seconds=1800)
-    found = call([1_500_000_000, 1_500_001_799, 1_500_001_800, 1_500_003_600, 0, 2**40])
-    assert len(table_of(call)) == 3
-    assert np.array_equal(found[:, :3], table_of(call)[[0, 0, 1, 2, 0, 2]])
+def test_intervals_of_a_length_have_an_embedding_where_there_are_enough_rows(make):
+    moments = pa.array([900, 1799, 1800, 1801, 3599, 9000, -1, -900], pa.int64())
+    call = make(moments, "timestamp", bucket_seconds=900, min_count=2)
+    found = call([900, 1799, 1800, 2699, -1, -900, 2700, 9000, -901, 2**40])
+    assert len(table_of(call)) == 4
+    assert np.array_equal(found[:, :3], table_of(call)[[2, 2, 3, 3, 1, 1, 0, 0, 0, 0]])
+    every = make(moments, "timestamp", bucket_seconds=900)
+    assert len(np.unique(every([900, 1800, 3599, 9000, -1, 5000])[:, :3], axis=0)) == len(table_of(every)) == 6
+
+
+def test_where_no_interval_has_enough_rows_the_moment_is_a_number(make):
+    call = make(pa.array([0, 1000], pa.int64()), "timestamp", bucket_seconds=900, min_count=2)
+    found = call([0, 1000])
+    assert np.array_equal(found[:, :3], table_of(call)[[0, 0]])
+    assert found[:, 3].tolist() == [-1, 1]
 
 
 def test_without_either_there_are_a_thousand_intervals(make):
@@ -115,13 +124,6 @@ def test_without_either_there_are_a_thousand_intervals(make):
     found = call([0, 9, 10, 10_000])
     assert len(table_of(call)) == 1000
     assert np.array_equal(found[:, :3], table_of(call)[[0, 0, 1, 999]])
-
-
-def test_too_many_intervals_are_refused(make):
-    with pytest.raises(UsageError, match="bucket_seconds of x is too short") as refused:
-        make(pa.array([0, 10_000_000], pa.int64()), "timestamp", bucket_seconds=1)
-    assert refused.value.error_id == "E-CONFIG"
-    assert "10,000,001 intervals of 1 s" in str(refused.value)
 
 
 def test_a_list_is_the_mean_of_its_labels_and_nothing_of_its_neighbours(make):

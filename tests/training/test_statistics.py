@@ -64,6 +64,15 @@ def test_numbers_and_moments():
     assert known.features["when"] == Span(10, 30, Moments(20.0, pytest.approx(math.sqrt(50))))
 
 
+def test_intervals_of_a_length_count_from_the_epoch_over_all_chunks():
+    moments = pa.array([-1, 899, 0, 1800], pa.int64())
+    when = {"kind": "timestamp", "role": "context", "bucket_seconds": 900}
+    learned = learn({"when": moments}, {"when": when}, chunks=2).features["when"]
+    assert learned.intervals == pa.array([-1, 0, 2], pa.int64())
+    frequent = learn({"when": moments}, {"when": when | {"min_count": 2}}, chunks=2).features["when"]
+    assert frequent.intervals == pa.array([0], pa.int64())
+
+
 def test_buckets_are_given_or_hold_equal_shares(monkeypatch):
     rows = 1000
     many = {"user_id": texts(list("ab") * 500), "movie_id": texts(list("abcd") * 250)}
