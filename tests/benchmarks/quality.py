@@ -50,16 +50,13 @@ Figures = dict[str, dict[str, float]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ARCHIVE)
+    parser.add_argument("--data", type=Path, default=ARCHIVE, help="an archive, or interactions as Parquet")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--recipe", type=Path, default=RECIPE)
     parser.add_argument("--peers-python", type=Path)
     parser.add_argument("--splits", type=int, nargs="+", default=[42, 43, 44])
     given = parser.parse_args()
-    data = given.work / "data"
-    if not (data / "interactions.parquet").exists():
-        convert_movielens(given.data, data)
-    ratings = pq.read_table(data / "interactions.parquet")
+    ratings = read_ratings(given.data, given.work)
     predicted: list[Figures] = []
     reranked: list[Figures] = []
     catalogue: list[Figures] = []
@@ -76,6 +73,14 @@ def main() -> None:
     tell("Held-out ratings", predicted, given.splits)
     tell("Each user's held-out movies, ranked", reranked, given.splits)
     tell("The whole catalogue, ranked", catalogue, given.splits)
+
+
+def read_ratings(data: Path, work: Path) -> pa.Table:
+    """The interactions in `data`, which is such a Parquet file or an archive of MovieLens."""
+    if data.suffix == ".parquet":
+        return pq.read_table(data)
+    convert_movielens(data, work / "data")
+    return pq.read_table(work / "data" / "interactions.parquet")
 
 
 class Split:
