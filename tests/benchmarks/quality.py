@@ -237,13 +237,13 @@ def tell(title: str, splits: list[Figures], seeds: list[int]) -> None:
     """Print one line a method: each metric by split, and its mean."""
     metrics = list(next(iter(splits[0].values())))
     heads = [f"{metric} {seed}" for metric in metrics for seed in (*seeds, "mean")]
-    print(f"\n{title}\n{'':<24}" + "".join(f"{head:>16}" for head in heads))
+    print(f"\n{title}\n{'':<24}" + "".join(f"{head:>18}" for head in heads))
     for name in splits[0]:
         cells = []
         for metric in metrics:
             values = [split[name][metric] for split in splits]
             cells += [*values, float(np.mean(values))]
-        print(f"{name:<24}" + "".join(f"{cell:>16.4f}" for cell in cells))
+        print(f"{name:<24}" + "".join(f"{cell:>18.4f}" for cell in cells))
 
 
 def _values(metrics: Mapping[str, Mapping[str, float | None]], names: list[str]) -> dict[str, float]:
