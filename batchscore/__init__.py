@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from batchscore.adoption.report import AdoptionReport
     from batchscore.difference.diff import Difference
+    from batchscore.evaluation.evaluate import Evaluation
     from batchscore.golden_cases.report import GoldenReport
     from batchscore.report import Report
     from batchscore.runtime.inspection import Inspection
     from batchscore.training.report import TrainingReport
 
-__all__ = ["__version__", "adopt", "diff", "golden", "inspect", "rollback", "run", "train"]
+__all__ = ["__version__", "adopt", "diff", "evaluate", "golden", "inspect", "rollback", "run", "train"]
 __version__ = "0.1.0"
 
 
@@ -82,6 +83,19 @@ def diff(**settings: Any) -> Difference:
     return compare(resolve(DiffSettings, "diff", settings).settings)
 
 
+def evaluate(**settings: Any) -> Evaluation:
+    """Measure the lists of the ranked file `ranked` against the pairs of `truth`.
+
+    Takes the settings of `batchscore.config.EvaluateSettings`, and `config` and `date`. Raises InputError for files
+    that cannot be compared.
+    """
+    from batchscore.config import EvaluateSettings, resolve
+    from batchscore.evaluation.evaluate import evaluate as evaluate_lists
+
+    config, date = settings.pop("config", None), settings.pop("date", None)
+    return evaluate_lists(resolve(EvaluateSettings, "evaluate", settings, config=config, date=date).settings)
+
+
 def golden(
     directory: str | os.PathLike[str], model: str | os.PathLike[str] | None = None, *, update: bool = False
 ) -> GoldenReport:
@@ -115,9 +129,10 @@ def rollback(output: str | os.PathLike[str], *, state_dir: str | os.PathLike[str
 def train(**settings: Any) -> TrainingReport:
     """Train a ranking model on `input` and publish it as the next version below `output`.
 
-    Takes the settings of `batchscore.config.TrainSettings`, and `config` and `date`. Sets TF_USE_LEGACY_KERAS for
-    this process, or raises UsageError (E-KERAS-3) where Keras 3 is loaded already. Returns the report; raises
-    BatchscoreError.
+    Takes the settings of `batchscore.config.TrainSettings`, and `config` and `date`; `features`, `model` and
+    `tasks` are dicts as the tables of TOML are. Sets TF_USE_LEGACY_KERAS for this process, or raises UsageError
+    (E-KERAS-3) where Keras 3 is loaded already. Returns the report; raises BatchscoreError, with the report as far
+    as it got.
     """
     from batchscore.config import TrainSettings, resolve
     from batchscore.training.train import train as train_job

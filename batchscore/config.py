@@ -7,15 +7,13 @@ against the working directory. `{date}` in a path becomes the value of `--date`.
 
 from __future__ import annotations
 
-import codecs
 import datetime as dt
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -23,23 +21,29 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    FiniteFloat,
     NonNegativeInt,
     PositiveInt,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from batchscore.errors import UsageError
 from batchscore.limits import Age, Limit
 from batchscore.paths import fill_date, is_same_file, require_usable
+from batchscore.recipe import Feature, Model, Rating, Task, Vocabulary
+from batchscore.toml_tables import read_table
 from batchscore.values import (
     Bytes,
     ColumnMap,
     Constants,
+    Cutoffs,
     InputColumn,
     KeptColumns,
     Widths,
+    input_name,
     score_shift,
     share,
     tabular,
@@ -55,6 +59,8 @@ class Settings(BaseModel):
     """What all settings share: frozen, and no unknown key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), defer_build=True)
+    tables: ClassVar[tuple[str, ...]] = ()
+    """Settings that are tables at the top of a TOML file, beside the command's own."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -124,26 +130,80 @@ class DiffSettings(Settings):
     max_score_shift: Annotated[float | Literal["tolerance", "off"], BeforeValidator(score_shift)] = "tolerance"
 
 
+class EvaluateSettings(Settings):
+    """Settings of `batchscore evaluate`: ranked lists, what users really did, and how to compare.
+
+    `truth` and `training` have the user and candidate column of `ranked`. A pair is relevant where its label is at
+    least `relevant`, without it where it is above 0, and without `label_column` always.
+    """
+
+    ranked: Path
+    truth: Annotated[Path, AfterValidator(tabular)]
+    training: Path | None = None
+    label_column: str | None = None
+    relevant: FiniteFloat | None = None
+    k: Cutoffs = (10,)
+    gain: Literal["linear", "exponential", "binary"] = "linear"
+    scores: Literal["probabilities", "logits"] | None = None
+    bootstrap: Annotated[NonNegativeInt, Field(le=100_000)] = 1000
+    seed: Annotated[NonNegativeInt, Field(lt=2**31)] = 42
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.relevant is not None and self.label_column is None:
+            raise ValueError("relevant says which labels count, so it needs label_column")
+        return self
+
+    @field_validator("training")
+    @classmethod
+    def _tabular(cls, rows: Path | None) -> Path | None:
+        return None if rows is None else tabular(rows)
+
+
 class TrainSettings(Settings):
     """Settings of `batchscore train`. The defaults are the TFRS ranking tutorial's.
 
-    `layers` are the widths of the hidden layers above the two embeddings (none: a linear model). `held_out` is the
-    share of the rows that the model is tested on; `seed` decides the split and every random number of training.
+    `features`, `model` and `tasks` are tables of their own in TOML (see recipe.py). Without `features` the model
+    knows the two ids, without `tasks` it predicts `rating_column`. `users` and `candidates` are side tables, joined
+    by the id of that name. `layers` are the widths of the hidden layers.
+
+    `split` is how the share `held_out` that the model is tested on is chosen: the latest rows (`time`, the default
+    where there is a `timestamp_column`), rows at random, or the `last` rows of each user. With `patience`, the
+    share `validation` of the other rows decides when to stop: after so many epochs without a better one. With
+    `refit` the published model has then learned all rows, for the number of epochs that was best.
+
+    `seed` decides the split and every random number of training.
     """
+
+    tables: ClassVar[tuple[str, ...]] = ("features", "model", "tasks")
 
     input: Annotated[Path, AfterValidator(tabular)]
     output: Path
+    users: Path | None = None
+    candidates: Path | None = None
     user_column: InputColumn = "user_id"
     candidate_column: InputColumn = "movie_id"
     rating_column: str = "user_rating"
+    timestamp_column: str | None = None
     embedding_dimension: PositiveInt = 32
     layers: Widths = (256, 64)
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
     batch_rows: PositiveInt = 8192
     shuffle_rows: PositiveInt = 100_000
     epochs: PositiveInt = 3
+    split: Literal["time", "random", "last"] | None = None
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    last: PositiveInt = 1
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    patience: NonNegativeInt = 0
+    refit: bool = True
+    max_regression: Annotated[Limit, AfterValidator(share)] = Limit("2%", fraction=Fraction(1, 50))
+    keep_versions: Annotated[PositiveInt, Field(le=1000)] = 5
+    tensorboard: Path | None = None
     seed: Annotated[NonNegativeInt, Field(lt=2**31)] = 42
+    features: dict[str, Feature] = Field(default_factory=dict)
+    model: Model = Model()
+    tasks: dict[str, Task] = Field(default_factory=dict)
 
     @field_validator("candidate_column", "rating_column")
     @classmethod
@@ -152,6 +212,58 @@ class TrainSettings(Settings):
             if info.data.get(other) == name:
                 raise ValueError(f"{name!r} is the {other} already: user, candidate and rating are three columns")
         return name
+
+    @field_validator("users", "candidates")
+    @classmethod
+    def _tabular(cls, side_table: Path | None) -> Path | None:
+        return None if side_table is None else tabular(side_table)
+
+    @field_validator("features", "tasks")
+    @classmethod
+    def _nameable(cls, declared: dict[str, Any]) -> dict[str, Any]:
+        for name in declared:
+            input_name(name)
+        return declared
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        labels = {task.label for task in self.all_tasks().values()}
+        if unfair := sorted(labels & set(self.all_features())):
+            raise ValueError(f"{', '.join(unfair)} is what the model shall predict, so it cannot be a feature")
+        if len({task.kind for task in self.tasks.values()} & {"pairwise", "listwise"}) > 1:
+            raise ValueError("one model has pairwise or listwise tasks, not both")
+        given = {task.label for task in self.all_tasks().values() if task.has_label_column}
+        drawn = {task.label for task in self.all_tasks().values() if not task.has_label_column}
+        if unclear := sorted(given & drawn):
+            raise ValueError(
+                f"{', '.join(unclear)} is a column for one task, and drawn with its negatives by another"
+            )
+        for name, role in ((self.user_column, "user"), (self.candidate_column, "candidate")):
+            declared = self.all_features()[name]
+            if declared.role != role or declared.kind not in ("vocabulary", "hashed"):
+                raise ValueError(f"{name} holds {role} ids: its role is {role}, its kind vocabulary or hashed")
+        if self.timestamp_column in labels:
+            raise ValueError(f"{self.timestamp_column} is the timestamp_column, so no task can predict it")
+        moment = self.all_features().get(self.timestamp_column or "")
+        if moment is not None and moment.kind != "timestamp":
+            raise ValueError(f"{self.timestamp_column} is the timestamp_column: as a feature its kind is timestamp")
+        if sum(not task.has_label_column for task in self.all_tasks().values()) > 1:
+            raise ValueError("at most one task draws negatives")
+        if self.split == "time" and self.timestamp_column is None:
+            raise ValueError("a split by time needs timestamp_column")
+        return self
+
+    def all_features(self) -> dict[str, Feature]:
+        """The declared features, by column; the two ids come first and are vocabularies unless declared."""
+        ids: dict[str, Feature] = {
+            self.user_column: Vocabulary(role="user"),
+            self.candidate_column: Vocabulary(role="candidate"),
+        }
+        return ids | self.features
+
+    def all_tasks(self) -> dict[str, Task]:
+        """The declared tasks, by name; the first one gives the score."""
+        return self.tasks or {"rating": Rating(kind="rating", label=self.rating_column)}
 
 
 class AdoptSettings(Settings):
@@ -175,8 +287,8 @@ class AdoptSettings(Settings):
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
-TABLES = ("run", "train", "adopt")
-"""The tables that a TOML file may hold, one a command."""
+TABLES = ("run", "train", "adopt", "evaluate", *TrainSettings.tables)
+"""The tables that a TOML file may hold: one a command, and those that a training declares its model with."""
 
 
 @dataclass(frozen=True)
@@ -206,12 +318,12 @@ def resolve(
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
     sources = dict.fromkeys(kind.model_fields, "default")
-    if "model" in kind.model_fields and environ.get(MODEL_ENVIRONMENT):
+    if _is_path(kind, "model") and environ.get(MODEL_ENVIRONMENT):
         values["model"], sources["model"] = environ[MODEL_ENVIRONMENT], f"environment {MODEL_ENVIRONMENT}"
     day = _day(date)
     if config is not None:
         config = Path(config)
-        for key, value in _read_table(config, table).items():
+        for key, value in read_table(config, table, kind.tables, TABLES).items():
             values[key] = _anchored(kind, key, value, config.resolve().parent)
             sources[key] = str(config)
     for key, value in flags.items():
@@ -247,43 +359,6 @@ def _day(date: dt.date | str | None) -> str:
     return f"{day:%Y-%m-%d}"
 
 
-def _read_table(config: Path, table: str) -> dict[str, Any]:
-    try:
-        content = config.read_bytes()
-        if content.startswith(codecs.BOM_UTF8):
-            raise ValueError("it begins with a byte order mark (BOM); save it as UTF-8 without one")
-        document = tomllib.loads(content.decode())
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(
-            "E-CONFIG",
-            f"the configuration cannot be read: {reason}",
-            where=config,
-            next_step="correct the file or --config",
-        ) from error
-    unknown = [name for name, value in document.items() if name not in TABLES or not isinstance(value, dict)]
-    if unknown or table not in document:
-        raise UsageError(
-            "E-CONFIG",
-            f"the configuration has no table [{table}]" if not unknown else "the configuration has unknown entries",
-            where=config,
-            found=", ".join(f"[{name}]" if isinstance(value, dict) else name for name, value in document.items())
-            or "an empty file",
-            expected=f"[{table}], and nothing but {', '.join(f'[{name}]' for name in TABLES)}",
-            next_step="put every setting into its command's table",
-        )
-    values: dict[str, Any] = {}
-    for name, value in document[table].items():
-        key = name.replace("-", "_")
-        if key in values:
-            raise UsageError(
-                "E-CONFIG", f"{key} is given twice, with a dash and with an underscore", where=config,
-                next_step="keep one of them",
-            )  # fmt: skip
-        values[key] = value
-    return values
-
-
 def _is_path(kind: type[Settings], key: str) -> bool:
     field = kind.model_fields.get(key)
     return field is not None and field.annotation in (Path, Path | None)
@@ -292,6 +367,8 @@ def _is_path(kind: type[Settings], key: str) -> bool:
 def _anchored(kind: type[Settings], key: str, value: Any, folder: Path) -> Any:
     if _is_path(kind, key) and isinstance(value, str):
         return str(folder / value)
+    if key == "model" and isinstance(value, dict) and "factory" in value:
+        return value | {"factory_folder": str(folder / str(value.get("factory_folder", "")))}
     return value
 
 
@@ -302,11 +379,15 @@ def _dated(kind: type[Settings], key: str, value: Any, day: str) -> Any:
 
 
 def _problem(item: Mapping[str, Any], sources: Mapping[str, str], given_as: str) -> str:
-    key = str(item["loc"][0]) if item["loc"] else "?"
+    setting, *within = map(str, item["loc"]) if item["loc"] else ("settings",)
+    if setting in ("features", "tasks"):
+        del within[1:2]  # which kind of feature or task pydantic took it for
+    key = ".".join((setting, *(part for part in within if not part.isdigit())))
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "missing":
-        how = f"; add --{key.replace('_', '-')} or the key {key}" if given_as == "flag" else ""
+        flag = given_as == "flag" and not within
+        how = f"; add --{key.replace('_', '-')} or the key {key}" if flag else ""
         return f"{key}: not given{how}"
     if item["type"] == "extra_forbidden":
         message = "there is no such setting"
-    return f"{key}: {message} (from {sources.get(key, given_as)})"
+    return f"{key}: {message} (from {sources.get(setting, given_as)})"

@@ -29,6 +29,7 @@ ERROR_IDS: dict[str, str] = {
     "E-NO-PREVIOUS": "no earlier output is kept that a rollback could publish",
     "E-KERAS-3": "Keras 3 is already loaded in this process, and TensorFlow Recommenders needs Keras 2",
     "E-EXTRA-MISSING": "an optional package that this command needs is not installed",
+    "E-FACTORY": "the model factory cannot be imported or called, or does not return a model of TFRS",
     "E-GOLDEN": "a golden case is missing or not valid",
     # 3: input data
     "E-INPUT-UNREADABLE": "the input cannot be opened",
@@ -38,8 +39,11 @@ ERROR_IDS: dict[str, str] = {
     "E-INPUT-NOT-PARQUET": "the input is not a Parquet file",
     "E-INPUT-CORRUPT": "the input is a damaged Parquet file",
     "E-INPUT-COLUMNS": "the input has duplicate column names",
-    "E-RANKED-FILE": "a file that should be compared is no output of a run, or is damaged",
+    "E-RANKED-FILE": "a file that should be an output of a run is none, or is damaged",
     "E-DIFF-COLUMNS": "two outputs have different user or candidate columns",
+    "E-TRUTH": "the truth or the training rows of an evaluation cannot be read or used",
+    "E-TRUTH-COLUMNS": "an evaluation's files do not have the same id columns, or no such label",
+    "E-TRUTH-USERS": "ranked lists and truth have no user in common",
     "E-BAD-ROWS": "more bad rows than --max-bad-rows allows",
     "E-INTERACTIONS": "the interactions cannot be used for training",
     "E-ARCHIVE": "the archive is not a MovieLens archive that is understood",
@@ -80,7 +84,8 @@ ERROR_IDS: dict[str, str] = {
     "E-DIFF-OVERLAP": "the lists share fewer candidates than --min-overlap asks for",
     "E-DIFF-SCORES": "a pair's score changed by more than --max-score-shift allows",
     "E-GOLDEN-DIFFERS": "a run does not do what a golden case expects",
-    "E-MODEL-QUALITY": "the trained model is no better than predicting the mean",
+    "E-MODEL-QUALITY": "the trained model is no better than the mean, the base rate or the order by popularity",
+    "E-MODEL-REGRESSION": "the trained model is worse than the live version by more than --max-regression allows",
     # 7
     "E-MEMORY": "out of memory",
     # 75

@@ -74,7 +74,7 @@ def score_shift(value: object) -> object:
     return number
 
 
-def _input_name(name: str) -> str:
+def input_name(name: str) -> str:
     """A column that becomes an input of the exported signature: TensorFlow renames or refuses other names."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or keyword.iskeyword(name) or name == "self":
         raise ValueError(
@@ -91,6 +91,21 @@ def _comma_list(value: object) -> object:
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
 
+def _cutoffs(value: object) -> object:
+    """`("5,10", "20")` from the command line, or 10, as a list; a TOML array as it stands."""
+    if isinstance(value, (str, int)):
+        value = [value]
+    if not isinstance(value, (list, tuple)):
+        return value
+    return [part for item in value for part in (item.split(",") if isinstance(item, str) else [item])]
+
+
+def _ascending(cutoffs: tuple[int, ...]) -> tuple[int, ...]:
+    if not cutoffs:
+        raise ValueError("give at least one rank, such as 10")
+    return tuple(sorted(set(cutoffs)))
+
+
 def _bytes(value: object) -> object:
     """`4GB`, `512MiB` or a number of bytes as a number of bytes."""
     if not isinstance(value, str):
@@ -102,8 +117,9 @@ def _bytes(value: object) -> object:
     return int(number) * (1024 if binary else 1000) ** (" KMGT".index(unit.upper()) if unit else 0)
 
 
-InputColumn = Annotated[str, AfterValidator(_input_name)]
+InputColumn = Annotated[str, AfterValidator(input_name)]
 Widths = Annotated[tuple[PositiveInt, ...], BeforeValidator(_comma_list)]
+Cutoffs = Annotated[tuple[PositiveInt, ...], BeforeValidator(_cutoffs), AfterValidator(_ascending)]
 Bytes = Annotated[PositiveInt, BeforeValidator(_bytes)]
 ColumnMap = Annotated[dict[str, str], BeforeValidator(_assignments)]
 Constants = Annotated[dict[str, str], BeforeValidator(_toml_scalars), BeforeValidator(_assignments)]

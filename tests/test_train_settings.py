@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from typing import get_args
+
 import pytest
 
 from batchscore.config import TrainSettings, resolve
 from batchscore.errors import UsageError
+from batchscore.recipe import Feature, Task
 
 GIVEN = {"input": "in.csv", "output": "model"}
 
@@ -56,3 +61,125 @@ def test_settings_that_are_not_valid(flags, problem):
         settings(**flags)
     assert (caught.value.error_id, caught.value.exit_code) == ("E-CONFIG", 2)
     assert problem in str(caught.value)
+
+
+def test_the_declaration_of_a_model_stands_in_tables_of_its_own(tmp_path):
+    config = tmp_path / "train.toml"
+    config.write_text(
+        '[train]\ninput = "in.csv"\noutput = "model"\nusers = "users.parquet"\n'
+        '[features.genres]\nrole = "candidate"\nkind = "list"\n'
+        '[model]\ninteraction = "dot"\nuser_layers = [8]\n'
+        '[tasks.clicked]\nkind = "click"\nlabel = "clicked"\n'
+    )
+    given = resolve(TrainSettings, "train", {}, config=config, environ={"BATCHSCORE_MODEL": "live"}).settings
+    assert given.users == tmp_path / "users.parquet"
+    assert list(given.all_features()) == ["user_id", "movie_id", "genres"]
+    assert given.features["genres"].separator == "|"
+    assert (given.model.interaction, given.model.user_layers) == ("dot", (8,))
+    assert list(given.all_tasks()) == ["clicked"]
+
+
+def test_without_tables_the_two_ids_predict_the_rating():
+    default = settings()
+    assert [(name, kind.role) for name, kind in default.all_features().items()] == [
+        ("user_id", "user"),
+        ("movie_id", "candidate"),
+    ]
+    assert [(task.kind, task.label) for task in default.all_tasks().values()] == [("rating", "user_rating")]
+
+
+@pytest.mark.parametrize(
+    ("tables", "problem"),
+    [
+        ({"features": {"x": {"kind": "number"}}}, "features.x.role: not given"),
+        ({"features": {"x": {"role": "user", "kind": "numbr"}}}, "features.x: "),
+        ({"features": {"x": {"role": "user", "kind": "number", "size": 3}}}, "features.x.size: there is no such"),
+        ({"features": {"a b": {"role": "user", "kind": "number"}}}, "features: 'a b' cannot name an input"),
+        ({"features": {"x": {"role": "user", "kind": "buckets"}}}, "features.x: give either boundaries or count"),
+        (
+            {"features": {"x": {"role": "user", "kind": "buckets", "boundaries": [2, 1]}}},
+            "features.x: boundaries are finite numbers in ascending order",
+        ),
+        (
+            {"features": {"x": {"role": "context", "kind": "timestamp", "buckets": 9, "bucket_seconds": 9}}},
+            "features.x: give either buckets or bucket_seconds",
+        ),
+        (
+            {"features": {"x": {"role": "context", "kind": "timestamp", "min_count": 9}}},
+            "features.x: min_count changes nothing without bucket_seconds",
+        ),
+        ({"features": {"user_rating": {"role": "user", "kind": "number"}}}, "settings: user_rating is what"),
+        ({"model": {"factory": "ours"}}, "model.factory: "),
+        ({"model": {"factory": "a:b", "biases": True}}, "model: with a factory the model is yours: biases"),
+        ({"model": {"factory_folder": "."}}, "model: factory_folder without factory changes nothing"),
+        ({"model": {"cross_rank": 4}}, "model: cross_rank changes nothing without interaction"),
+        (
+            {"tasks": {name: {"kind": "click", "label": "x", "negatives": 1} for name in "ab"}},
+            "settings: at most one task draws negatives",
+        ),
+        ({"split": "time"}, "settings: a split by time needs timestamp_column"),
+        (
+            {"features": {"user_id": {"role": "context", "kind": "hashed", "buckets": 9}}},
+            "settings: user_id holds user ids: its role is user",
+        ),
+        ({"features": {"movie_id": {"role": "candidate", "kind": "text"}}}, "its kind vocabulary or hashed"),
+        ({"timestamp_column": "user_rating"}, "settings: user_rating is the timestamp_column, so no task"),
+        ({"timestamp_column": "user_id"}, "settings: user_id is the timestamp_column: as a feature its kind is"),
+        (
+            {"timestamp_column": "at", "features": {"at": {"role": "context", "kind": "number"}}},
+            "settings: at is the timestamp_column: as a feature its kind is timestamp",
+        ),
+        (
+            {
+                "tasks": {
+                    "a": {"kind": "click", "label": "x", "negatives": 1},
+                    "b": {"kind": "rating", "label": "x"},
+                }
+            },
+            "settings: x is a column for one task, and drawn with its negatives by another",
+        ),
+        (
+            {
+                "tasks": {
+                    "a": {"kind": "pairwise", "label": "x"},
+                    "b": {"kind": "listwise", "label": "x"},
+                }
+            },
+            "settings: one model has pairwise or listwise tasks",
+        ),
+    ],
+)
+def test_declarations_that_are_not_valid(tables, problem):
+    with pytest.raises(UsageError) as caught:
+        settings(**tables)
+    assert problem in str(caught.value)
+
+
+def test_a_factory_is_looked_for_beside_the_toml_and_settings_can_be_given_again(tmp_path):
+    config = tmp_path / "train.toml"
+    config.write_text('[train]\ninput = "in.csv"\noutput = "model"\n[model]\nfactory = "ours:build"\n')
+    given = resolve(TrainSettings, "train", {}, config=config, environ={}).settings
+    assert given.model.factory_folder == tmp_path
+    assert TrainSettings(**given.model_dump(mode="json")) == given
+    config.write_text(config.read_text() + 'factory_folder = "models"\n')
+    given = resolve(TrainSettings, "train", {}, config=config, environ={}).settings
+    assert given.model.factory_folder == tmp_path / "models"
+
+
+def test_the_readme_s_declarations_are_valid(tmp_path):
+    text = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    blocks = re.findall(r"^```toml\n(\[train\]\n.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert blocks
+    for block in blocks:
+        (tmp_path / "train.toml").write_text(block)
+        found = resolve(TrainSettings, "train", {}, config=tmp_path / "train.toml", environ={}).settings
+        assert {"genres", "timestamp", "age"} <= set(found.all_features())
+        assert list(found.all_tasks()) == ["rating", "finished"]
+
+
+def test_the_readme_names_every_kind_of_feature_and_task():
+    text = (Path(__file__).parents[1] / "README.md").read_text("utf-8").partition("## batchscore train\n")[2]
+    for declared in (Feature, Task):
+        for kind in get_args(get_args(declared)[0]):
+            for name in get_args(kind.model_fields["kind"].annotation):
+                assert f"`{name}`" in text

@@ -29,6 +29,7 @@ COMMANDS = {
     "adopt": "Make anybody's SavedModel the next version of a model.",
     "inspect": "Show what a model is and what run would make of it.",
     "diff": "Compare two outputs.",
+    "evaluate": "Measure an output against what users really did.",
     "golden": "Run golden cases and compare.",
     "rollback": "Publish the output before the published one again.",
     "data": "Make data to try batchscore on.",

@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from batchscore.columns import RANK, SCORE
 from batchscore.difference.blocks import pair_blocks
-from batchscore.difference.ranked import CANDIDATE, USER, RankedRows, require_comparable
 from batchscore.errors import InputError
+from batchscore.ranked.rows import CANDIDATE, USER, RankedRows, comparable_type
 
 EXAMPLES = 5
 _USER_KEY, _PAIR_KEY = "user_key", "pair_key"
@@ -64,7 +64,7 @@ def compare(old: RankedRows, new: RankedRows, examples: int = EXAMPLES) -> Chang
     The tolerance is the smaller of those of the two outputs' scores, so that neither can hide a change by scores
     that are spread widely. Raises InputError: E-RANKED-FILE, E-DIFF-COLUMNS.
     """
-    require_comparable(old, new)
+    _require_comparable(old, new)
     before, after = old.survey(), new.survey()
     changes = Changes(max(before.top_n, after.top_n), min(before.tolerance, after.tolerance), examples)
     for old_rows, new_rows in pair_blocks(old.read(), new.read()):
@@ -73,6 +73,25 @@ def compare(old: RankedRows, new: RankedRows, examples: int = EXAMPLES) -> Chang
         _require_distinct(new, new_keyed)
         _compare_users(changes, old_keyed, new_keyed, before.top_n, after.top_n)
     return changes
+
+
+def _require_comparable(old: RankedRows, new: RankedRows) -> None:
+    """Raise InputError (E-DIFF-COLUMNS) where users or candidates of the two files cannot mean the same."""
+    found = [f"{field.name} {field.type}" for field in (new.user, new.candidate)]
+    expected = [f"{field.name} {field.type}" for field in (old.user, old.candidate)]
+    same = all(
+        one.name == other.name and comparable_type(one.type) == comparable_type(other.type)
+        for one, other in ((old.user, new.user), (old.candidate, new.candidate))
+    )
+    if not same:
+        raise InputError(
+            "E-DIFF-COLUMNS",
+            "the two outputs have other user or candidate columns",
+            where=new.path,
+            found=", ".join(found),
+            expected=f"{', '.join(expected)}, as in {old.path}",
+            next_step="compare outputs of one job; a job whose id columns changed has nothing to be compared with",
+        )
 
 
 def _add_keys(old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -93,7 +112,7 @@ def _require_distinct(file: RankedRows, rows: pl.DataFrame) -> None:
         "E-RANKED-FILE", "this is not an output of batchscore", where=file.path,
         found=f"candidate {candidate} stands more than once in the list of user {user}",
         expected="a candidate once in each list",
-        next_step="give two files that `batchscore run` published",
+        next_step="give a file that `batchscore run` published",
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from batchscore.columns import RANK, SCORE
-from batchscore.difference.ranked import CANDIDATE, USER
+from batchscore.ranked.rows import CANDIDATE, USER
 
 if TYPE_CHECKING:
     from batchscore.difference.diff import ComparedFile, Difference

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from batchscore.config import DiffSettings
 from batchscore.difference.compare import Changes, compare
 from batchscore.difference.describe import describe_lists, describe_shift, percent
-from batchscore.difference.ranked import RankedRows, open_ranked
 from batchscore.errors import EXIT_OK, EXIT_REFUSED, RefusedError
+from batchscore.ranked.rows import RankedRows, open_ranked
 
 
 class _Part(BaseModel):

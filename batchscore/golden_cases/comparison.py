@@ -12,11 +12,11 @@ import pyarrow as pa
 
 from batchscore.difference.compare import compare
 from batchscore.difference.describe import describe_lists, describe_shift
-from batchscore.difference.ranked import ranked_table
 from batchscore.errors import InputError
 from batchscore.golden_cases.cases import EXPECTED, EXPECTED_ROWS, invalid_case
 from batchscore.golden_cases.outcome import Outcome
 from batchscore.golden_cases.text import csv_lines, toml_text
+from batchscore.ranked.rows import ranked_table
 from batchscore.runtime.tolerance import score_tolerance
 
 EXAMPLES = 10

@@ -2,7 +2,9 @@
 
 Beside the versions (`1/`, `2/`, ...) it holds files whose names begin with a dot, which TensorFlow Serving and
 `batchscore run` skip: `.batchscore.lock` (held while a model is made), `.batchscore.version` (the highest version
-ever published) and `.batchscore.incoming` (a version that is not published yet).
+ever published), `.batchscore.incoming` (a version that is not published yet), `.batchscore.evaluated/7` (the model
+that version 7 was judged by, where version 7 has learned the held-out rows since), `.batchscore.training` (where a
+training stands) and `.batchscore.removed` (versions on their way out). `_batchscore/` has the reports of trainings.
 """
 
 from __future__ import annotations
@@ -17,12 +19,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchscore.durable import sync
-from batchscore.errors import OutputError, TryLaterError
+from batchscore.errors import ModelError, OutputError, TryLaterError
+from batchscore.runtime.card import read_card
 from batchscore.runtime.formats import PB
+from batchscore.runtime.versions import list_versions
 
 LOCK = ".batchscore.lock"
 HIGHEST_VERSION = ".batchscore.version"
 INCOMING = ".batchscore.incoming"
+EVALUATED = ".batchscore.evaluated"
+TRAINING = ".batchscore.training"
+REMOVED = ".batchscore.removed"
+REPORTS = "_batchscore"
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,22 +47,84 @@ class ModelBase:
         """The hidden directory into which the next version is written; empty at first."""
         return self.path / INCOMING
 
+    @property
+    def incoming_evaluated(self) -> Path:
+        """Where the model that the next version was judged by is written, if it is another one; not there yet."""
+        return self.path / EVALUATED / "incoming"
+
+    @property
+    def training(self) -> Path:
+        """The hidden directory in which a training keeps where it stands, until its model is published."""
+        return self.path / TRAINING
+
+    @property
+    def training_rows(self) -> Path:
+        """The directory in `training` for rows that are too many for memory."""
+        return self.training / "rows"
+
+    @property
+    def reports(self) -> Path:
+        """The directory for what people read of trainings; it may not be there yet."""
+        return self.path / REPORTS
+
+    def evaluated(self, version: int) -> Path:
+        """Where the model that `version` was judged by stands, if it is another one."""
+        return self.path / EVALUATED / str(version)
+
     def publish(self) -> Path:
         """Make what stands in `incoming` the next version, whole or not at all. Its path.
 
-        Everything is fsynced, then renamed (the commit point). Raises OutputError (E-OUTPUT), and then nothing was
-        published.
+        Everything is fsynced, then renamed (the commit point); what stands in `incoming_evaluated` takes its place
+        before that. Raises OutputError (E-OUTPUT), and then nothing was published.
         """
         target = self.path / str(self.next_version)
         with _output_errors(self.path):
             _sync_tree(self.incoming)
             self._remember_version()
+            if self.incoming_evaluated.exists():
+                _sync_tree(self.incoming_evaluated)
+                remove(self.evaluated(self.next_version))
+                self.incoming_evaluated.rename(self.evaluated(self.next_version))
+                sync(self.path / EVALUATED)
             self.incoming.rename(target)
         try:
             sync(self.path)
         except OSError as error:
             _LOG.warning("version %s is published, but may not survive a power cut: %s", target, error)
+        if (folder := self.path / EVALUATED).is_dir():
+            self._remove_behind(*(path for path in folder.iterdir() if path != self.evaluated(self.next_version)))
         return target
+
+    def remove_old_versions(self, keep: int) -> list[int]:
+        """Remove all but the `keep` highest versions, the next one (published by now) among them. Those removed.
+
+        Only directories that batchscore has published count and are removed: those with a model card that says so.
+        A version leaves by a rename, so that nobody finds half of one; a run that has loaded it keeps it. What
+        cannot be removed is a warning.
+        """
+        ours = [number for number in list_versions(self.path) if _is_ours(self.path / str(number))]
+        removed = []
+        for number in reversed([number for number in ours if number != self.next_version][keep - 1 :]):
+            try:
+                (self.path / REMOVED).mkdir(exist_ok=True)
+                (self.path / str(number)).rename(self.path / REMOVED / str(number))
+                removed.append(number)
+                remove(self.path / REMOVED)
+            except OSError as error:
+                _LOG.warning("version %d is one too many, but cannot be removed: %s", number, error)
+        return removed
+
+    def forget_training(self) -> None:
+        """Remove where a training stood: its model is published."""
+        self._remove_behind(self.training)
+
+    def _remove_behind(self, *paths: Path) -> None:
+        """Remove what a published model no longer needs; the next one tries again where that fails."""
+        for path in paths:
+            try:
+                remove(path)
+            except OSError as error:
+                _LOG.warning("what an earlier training left cannot be removed: %s", error)
 
     def _remember_version(self) -> None:
         """Before the rename: a number that a crash leaves unused is skipped, one that was used never comes back."""
@@ -70,7 +140,8 @@ def hold_model_base(path: Path) -> Iterator[ModelBase]:
     """Hold the base directory `path` (created where it is missing; its parent must exist) for one export.
 
     The next version is the highest that ever stood there + 1, also when that one was deleted since. What a killed
-    process left is removed, and so is whatever was not published in the end.
+    process left is removed, but for `training`, and so is whatever was not published in the end; a directory that
+    was created and is not used goes too.
 
     Raises TryLaterError (E-LOCKED) at once where another process holds it, OutputError (E-OUTPUT) where it cannot
     be written or is a SavedModel itself.
@@ -84,7 +155,8 @@ def hold_model_base(path: Path) -> Iterator[ModelBase]:
                 expected="a directory of versions, or a new one",
                 next_step="give another directory with --output",
             )
-        if not path.is_dir():
+        made = not path.is_dir()
+        if made:
             path.mkdir()
             sync(path.parent)
         lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
@@ -92,13 +164,17 @@ def hold_model_base(path: Path) -> Iterator[ModelBase]:
         with _output_errors(path):
             _lock(lock, path)
             base = ModelBase(path, _highest_version(path) + 1)
-            _remove(base.incoming)
+            for left in (base.incoming, base.incoming_evaluated, path / REMOVED):
+                remove(left)
             base.incoming.mkdir()
         try:
             yield base
         finally:
             with suppress(OSError):  # the next one removes it
-                _remove(base.incoming)
+                remove(base.incoming)
+                remove(base.incoming_evaluated)
+            if made:
+                _remove_unused(path)
     finally:
         os.close(lock)
 
@@ -133,11 +209,29 @@ def _highest_version(path: Path) -> int:
     return max([remembered, *standing])
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file or a whole directory; nothing where there is none."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _remove_unused(path: Path) -> None:
+    """Remove a base directory that holds nothing but its lock."""
+    with suppress(OSError):
+        if [entry.name for entry in path.iterdir()] == [LOCK]:
+            (path / LOCK).unlink()
+            path.rmdir()
+
+
+def _is_ours(version: Path) -> bool:
+    """Whether batchscore published the version: its model card tells what trained or adopted it."""
+    try:
+        card = read_card(version)
+    except ModelError:
+        return False
+    return card is not None and bool({"batchscore", "adopted_with"} & set(card.made_with))
 
 
 def _sync_tree(root: Path) -> None:

@@ -1,9 +1,8 @@
-"""Interactions split into training and held-out rows, and as `tf.data`."""
+"""Tables as `tf.data`: training rows in a drawn order, with lists and negatives; rows in the order of the file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -11,73 +10,152 @@ import pyarrow.compute as pc
 import tensorflow as tf
 
 from batchscore.config import TrainSettings
-from batchscore.errors import InputError
-from batchscore.training.interactions import Interactions
+from batchscore.recipe import Click, Ranking
+from batchscore.training.batch_columns import LIST, OBSERVED
+from batchscore.training.epochs import Batch, Lists, Window, draw_generator, draw_others, shuffle_rows
+from batchscore.training.statistics import Statistics
+from batchscore.training.table_rows import TableRows
 
-_HELD_OUT_BATCH_ROWS = 8192
+READ_BATCH_ROWS = 8192
 
-
-@dataclass(frozen=True)
-class Split:
-    """The rows that the model learns from and those that it is tested on; no row is in both."""
-
-    training: Interactions
-    held_out: Interactions
-
-    def describe(self) -> dict[str, int | float]:
-        """Rows on each side; distinct users and candidates and the mean rating of the training rows."""
-        return {
-            "training_rows": len(self.training),
-            "held_out_rows": len(self.held_out),
-            "users": pc.count_distinct(self.training.user_ids).as_py(),
-            "candidates": pc.count_distinct(self.training.candidate_ids).as_py(),
-            "mean_rating": float(self.training.ratings.mean(dtype=np.float64)),
-        }
+Columns = dict[str, np.ndarray]
 
 
-def split_interactions(interactions: Interactions, settings: TrainSettings) -> Split:
-    """A random split: of the rows in an order drawn with the seed, the last share `held_out` is held out.
+class TrainingBatches:
+    """The training rows as batches of every feature and label by column name, `[batch]`.
 
-    Raises InputError (E-INTERACTIONS) where either side would be empty.
+    Texts are string, ids and moments int64, numbers and labels float32. Where a task ranks lists, a batch holds
+    whole lists, and column `batch_columns.LIST` tells them apart. Where a task draws negatives, `OBSERVED` tells
+    them from the rows of the input, whose other columns they share but for the features of the candidate.
+
+    Any epoch can be had alone: it is drawn with the seed and its number. Only a window of `shuffle_rows` is held
+    in memory, and where a task ranks lists 8 bytes for each row.
     """
-    order = np.random.default_rng(settings.seed).permutation(len(interactions))
-    training_rows = round((1 - settings.held_out) * len(order))
-    if not 0 < training_rows < len(order):
-        raise InputError(
-            "E-INTERACTIONS",
-            "there are too few interactions to hold some out",
-            where=settings.input,
-            found=f"{len(order)} rows, {training_rows} of them for training with held_out {settings.held_out:g}",
-            expected="at least one row on each side",
-            next_step="give more interactions, or change --held-out",
+
+    def __init__(self, rows: pa.Table, statistics: Statistics, settings: TrainSettings) -> None:
+        """`rows` are those that `statistics` were learned from; they may be mapped and larger than memory."""
+        tasks = settings.all_tasks().values()
+        rows = rows.select(
+            [*settings.all_features(), *sorted({task.label for task in tasks if task.has_label_column})]
         )
-    return Split(interactions.take(order[:training_rows]), interactions.take(order[training_rows:]))
+        self.rows = rows.num_rows
+        self.negatives = max([task.negatives for task in tasks if isinstance(task, Click)], default=0)
+        self.element_spec: dict[str, tf.TensorSpec] = _specs(rows.schema)
+        self._table = TableRows(rows)
+        self._settings = settings
+        lengths = [task.list_length for task in tasks if isinstance(task, Ranking)]
+        self._lists = Lists(rows[settings.user_column], max(lengths)) if lengths else None
+        self._negatives = _Negatives(statistics, settings, self.negatives) if self.negatives else None
+        if self._lists:
+            self.element_spec[LIST] = tf.TensorSpec([None], tf.int64)
+        if self._negatives:
+            self.element_spec[OBSERVED] = tf.TensorSpec([None], tf.float32)
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows of the input in a batch: with their negatives they are about `settings.batch_rows`."""
+        return max(1, self._settings.batch_rows // (1 + self.negatives))
+
+    def epoch(self, number: int) -> tf.data.Dataset:
+        """The batches of epoch `number` (from 0), in the same order whenever it is asked for."""
+        return tf.data.Dataset.from_generator(
+            lambda: self._batches(number), output_signature=self.element_spec
+        ).prefetch(2)
+
+    def _batches(self, epoch: int) -> Iterator[Columns]:
+        random = draw_generator(self._settings.seed, epoch)
+        for window in self._windows(random):
+            table = self._table.take(window.rows)
+            columns = {name: _to_numpy(table[name]) for name in table.column_names}
+            negatives = self._negatives.draw(table, random) if self._negatives else None
+            for batch in window.batches:
+                yield _make_batch(columns, batch, negatives)
+
+    def _windows(self, random: np.random.Generator) -> Iterator[Window]:
+        window_rows = max(1, self._settings.shuffle_rows // (1 + self.negatives))
+        if self._lists:
+            return self._lists.shuffle(window_rows, self.batch_rows, random)
+        return shuffle_rows(self.rows, window_rows, self.batch_rows, random)
 
 
-@dataclass(frozen=True)
-class Batches:
-    """Both sides of a split as batches of every column by name, `[batch]`: ids string or int64, rating float32."""
+def read_batches(rows: pa.Table, batch_rows: int = READ_BATCH_ROWS) -> tf.data.Dataset:
+    """All columns of `rows` in their order, each `[batch]`, up to `batch_rows` rows at a time."""
 
-    training: tf.data.Dataset
-    held_out: tf.data.Dataset
+    def batches() -> Iterator[Columns]:
+        for batch in rows.to_batches(max_chunksize=batch_rows):
+            if batch.num_rows:
+                yield {name: _to_numpy(batch[name]) for name in rows.column_names}
 
-
-def make_batches(split: Split, settings: TrainSettings) -> Batches:
-    """Training rows in an order drawn with the seed, the same in every epoch (cached); held-out rows in theirs."""
-    training, held_out = (
-        tf.data.Dataset.from_tensor_slices(_columns(side)) for side in (split.training, split.held_out)
-    )
-    shuffled = training.shuffle(settings.shuffle_rows, seed=settings.seed, reshuffle_each_iteration=False)
-    return Batches(
-        shuffled.batch(settings.batch_rows).cache().prefetch(tf.data.AUTOTUNE),
-        held_out.batch(_HELD_OUT_BATCH_ROWS).prefetch(tf.data.AUTOTUNE),
-    )
+    return tf.data.Dataset.from_generator(batches, output_signature=_specs(rows.schema)).prefetch(2)
 
 
-def to_tensors(features: Mapping[str, pa.Array]) -> dict[str, tf.Tensor]:
-    """Arrow columns as tensors of shape [rows]."""
-    return {name: tf.constant(values.to_numpy(zero_copy_only=False)) for name, values in features.items()}
+def to_tensors(rows: pa.Table) -> dict[str, tf.Tensor]:
+    """The columns of a small table as tensors `[rows]`."""
+    return {name: tf.constant(_to_numpy(rows[name]), spec.dtype) for name, spec in _specs(rows.schema).items()}
 
 
-def _columns(interactions: Interactions) -> dict[str, tf.Tensor]:
-    return {**to_tensors(interactions.features), interactions.rating_column: tf.constant(interactions.ratings)}
+class _Negatives:
+    """Candidates that a row's user is taken to have refused: any but the row's own, with all their features."""
+
+    def __init__(self, statistics: Statistics, settings: TrainSettings, count: int) -> None:
+        candidates = statistics.candidates
+        if candidates is None:
+            raise AssertionError
+        self._ids = candidates[settings.candidate_column].combine_chunks()
+        self._key = settings.candidate_column
+        self._columns = {name: _to_numpy(candidates[name]) for name in candidates.column_names}
+        self._count = count
+
+    def draw(self, table: pa.Table, random: np.random.Generator) -> Callable[[np.ndarray], Columns]:
+        """Negatives for every row of a window: gives the candidate features of those at places of rows.
+
+        A row's negatives follow one another.
+        """
+        own = pc.index_in(table[self._key], value_set=self._ids).to_numpy()
+        drawn = draw_others(own, len(self._ids), self._count, random)
+
+        def at(places: np.ndarray) -> Columns:
+            chosen = drawn[places].reshape(-1)
+            return {name: values[chosen] for name, values in self._columns.items()}
+
+        return at
+
+
+def _make_batch(columns: Columns, batch: Batch, negatives: Callable[[np.ndarray], Columns] | None) -> Columns:
+    found = {name: values[batch.places] for name, values in columns.items()}
+    if batch.lists is not None:
+        found[LIST] = batch.lists
+    if negatives is None:
+        return found
+    rows = len(batch.places)
+    others = negatives(batch.places)
+    repeats = len(next(iter(others.values()))) // rows
+    joined = {
+        name: np.concatenate([values, others[name] if name in others else np.repeat(values, repeats)])
+        for name, values in found.items()
+    }
+    observed = np.zeros(rows * (1 + repeats), np.float32)
+    observed[:rows] = 1
+    return {**joined, OBSERVED: observed}
+
+
+def _specs(schema: pa.Schema) -> dict[str, tf.TensorSpec]:
+    return {field.name: tf.TensorSpec([None], to_dtype(field.type), field.name) for field in schema}
+
+
+def to_dtype(kind: pa.DataType) -> tf.DType:
+    """The TensorFlow type of a column: string, int64 or float32."""
+    return tf.string if pa.types.is_large_string(kind) else tf.as_dtype(kind.to_pandas_dtype())
+
+
+def _to_numpy(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """Numbers as they are, text as an object array of UTF-8 bytes, of which equal ones are one object."""
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if not pa.types.is_large_string(column.type):
+        numbers: np.ndarray = whole.to_numpy(zero_copy_only=False)
+        return numbers
+    coded = whole.dictionary_encode()
+    texts = np.empty(len(coded.dictionary), object)
+    texts[:] = coded.dictionary.cast(pa.large_binary()).to_pylist()
+    chosen: np.ndarray = texts[coded.indices.to_numpy()]
+    return chosen

@@ -1,79 +1,82 @@
-"""How good a model is: the root mean squared error over rows, beside that of predicting the mean."""
+"""What a model predicts for the parts of a split, and how good that is."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from batchscore.errors import RefusedError
-from batchscore.training.dataset import Batches, Split
-from batchscore.training.metrics import Rmse
-
-_STEPS_AN_EPOCH = 40
+from batchscore.columns import SCORE
+from batchscore.config import TrainSettings
+from batchscore.errors import ModelError
+from batchscore.recipe import Click
+from batchscore.training.dataset import read_batches
+from batchscore.training.metrics import Figures
+from batchscore.training.parts import Part
+from batchscore.training.predictions import predict
 
 
 class Evaluator:
-    """Measures a model on both sides of a split."""
+    """Measures a model as it is now on the parts of a split."""
 
-    def __init__(self, model: Callable[[dict[str, tf.Tensor]], tf.Tensor], split: Split, batches: Batches) -> None:
-        """`model` maps features, by column name, to predicted ratings `[batch]` or `[batch, 1]`."""
-        rating = split.training.rating_column
+    def __init__(self, model: Any, parts: Mapping[str, Part], settings: TrainSettings) -> None:
+        self.parts = parts
+        self._settings = settings
+        self._features = list(settings.all_features())
+        self._tasks = settings.all_tasks()
 
-        @tf.function(input_signature=[batches.training.element_spec])  # type: ignore[untyped-decorator] # no types
-        def squared_error(batch: dict[str, tf.Tensor]) -> tf.Tensor:
-            features = {name: values for name, values in batch.items() if name != rating}
-            predicted = tf.reshape(tf.cast(model(features), tf.float64), [-1])
-            return tf.reduce_sum(tf.square(predicted - tf.cast(batch[rating], tf.float64)))
+        spec = read_batches(next(iter(parts.values())).rows.select(self._features)).element_spec
 
-        self.split = split
-        self.mean = measure_mean(split)
-        self._squared_error = squared_error
-        self._batches = batches
+        @tf.function(input_signature=[spec])  # type: ignore[untyped-decorator] # TensorFlow has no types
+        def predicted(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            outputs = predict(model, batch, settings)
+            if len(self._tasks) == 1:
+                return {name: outputs.get(name, outputs[SCORE]) for name in self._tasks}
+            return {name: outputs[name] for name in self._tasks if name in outputs}
 
-    def measure(self) -> Rmse:
-        """The model's RMSE now. Each row counts once, summed in float64; costs one prediction of all rows."""
-        return Rmse(
-            self._rmse(self._batches.training, len(self.split.training)),
-            self._rmse(self._batches.held_out, len(self.split.held_out)),
-        )
+        self._predicted = predicted
 
-    def _rmse(self, batches: tf.data.Dataset, rows: int) -> float:
-        return math.sqrt(sum(float(self._squared_error(batch)) for batch in batches) / rows)
+    def measure(self) -> dict[str, Figures]:
+        """The figures of each part by its name. Costs one prediction of their rows.
 
+        Raises ModelError (E-TRAINING-DIVERGED) where a prediction is not finite.
+        """
+        return {
+            name: {task: part.measure(task, values) for task, values in self.predict(part).items()}
+            for name, part in self.parts.items()
+        }
 
-def measure_mean(split: Split) -> Rmse:
-    """The RMSE of predicting the mean of the training ratings for every pair."""
-    mean = split.training.ratings.mean(dtype=np.float64)
-    return Rmse(*(_rmse_of_constant(side.ratings, mean) for side in (split.training, split.held_out)))
+    def predict(self, part: Part) -> dict[str, np.ndarray]:
+        """The predictions of each task that the model has an output for, float32 `[rows]`.
 
+        Raises ModelError: E-TRAINING-DIVERGED where one is not finite, E-MODEL-OUTPUT where a click's is no
+        probability.
+        """
+        found: dict[str, list[np.ndarray]] = {}
+        for batch in read_batches(part.rows.select(self._features)):
+            for name, values in self._predicted(batch).items():
+                found.setdefault(name, []).append(values.numpy())
+        predictions = {name: np.concatenate(values) for name, values in found.items()}
+        for name, values in predictions.items():
+            self._require_usable(name, values)
+        return predictions
 
-def require_better_than_mean(model: Rmse, mean: Rmse, training_rows: int, batch_rows: int) -> None:
-    """Raises RefusedError (E-MODEL-QUALITY) unless `model` predicts the held-out ratings better than their mean."""
-    if model.held_out < mean.held_out:
-        return
-    advice = "look at the training RMSE of each epoch: more epochs or other ratings may help"
-    if training_rows < _STEPS_AN_EPOCH * batch_rows:
-        steps = -(-training_rows // batch_rows)
-        advice = (
-            f"{batch_rows:,} rows a batch make only {steps} step(s) an epoch of {training_rows:,} training rows; "
-            f"try --batch-rows {_suggest_batch_rows(training_rows)}"
-        )
-    raise RefusedError(
-        "E-MODEL-QUALITY",
-        "the model is no better than predicting the mean rating; it was not published",
-        found=f"held-out RMSE {model.held_out:.4f}",
-        expected=f"less than {mean.held_out:.4f}, the mean's",
-        next_step=advice,
-    )
-
-
-def _suggest_batch_rows(training_rows: int) -> int:
-    """A power of two that makes about `_STEPS_AN_EPOCH` steps an epoch."""
-    return 1 << max(0, int(math.log2(max(1, training_rows / _STEPS_AN_EPOCH))))
-
-
-def _rmse_of_constant(ratings: np.ndarray, prediction: float) -> float:
-    return math.sqrt(float(np.square(ratings.astype(np.float64) - prediction).mean()))
+    def _require_usable(self, name: str, values: np.ndarray) -> None:
+        if bad := int((~np.isfinite(values)).sum()):
+            raise ModelError(
+                "E-TRAINING-DIVERGED",
+                "training diverged; nothing was published",
+                found=f"{bad:,} of {len(values):,} predictions of {name} are NaN or infinite",
+                expected="finite numbers",
+                next_step=f"lower --learning-rate (it was {self._settings.learning_rate:g})",
+            )
+        if isinstance(self._tasks[name], Click) and not ((values >= 0) & (values <= 1)).all():
+            raise ModelError(
+                "E-MODEL-OUTPUT",
+                f"the output of the click task {name} is no probability",
+                found=f"predictions from {values.min():.4g} to {values.max():.4g}",
+                expected="0 to 1; the output named score may be the logit",
+                next_step="give the sigmoid of the logit in the output that is named after the task",
+            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +10,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import tensorflow as tf
+import tensorflow_recommenders as tfrs
 
 from batchscore.columns import SCORE
+from batchscore.config import TrainSettings
 from batchscore.errors import ModelError, OutputError
 from batchscore.planning.plan_model import plan_model
 from batchscore.runtime.card import CARD_PATH, KnownSignature, ModelCard, Probes, list_files, write_card
@@ -23,8 +25,8 @@ from batchscore.runtime.saved_model import SERVING_DEFAULT, SavedModel, read_sav
 from batchscore.runtime.score import choose_score
 from batchscore.runtime.session import open_session
 from batchscore.training.dataset import to_tensors
-from batchscore.training.interactions import Interactions
-from batchscore.training.ranking_model import RankingModel
+from batchscore.training.predictions import predict
+from batchscore.training.table_rows import TableRows
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ PROBE_ROWS = 64
 _UUID_FILE = "fingerprint.pb"  # nothing reads it, and its random UUID makes equal models unequal
 
 Features = dict[str, tf.Tensor]
+Signature = tuple[Callable[[Features], Features], dict[str, tf.TensorSpec]]
 
 
 @dataclass(frozen=True)
@@ -52,53 +55,69 @@ class Exported:
         }
 
 
-def draw_probes(interactions: Interactions, seed: int) -> Interactions:
-    """Rows to remember the scores of: up to 64, drawn with `seed`, in the order of the file.
+def draw_probes(rows: pa.Table, settings: TrainSettings) -> pa.Table:
+    """Features of rows to remember the scores of: up to 64, drawn with the seed, in the order of `rows`.
 
     The last but one has a user and the last a candidate that no row has.
     """
-    count = min(len(interactions), PROBE_ROWS - 2)
-    drawn = np.sort(np.random.default_rng(seed).choice(len(interactions), count, replace=False))
-    probes = interactions.take(np.concatenate([drawn, drawn[:1], drawn[:1]]))
-    users, candidates = probes.user_ids.to_pylist(), probes.candidate_ids.to_pylist()
-    users[-2], candidates[-1] = _absent_id(interactions.user_ids), _absent_id(interactions.candidate_ids)
-    return dataclasses.replace(
-        probes,
-        user_ids=pa.array(users, interactions.user_ids.type),
-        candidate_ids=pa.array(candidates, interactions.candidate_ids.type),
-    )
+    features = rows.select(list(settings.all_features()))
+    count = min(len(features), PROBE_ROWS - 2)
+    drawn = np.sort(np.random.default_rng(settings.seed).choice(len(features), count, replace=False, shuffle=False))
+    probes = TableRows(features).take(np.concatenate([drawn, drawn[:1], drawn[:1]]))
+    for name, place in ((settings.user_column, count), (settings.candidate_column, count + 1)):
+        values = probes[name].to_pylist()
+        values[place] = _absent_id(features[name])
+        column = probes.column_names.index(name)
+        probes = probes.set_column(column, probes.schema.field(name), pa.array(values, probes[name].type))
+    return probes
 
 
 def export_model(
-    model: RankingModel, probes: Interactions, path: Path, made_with: dict[str, str], training: dict[str, Any]
+    model: tfrs.Model,
+    probes: pa.Table,
+    path: Path,
+    settings: TrainSettings,
+    *,
+    made_with: dict[str, str],
+    training: dict[str, Any],
 ) -> None:
     """Write `model` into the empty directory `path` as a SavedModel with its card.
 
-    Signature `serving_default` takes the features by column name, each `[batch]`, and gives `score`, float32
-    `[batch]`; signature `known` takes the same and gives `user_known` and `candidate_known`, bool `[batch]`. The
-    scores of the probe rows in the card come from `model` itself; `made_with` and `training` go there as they are.
+    Signature `serving_default` takes the columns of `probes`, each `[batch]`, and gives `score`, float32 `[batch]`;
+    where tasks are declared also the prediction of each by its name, `[batch]`. If the model tells known ids,
+    signature `known` takes the two ids and gives `user_known` and `candidate_known`, bool `[batch]`. The scores of
+    the probe rows in the card come from `model` itself; `made_with` and `training` go there as they are.
 
-    Equal models give equal bytes. Raises OutputError (E-OUTPUT) where the files cannot be written.
+    Equal models give equal bytes. Raises OutputError (E-OUTPUT) where the files cannot be written, and ModelError
+    (E-MODEL-OUTPUT) where the model of a factory gives no score.
     """
-    tensors = to_tensors(probes.features)
+    tensors = to_tensors(probes)
     specs = {name: tf.TensorSpec([None], tensor.dtype, name) for name, tensor in tensors.items()}
 
-    def score(features: Features) -> Features:
-        return {SCORE: tf.cast(model(features), tf.float32)}
+    def serve(features: Features) -> Features:
+        outputs = predict(model, features, settings)
+        return outputs if settings.tasks else {SCORE: outputs[SCORE]}
 
-    scores = score(tensors)[SCORE].numpy().tolist()
+    signatures: dict[str, Signature] = {SERVING_DEFAULT: (serve, specs)}
+    known = getattr(model, KNOWN, None)
+    if known is not None:
+        ids = (settings.user_column, settings.candidate_column)
+        signatures[KNOWN] = (known, {name: specs[name] for name in ids})
+    scores = serve(tensors)[SCORE].numpy().tolist()
     try:
-        _save(model, {SERVING_DEFAULT: score, KNOWN: model.known}, specs, path)
+        _save(model, signatures, path)
         card = ModelCard(
             signature=SERVING_DEFAULT,
             score_output=SCORE,
-            user_input=probes.user_column,
-            candidate_input=probes.candidate_column,
+            user_input=settings.user_column,
+            candidate_input=settings.candidate_column,
             probes=Probes(
-                inputs={name: ids.to_pylist() for name, ids in probes.features.items()},
+                inputs={name: probes[name].to_pylist() for name in probes.column_names},
                 scores=scores,
             ),
-            known=KnownSignature(signature=KNOWN, user_output="user_known", candidate_output="candidate_known"),
+            known=KnownSignature(signature=KNOWN, user_output="user_known", candidate_output="candidate_known")
+            if known is not None
+            else None,
             files=list_files(path),
             made_with=made_with,
             training=training,
@@ -114,7 +133,7 @@ def export_model(
         ) from error
 
 
-def leave_plan(saved: SavedModel) -> None:
+def leave_plan(saved: SavedModel, settings: TrainSettings) -> None:
     """Put the plan for the score with the model, so that no run has to make it; or the reason why there is none.
 
     A planner that breaks costs the model its plan and not its publication: a run tries again. Raises OutputError
@@ -125,13 +144,14 @@ def leave_plan(saved: SavedModel) -> None:
         raise ModelError(
             "E-MODEL-CARD", "the export has no card", where=saved.path, next_step="report this as a bug"
         )
+    roles = {name: feature.role for name, feature in settings.all_features().items()}
     try:
         plan = plan_model(
             saved.path,
             card.signature,
             card.score_output,
-            user_inputs=[card.user_input] if card.user_input else [],
-            candidate_inputs=[card.candidate_input] if card.candidate_input else [],
+            user_inputs=[name for name, role in roles.items() if role == "user"],
+            candidate_inputs=[name for name, role in roles.items() if role == "candidate"],
         )
     except Exception:  # noqa: BLE001 - hours of training are worth more than a plan
         _LOG.warning("no plan is left with the model: the planner failed", exc_info=True)
@@ -172,23 +192,18 @@ def check_export(path: Path) -> Exported:
     return Exported(saved, result)
 
 
-def _save(
-    model: RankingModel,
-    signatures: dict[str, Callable[[Features], Features]],
-    specs: dict[str, tf.TensorSpec],
-    path: Path,
-) -> None:
+def _save(model: tfrs.Model, signatures: dict[str, Signature], path: Path) -> None:
     """Save the functions with the variables and tables that they use: no Keras object, no optimizer state."""
-    names = list(specs)
 
-    def trace(function: Callable[[Features], Features]) -> Any:
+    def trace(function: Callable[[Features], Features], specs: dict[str, tf.TensorSpec]) -> Any:
+        names = list(specs)
         return tf.function(
             lambda *columns: function(dict(zip(names, columns, strict=True))),
             input_signature=list(specs.values()),
             autograph=False,
         ).get_concrete_function()
 
-    functions = {name: trace(function) for name, function in signatures.items()}
+    functions = {name: trace(*signature) for name, signature in signatures.items()}
     captured = {id(tensor) for function in functions.values() for tensor in function.captured_inputs}
     module = tf.Module()
     module.resources = [
@@ -207,9 +222,9 @@ def _handle_id(item: Any) -> int | None:
     return None
 
 
-def _absent_id(ids: pa.Array) -> str | int:
+def _absent_id(ids: pa.ChunkedArray) -> str | int:
     """An id that stands in no row."""
-    present = set(ids.unique().to_pylist())
+    present = set(pc.unique(ids).to_pylist())
     if pa.types.is_integer(ids.type):
         return next(number for number in range(len(present) + 1) if number not in present)
     return next(text for text in (f"unknown-{n}" for n in range(len(present) + 1)) if text not in present)

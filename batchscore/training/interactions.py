@@ -1,244 +1,227 @@
-"""Interactions (user, candidate, rating) from Parquet or CSV, checked once and as a whole."""
+"""Interactions from Parquet or CSV with their side tables, checked once and as a whole, in canonical types."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from batchscore.config import TrainSettings
-from batchscore.errors import InputError, TryLaterError
+from batchscore.recipe import Role
+from batchscore.training.checked_column import CheckedColumn, Column, list_columns
+from batchscore.training.prepared import PreparedRows
+from batchscore.training.side_tables import SideTable, read_side_table
+from batchscore.training.table_files import TableFile, open_table_file
 
-_RULES = "user and candidate ids as text or whole numbers, ratings as finite numbers, no nulls"
+_LOG = logging.getLogger(__name__)
+
 _NO_COLUMN = "there is no such column"
 
 
 @dataclass(frozen=True)
 class Interactions:
-    """Rated pairs: `user_ids` and `candidate_ids` (large_string or int64, no nulls), `ratings` float32 (finite).
+    """Checked interactions, in the order of the file.
 
-    The three have equal length; row i of each belongs together.
+    The columns of `rows` are the features (the two ids first), then the labels, then the moment where it is no
+    feature. Ids and other vocabularies are large_string or int64, numbers and labels float32 and finite, moments
+    int64 epoch seconds, texts and lists large_string; nothing is null. Many rows are a mapping of a file in `work`:
+    walk their batches. `filled` counts the nulls that a fill stands for, by column.
     """
 
-    user_column: str
-    candidate_column: str
-    rating_column: str
-    user_ids: pa.Array
-    candidate_ids: pa.Array
-    ratings: np.ndarray
+    rows: pa.Table
+    work: Path
+    filled: dict[str, int] = field(default_factory=dict)
 
-    def __len__(self) -> int:
-        return len(self.ratings)
+
+def read_interactions(settings: TrainSettings, work: Path) -> Interactions:
+    """All interactions of `settings.input`, joined with the side tables; other columns are not read.
+
+    Whole-number ids become int64, text stays text. In a CSV file ids and vocabularies are text, exactly as it is
+    written there (`007` is not 7), an empty field is a null, and a moment is epoch seconds or ISO 8601 (UTC where
+    no zone is written). A label may be of any number type or bool. Side tables are held in memory, the interactions
+    a batch at a time; what is too large for memory goes to a file below `work` (see PreparedRows).
+
+    Raises TryLaterError (E-INPUT-MISSING) where there is no file, OutputError (E-OUTPUT) where `work` cannot be
+    written, and InputError: E-INPUT-* where a file cannot be read, E-INTERACTIONS (with everything that is wrong at
+    once) where its rows cannot be used: columns that are missing or stand twice, wrong types, no rows, nulls
+    without a fill, columns that are null everywhere, numbers that are not finite, clicks other than 0 and 1, fewer
+    than two users or candidates, a label that is the same everywhere, ids that a side table lacks or repeats.
+    """
+    with ExitStack() as stack:
+        file = stack.enter_context(open_table_file(settings.input, "interactions", "--input"))
+        reading = _Reading(file, settings, stack)
+        rows = 0
+        prepared = stack.enter_context(PreparedRows(reading.schema, work / "interactions.arrow"))
+        for batch in reading.batches():
+            if reading.is_good:
+                prepared.append(batch)
+            rows += batch.num_rows
+        if problems := reading.problems(rows):
+            raise file.unusable(problems)
+        return Interactions(prepared.finish(), work, reading.count_filled())
+
+
+class _Reading:
+    """The columns that are wanted, where each comes from, and all that is wrong with them."""
+
+    def __init__(self, file: TableFile, settings: TrainSettings, stack: ExitStack) -> None:
+        self._file = file
+        self._settings = settings
+        self._columns: dict[str, CheckedColumn] = {}
+        self._direct: list[str] = []
+        self._joined: dict[Role, list[str]] = {"user": [], "candidate": []}
+        self._sides: dict[Role, _Side] = {}
+        paths: dict[Role, Path | None] = {"user": settings.users, "candidate": settings.candidates}
+        side_files = {
+            role: stack.enter_context(open_table_file(path, f"{role}s", f"--{role}s"))
+            for role, path in paths.items()
+            if path is not None
+        }
+        wanted = list_columns(settings)
+        self._problems: dict[str, list[str]] = {column.name: [] for column in wanted}
+        file.require_once([column.name for column in wanted])
+        for column in wanted:
+            side_file = side_files.get(column.role) if column.role and column.use != "id" else None
+            self._find(column, side_file)
+        self._refuse_sampled_labels()
+        for role, side_file in side_files.items():
+            self._read_side(role, side_file)
 
     @property
-    def features(self) -> dict[str, pa.Array]:
-        """What the model is given, by column name: everything but the rating."""
-        return {self.user_column: self.user_ids, self.candidate_column: self.candidate_ids}
+    def schema(self) -> pa.Schema:
+        """Of the batches: every wanted column that can be read."""
+        return pa.schema([(name, column.target) for name, column in self._columns.items()])
 
-    def take(self, rows: np.ndarray) -> Interactions:
-        """The rows with these numbers, in this order."""
-        return Interactions(
-            self.user_column,
-            self.candidate_column,
-            self.rating_column,
-            self.user_ids.take(pa.array(rows)),
-            self.candidate_ids.take(pa.array(rows)),
-            self.ratings[rows],
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing is wrong so far."""
+        return (
+            not any(self._problems.values())
+            and all(side.missing == 0 for side in self._sides.values())
+            and all(column.is_good for column in self._columns.values())
         )
 
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows in canonical types; where something is wrong there are nulls."""
+        joined = [name for names in self._joined.values() for name in names]
+        first_row = 0
+        for batch in self._file.batches(self._direct) if self._direct else ():
+            values = {name: self._columns[name].prepare(batch[name], first_row) for name in self._direct}
+            for name in joined:
+                values[name] = pa.nulls(batch.num_rows, self._columns[name].target)
+            for role, side in self._sides.items():
+                keys = values[side.table.key]
+                found = side.find_rows(keys, first_row)
+                for name in self._joined[role]:
+                    values[name] = self._columns[name].prepare(
+                        side.table.columns[name].take(found), first_row, counted=found.is_valid(), keys=keys
+                    )
+            yield pa.record_batch([values[name] for name in self._columns], schema=self.schema)
+            first_row += batch.num_rows
 
-def read_interactions(settings: TrainSettings) -> Interactions:
-    """All interactions of `settings.input`, in the order of the file; other columns are not read.
+    def problems(self, rows: int) -> list[str]:
+        """All that is wrong with a file of so many rows, the columns in their order."""
+        found = {name: list(problems) for name, problems in self._problems.items()}
+        for name, column in self._columns.items():
+            found[name] += column.problems(rows)
+        for side in self._sides.values():
+            found[side.table.key] += side.problems(rows)
+        nothing = ["there are no rows"] if rows == 0 and self._direct else []
+        return [problem for problems in found.values() for problem in problems] + nothing
 
-    Whole-number ids become int64, text stays text. In a CSV file every id is text, exactly as it is written there
-    (`007` is not 7), and an empty field is a null. Ratings may be of any number type or bool.
+    def count_filled(self) -> dict[str, int]:
+        """Nulls that a fill stands for, by column that had any."""
+        counts = {name: column.count_filled() for name, column in self._columns.items()}
+        return {name: count for name, count in counts.items() if count}
 
-    Raises TryLaterError (E-INPUT-MISSING) where there is no file, and InputError: E-INPUT-* where it cannot be
-    read, E-INTERACTIONS (with everything that is wrong at once) where its rows cannot be used: missing columns,
-    wrong types, no rows, null ids or ratings, ratings that are not finite, fewer than two users or candidates, or
-    a rating that is the same everywhere.
-    """
-    table, columns = _read_table(settings)
-    user_ids, problems = _ids(table, settings.user_column)
-    candidate_ids, more = _ids(table, settings.candidate_column)
-    ratings, rest = _ratings(table, settings.rating_column)
-    problems += more + rest
-    if table.num_rows == 0:
-        problems = [*(problem for problem in problems if problem.endswith(_NO_COLUMN)), "there are no rows"]
-    if problems:
-        raise _unusable(settings.input, problems, columns)
-    return Interactions(
-        settings.user_column,
-        settings.candidate_column,
-        settings.rating_column,
-        user_ids,
-        candidate_ids,
-        ratings,
-    )
+    def _find(self, column: Column, side_file: TableFile | None) -> None:
+        """Where the column comes from: the interactions, or the side table that it may stand in."""
+        name = column.name
+        here, there = name in self._file.names, side_file is not None and name in side_file.names
+        if here and not there:
+            self._add(column, self._file)
+        elif side_file is None:
+            self._problems[name].append(f"{name}: {_NO_COLUMN}")
+        elif not there:
+            self._problems[name].append(f"{name}: {_NO_COLUMN}, and none in {side_file.path.name}")
+        elif here:
+            self._problems[name].append(
+                f"{name}: stands in the interactions and in {side_file.path.name}; leave it out of one of them"
+            )
+        else:
+            self._add(column, side_file)
 
-
-def _read_table(settings: TrainSettings) -> tuple[pa.Table, list[str]]:
-    """The wanted columns that the file has, and the names of all its columns."""
-    path = settings.input
-    wanted = (settings.user_column, settings.candidate_column, settings.rating_column)
-    _require_file(path)
-    read = _read_parquet if path.suffix.lower() == ".parquet" else _read_csv
-    try:
-        table, columns = read(path, wanted)
-    except OSError as error:
-        raise InputError(
-            "E-INPUT-UNREADABLE",
-            f"the interactions cannot be read: {error.strerror or _first_line(error)}",
-            where=path,
-            next_step="check the file's permissions and its disk",
-        ) from error
-    duplicated = [name for name in wanted if table.column_names.count(name) > 1]
-    if duplicated:
-        raise InputError(
-            "E-INPUT-COLUMNS",
-            f"the column {duplicated[0]} stands in the file more than once",
-            where=path,
-            next_step="write each column once",
-        )
-    return table, columns
-
-
-def _require_file(path: Path) -> None:
-    if not path.exists():
-        raise TryLaterError(
-            "E-INPUT-MISSING",
-            "the interactions do not exist",
-            where=path,
-            next_step="check --input, or make them with `batchscore data movielens`",
-        )
-    if not path.is_file():
-        raise InputError(
-            "E-INPUT-NOT-A-FILE",
-            "the interactions are not a regular file",
-            where=path,
-            next_step="give one Parquet or CSV file with --input",
-        )
-
-
-def _read_parquet(path: Path, wanted: tuple[str, ...]) -> tuple[pa.Table, list[str]]:
-    try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
-    except pa.ArrowException as error:
-        raise InputError(
-            "E-INPUT-NOT-PARQUET",
-            "the interactions are not a Parquet file, or one with a damaged footer",
-            where=path,
-            found=_first_line(error),
-            next_step="write the file again, or name it .csv if it is one",
-        ) from error
-    with file:
+    def _add(self, column: Column, file: TableFile) -> None:
+        name = column.name
+        file.require_once([name])
+        role = column.role if file is not self._file else None
         try:
-            names = file.schema_arrow.names
-            return file.read(columns=[name for name in names if name in wanted]), names
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(
-                "E-INPUT-CORRUPT",
-                "the interactions are a damaged Parquet file",
-                where=path,
-                found=_first_line(error),
-                next_step="write the file again",
-            ) from error
+            self._columns[name] = CheckedColumn(
+                column,
+                file.type_of(name),
+                is_typed=file.is_typed,
+                joined=None if role is None else f"joined from {file.path.name} by {self._key(role)}",
+            )
+        except ValueError as error:
+            self._problems[name].append(f"{name}{f' in {file.path.name}' if role else ''}: {error}")
+            return
+        if role is None:
+            self._direct.append(name)
+        else:
+            self._joined[role].append(name)
+
+    def _read_side(self, role: Role, side_file: TableFile) -> None:
+        key = self._key(role)
+        side_file.require_once([key])
+        if not self._joined[role]:
+            _LOG.warning("%s gives no feature; every %s feature stands elsewhere", side_file.path.name, role)
+        if key not in self._columns:
+            return
+        table, problems = read_side_table(
+            side_file, key, self._columns[key].target, self._joined[role], key_is_typed=self._file.is_typed
+        )
+        self._problems[key] += problems
+        if table is not None:
+            self._sides[role] = _Side(table)
+
+    def _refuse_sampled_labels(self) -> None:
+        for name, task in self._settings.all_tasks().items():
+            if not task.has_label_column and task.label in self._file.names:
+                meaning = f"the task {name} takes every row for a yes and draws its negatives"
+                advice = "leave the column out, or set negatives = 0"
+                self._problems[task.label] = [f"{task.label}: stands in the interactions, yet {meaning}; {advice}"]
+
+    def _key(self, role: Role) -> str:
+        return self._settings.user_column if role == "user" else self._settings.candidate_column
 
 
-def _read_csv(path: Path, wanted: tuple[str, ...]) -> tuple[pa.Table, list[str]]:
-    user, candidate, _ = wanted
-    options = pa_csv.ConvertOptions(
-        column_types={user: pa.string(), candidate: pa.string()},
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=False,
-        null_values=[""],
-    )
-    try:
-        table = pa_csv.read_csv(path, convert_options=options)
-    except pa.ArrowException as error:
-        raise _unusable(path, [_first_line(error)]) from error
-    names = table.column_names
-    return table.select([index for index, name in enumerate(names) if name in wanted]), names
+class _Side:
+    """A side table, and the interactions that it has no row for."""
 
+    def __init__(self, table: SideTable) -> None:
+        self.table = table
+        self.missing = 0
+        self._first = (0, "")
 
-def _ids(table: pa.Table, name: str) -> tuple[pa.Array, list[str]]:
-    """The column as large_string or int64, and what is wrong with it."""
-    if name not in table.column_names:
-        return None, [f"{name}: {_NO_COLUMN}"]
-    column = table[name]
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        target = pa.large_string()
-    elif pa.types.is_integer(kind):
-        target = pa.int64()
-    elif pa.types.is_null(kind):
-        return None, [f"{name}: null in every row"]
-    else:
-        return None, [f"{name}: {kind} is no type for ids; write them as text or whole numbers"]
-    try:
-        ids = _one_chunk(column.cast(target))
-        ids.validate(full=True)
-    except pa.ArrowInvalid as error:
-        return None, [f"{name}: {_first_line(error)}"]
-    problems = _count_rows(name, "null", pc.is_null(ids))
-    if not problems and len(ids) and len(pc.unique(ids)) == 1:
-        problems = [f"{name}: {ids[0].as_py()!r} in every row; a ranking needs at least two"]
-    return ids, problems
+    def find_rows(self, keys: pa.Array, first_row: int) -> pa.Array:
+        """The row of each id; null where there is none."""
+        found = self.table.find_rows(keys)
+        missing = pc.and_(found.is_null(), keys.is_valid())
+        count = pc.sum(missing).as_py() or 0
+        if count and not self.missing:
+            index = missing.index(pa.scalar(value=True)).as_py()
+            self._first = (first_row + index, repr(keys[index].as_py()))
+        self.missing += count
+        return found
 
-
-def _ratings(table: pa.Table, name: str) -> tuple[np.ndarray, list[str]]:
-    """The column as float32, and what is wrong with it."""
-    nothing = np.empty(0, np.float32)
-    if name not in table.column_names:
-        return nothing, [f"{name}: {_NO_COLUMN}"]
-    column, kind = table[name], table[name].type
-    if pa.types.is_null(kind):
-        return nothing, [f"{name}: null in every row"]
-    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-    if not numeric and not pa.types.is_boolean(kind):
-        return nothing, [f"{name}: {kind} is no type for ratings; write them as numbers"]
-    exact = _one_chunk(column.cast(pa.float64(), safe=False))
-    with np.errstate(over="ignore"):
-        ratings = exact.fill_null(0).to_numpy(zero_copy_only=False).astype(np.float32)
-    problems = _count_rows(name, "null", pc.is_null(exact))
-    problems += _count_rows(name, "NaN, infinite or too large for float32", pa.array(~np.isfinite(ratings)))
-    if not problems and len(ratings) and ratings.min() == ratings.max():
-        problems = [f"{name}: {ratings[0]:g} in every row; there is nothing to learn"]
-    return ratings, problems
-
-
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    whole = column.combine_chunks()
-    return whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
-
-
-def _count_rows(name: str, what: str, mask: pa.Array) -> list[str]:
-    count = pc.sum(mask).as_py() or 0
-    if not count:
-        return []
-    first = mask.index(pa.scalar(value=True)).as_py()
-    return [f"{name}: {what} in {count:,} of {len(mask):,} rows, the first is row {first:,} (from 0)"]
-
-
-def _unusable(path: Path, problems: list[str], columns: list[str] | None = None) -> InputError:
-    return InputError(
-        "E-INTERACTIONS",
-        "the interactions cannot be used for training",
-        where=path,
-        found=f"columns {', '.join(columns)}" if columns else None,
-        details=problems,
-        expected=_RULES,
-        next_step="correct the file, or name its columns: --user-column, --candidate-column, --rating-column",
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:300] if text else type(error).__name__
+    def problems(self, rows: int) -> list[str]:
+        if not self.missing:
+            return []
+        row, key = self._first
+        lacking = f"{self.missing:,} of {rows:,} rows have no row in {self.table.path.name}"
+        return [f"{self.table.key}: {lacking}, the first is row {row:,} (from 0) with {key}"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,18 +17,39 @@ from typing import Any, Self
 from batchscore.config import TrainSettings
 from batchscore.errors import EXIT_OK, BatchscoreError, StoppedError
 from batchscore.observer import Observer
-from batchscore.training.metrics import Epoch, Rmse
+from batchscore.training.comparison import Comparison
+from batchscore.training.interactions import Interactions
+from batchscore.training.live_version import Live, describe_split, describe_task
+from batchscore.training.metrics import Epoch, metric_of
+from batchscore.training.splits import Split
 
+_LOG = logging.getLogger(__name__)
+
+_PLACES: Any = {
+    **dict.fromkeys(("input", "output", "users", "candidates", "tensorboard"), True),
+    "model": {"factory_folder": True},
+}
+_OF_THE_MODEL = frozenset({
+    "rows", "split", "training_rows", "validation_rows", "held_out_rows", "users", "candidates", "epochs",
+    "best_epoch", "judged_by", "judged", "refitted",
+})  # fmt: skip
 _LIBRARIES = ("batchscore", "tensorflow", "tf-keras", "tensorflow-recommenders", "numpy")
+
+
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
 class TrainingReport:
     """What a training did; of one that failed, as far as it got (None: not reached).
 
-    Times are UTC (ISO 8601). `users` and `candidates` are the distinct ids of the training rows, which are the
-    model's vocabularies. `mean_rmse` is the error of predicting the mean training rating. `probe_difference` is the
-    greatest difference between a score of the trained model and of its export.
+    Times are UTC (ISO 8601). `users` and `candidates` are the distinct ids of the training rows. `epochs` are those
+    of the evaluated model, whose weights are those of `best_epoch`; an earlier process made `resumed_epochs` of it.
+    `judged` is the first task's figure on the held-out rows and that of the baseline to beat, `evaluation`
+    the figures of every task's model and baselines with their intervals, `calibration` predictions against labels,
+    `live` the live version's figure or why there is none. With `refitted` the published model is another one, which
+    has learned all rows for `best_epoch` epochs. `probe_difference` is the greatest difference between a score of
+    the trained model and of its export.
     """
 
     schema_version: int
@@ -39,19 +61,31 @@ class TrainingReport:
     settings: dict[str, Any]
     versions: dict[str, str]
     seconds: dict[str, float]
+    rows: int | None = None
+    filled: dict[str, int] = field(default_factory=dict)
+    split: dict[str, Any] | None = None
     training_rows: int | None = None
+    validation_rows: int | None = None
     held_out_rows: int | None = None
     users: int | None = None
     candidates: int | None = None
-    mean_rating: float | None = None
-    mean_rmse: Rmse | None = None
     epochs: list[Epoch] = field(default_factory=list)
+    best_epoch: int | None = None
+    stopped_early: bool | None = None
+    resumed_epochs: int | None = None
+    judged_by: dict[str, str] | None = None
+    judged: dict[str, Any] | None = None
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    calibration: dict[str, list[Any]] = field(default_factory=dict)
+    live: dict[str, Any] | None = None
+    refitted: bool | None = None
     probe_rows: int | None = None
     probe_difference: float | None = None
     probe_tolerance: float | None = None
     model_path: str | None = None
     model_version: int | None = None
     model_fingerprint: str | None = None
+    removed_versions: list[int] = field(default_factory=list)
 
     def to_json(self) -> str:
         """The report as a JSON document, with its fields in this order."""
@@ -59,12 +93,15 @@ class TrainingReport:
 
     def summary(self) -> str:
         """One line for people: what was published and how good it is. Only of a published model."""
-        if self.model_version is None or self.mean_rmse is None:
+        if self.model_version is None or self.judged is None:
             raise ValueError("no model was published")
-        held_out = self.epochs[-1].rmse.held_out
+        metric, value, baseline = (self.judged[name] for name in ("metric", "value", "baseline_value"))
+        live = self.live or {}
+        against = f", version {live['version']}'s {live['value']:.4f}" if live.get("value") is not None else ""
+        refitted = f"refitted on all {self.rows:,} rows" if self.refitted else "not refitted"
         return (
-            f"published model {self.model_version}: held-out RMSE {held_out:.4f}, "
-            f"the mean's {self.mean_rmse.held_out:.4f} (x {held_out / self.mean_rmse.held_out:.2f}); "
+            f"published model {self.model_version}: held-out {metric} {value:.4f}, "
+            f"{self.judged['baseline']}'s {baseline:.4f}{against}; {refitted}; "
             f"{self.users:,} users, {self.candidates:,} candidates, {self.training_rows:,} training rows, "
             f"{sum(self.seconds.values()):.1f} s"
         )
@@ -102,17 +139,46 @@ class Journal:
         """Remember fields of the report."""
         self._facts |= facts
 
+    def note_rows(self, interactions: Interactions, split: Split) -> None:
+        """Remember what was read and how it was split."""
+        name, task = next(iter(self._settings.all_tasks().items()))
+        self.note(
+            rows=interactions.rows.num_rows,
+            filled=interactions.filled,
+            split=describe_split(self._settings),
+            judged_by=describe_task(name, task, metric_of(task)),
+            **split.describe(),
+        )
+
+    def note_comparison(self, comparison: Comparison, live: Live) -> None:
+        """Remember how good the evaluated model is, beside baselines and the live version; tell it."""
+        self.note(
+            judged=comparison.describe(),
+            evaluation={name: table.to_dict() for name, table in comparison.tables.items()},
+            calibration={
+                name: [dataclasses.asdict(entry) for entry in bins] for name, bins in comparison.calibration.items()
+            },
+            live=live.describe(),
+        )
+        for name, table in comparison.tables.items():
+            _LOG.info("%s on the held-out rows (± half of the 95 %% interval):\n%s", name, table.to_text())
+        if live.version is not None and live.why_not_compared is not None:
+            _LOG.warning("not compared with the live version %d: %s", live.version, live.why_not_compared)
+
     def for_card(self) -> dict[str, Any]:
-        """The settings and the fields noted so far, without times and paths: what the model card remembers."""
-        facts = {name: _plain(value) for name, value in self._facts.items()}
-        return {"settings": self._settings.model_dump(mode="json", exclude={"input", "output"}), **facts}
+        """The settings and what is known of the model: what its card remembers, without times and paths.
+
+        Nothing of what else stood there, so that the same training leaves the same card.
+        """
+        facts = {name: _plain(value) for name, value in self._facts.items() if name in _OF_THE_MODEL}
+        return {"settings": self._settings.model_dump(mode="json", exclude=_PLACES), **facts}
 
     def report(
         self, status: str = "published", exit_code: int = EXIT_OK, error_id: str | None = None
     ) -> TrainingReport:
         """The report as of now."""
         return TrainingReport(
-            schema_version=1,
+            schema_version=SCHEMA_VERSION,
             status=status,
             exit_code=exit_code,
             error_id=error_id,
@@ -137,7 +203,7 @@ class Journal:
 def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
-    return dataclasses.asdict(value) if isinstance(value, Rmse | Epoch) else value
+    return dataclasses.asdict(value) if isinstance(value, Epoch) else value
 
 
 def _now() -> str:

@@ -8,52 +8,73 @@ from batchscore.config import TrainSettings
 from batchscore.observer import Observer
 from batchscore.runtime.model_base import hold_model_base
 from batchscore.training.interactions import read_interactions
-from batchscore.training.keras2 import require_keras_2, seed_random_generators
+from batchscore.training.keras2 import require_keras_2
 from batchscore.training.report import Journal, TrainingReport, library_versions
+from batchscore.training.report_files import keep_reports
+from batchscore.training.splits import split_interactions
+from batchscore.training.tensorboard import require_tensorboard
 
 _LOG = logging.getLogger(__name__)
 _UNOBSERVED = Observer()
 
 
 def train(settings: TrainSettings, observer: Observer = _UNOBSERVED) -> TrainingReport:
-    """Train the ranking model on `settings.input` and publish it as the next version below `settings.output`.
+    """Train the declared model on `settings.input` and publish it as the next version below `settings.output`.
 
-    The same input, settings and libraries give the same weights on one machine. Sets TF_USE_LEGACY_KERAS for this
-    process and seeds its global random generators. Nothing is published unless the report is returned: the model
-    must be better than the mean rating, and its export must give the trained model's scores.
+    The same input, settings and libraries give the same weights on one machine; a training that was killed goes on
+    from its last epoch. Sets TF_USE_LEGACY_KERAS for this process and seeds its global random generators.
+
+    Nothing is published unless the report is returned: on rows that neither has learned the model must be better
+    than a baseline and not much worse than the live version, and its export must give the trained model's scores.
+    With `settings.refit` what is published has then been fitted anew on all rows.
 
     Raises UsageError, InputError, ModelError, OutputError, RefusedError or TryLaterError, each with `.report`.
     """
     with Journal(settings, observer) as journal:
-        with journal.stage("read interactions"):
-            interactions = read_interactions(settings)
-        with hold_model_base(settings.output) as base:
+        require_tensorboard(settings.tensorboard)
+        with hold_model_base(settings.output) as base, keep_reports(base, journal):
+            with journal.stage("read interactions"):
+                interactions = read_interactions(settings, base.training_rows)
+                split = split_interactions(interactions, settings)
+                journal.note_rows(interactions, split)
             with journal.stage("load TensorFlow"):
                 require_keras_2()
-                from batchscore.training import dataset, evaluation, export, fitting, ranking_model  # noqa: PLC0415
+                from batchscore.training import export, gates, rounds  # noqa: PLC0415
+                from batchscore.training.live_version import measure_live_version  # noqa: PLC0415
             with journal.stage("prepare"):
-                seed_random_generators(settings.seed)
-                split = dataset.split_interactions(interactions, settings)
-                batches = dataset.make_batches(split, settings)
-                model = ranking_model.build_ranking_model(split.training, settings)
-                evaluator = evaluation.Evaluator(model, split, batches)
-                journal.note(**split.describe(), mean_rmse=evaluator.mean)
-            with journal.stage("train", rows=len(split.training) * settings.epochs):
-                epochs = fitting.fit(model, batches.training, evaluator, settings, observer)
-                journal.note(epochs=epochs)
-            evaluation.require_better_than_mean(
-                epochs[-1].rmse, evaluator.mean, len(split.training), settings.batch_rows
-            )
+                evaluated = rounds.prepare_evaluated(split, base, settings)
+            with journal.stage("train", rows=evaluated.rows_left):
+                fitted = evaluated.fit(observer)
+                journal.note(**fitted.describe())
+            with journal.stage("evaluate"):
+                comparison = evaluated.compare(split)
+                live = measure_live_version(base, evaluated.held_out, settings)
+                journal.note_comparison(comparison, live)
+            gates.require_better_than_baseline(comparison, split.training.num_rows, settings)
+            gates.require_no_regression(comparison, live, settings)
+            published: rounds.Round = evaluated
+            if settings.refit:
+                with journal.stage("prepare refit"):
+                    published = rounds.prepare_refit(interactions.rows, fitted.best, base, settings)
+                with journal.stage("refit", rows=published.rows_left):
+                    published.fit(observer)
+            journal.note(refitted=settings.refit)
             with journal.stage("export"):
-                probes = export.draw_probes(interactions, settings.seed)
-                export.export_model(model, probes, base.incoming, library_versions(), journal.for_card())
+                probes = export.draw_probes(interactions.rows, settings)
+                told = {"made_with": library_versions(), "training": journal.for_card()}
+                export.export_model(published.model, probes, base.incoming, settings, **told)
                 exported = export.check_export(base.incoming)
-                export.leave_plan(exported.saved)
+                export.leave_plan(exported.saved, settings)
+                if settings.refit:
+                    export.export_model(evaluated.model, probes, base.incoming_evaluated, settings, **told)
+                    export.check_export(base.incoming_evaluated)
                 journal.note(**exported.describe())
             with journal.stage("publish"):
                 observer.committing()
                 path = base.publish()
-        journal.note(model_path=str(path), model_version=base.next_version)
+                journal.note(model_path=str(path), model_version=base.next_version)
+                journal.note(removed_versions=base.remove_old_versions(settings.keep_versions))
+                base.forget_training()
         report = journal.report()
     _LOG.info("%s", report.summary())
     return report

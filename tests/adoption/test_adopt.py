@@ -268,7 +268,7 @@ def test_models_that_cannot_be_ranked_by_are_refused_and_nothing_is_published(ex
         "E-MODEL-NONFINITE", saved_model=modules / "no_number", output=base
     )
     assert "no dropout" in message
-    assert [path.name for path in base.iterdir() if path.name.isdigit()] == []
+    assert list(base.glob("[0-9]*")) == []
 
 
 def test_a_model_that_fails_on_unknown_ids_gets_known_ones(exports, tmp_path):
@@ -304,7 +304,7 @@ def test_a_source_that_changes_under_the_copy_is_noticed(exports, tmp_path, monk
     monkeypatch.setattr("batchscore.adoption.copying.shutil.copyfile", change)
     message = refusal("E-MODEL-INCOMPLETE", saved_model=source, output=tmp_path / "model")
     assert "the SavedModel changed while it was copied" in message
-    assert [path.name for path in (tmp_path / "model").iterdir() if path.name.isdigit()] == []
+    assert list((tmp_path / "model").glob("[0-9]*")) == []
 
 
 def test_the_command(batchscore, exports, tmp_path):

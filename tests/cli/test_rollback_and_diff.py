@@ -88,7 +88,7 @@ def test_pairs_are_not_compared(two_nights):
         "  where:    <folder>/pairs.parquet\n"
         "  found:    user_id string, item_id string, value float\n"
         "  expected: user, candidate, score float, rank int32, and kept columns\n"
-        "  next:     give two files that `batchscore run` published\n"
+        "  next:     give a file that `batchscore run` published\n"
     )
 
 

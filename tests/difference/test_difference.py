@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscore.config import DiffSettings, resolve
-from batchscore.difference import blocks, ranked
+from batchscore.difference import blocks
 from batchscore.difference.describe import describe
 from batchscore.difference.diff import Difference, diff
 from batchscore.errors import InputError, RefusedError, UsageError
+from batchscore.ranked import rows as rows_of_outputs
 from batchscore.runtime.tolerance import score_tolerance
 
 TEXT = pa.string()
@@ -198,7 +199,7 @@ def test_blocks_decide_nothing(compare, monkeypatch):
     assert whole.users_changed > 10
     for rows in (1, 2, 7, 50):
         monkeypatch.setattr(blocks, "BLOCK_ROWS", rows)
-        monkeypatch.setattr(ranked, "_BATCH_ROWS", 3)
+        monkeypatch.setattr(rows_of_outputs, "_BATCH_ROWS", 3)
         found = compare(old, new)
         assert found.overlap == pytest.approx(whole.overlap)
         assert found.score_shift_mean == pytest.approx(whole.score_shift_mean)
@@ -269,7 +270,7 @@ def test_what_no_run_publishes_is_refused(compare, rows, law):
 
 
 def test_the_first_wrong_row_is_named(compare, monkeypatch):
-    monkeypatch.setattr(ranked, "_BATCH_ROWS", 2)
+    monkeypatch.setattr(rows_of_outputs, "_BATCH_ROWS", 2)
     rows = [("u1", "a", 3.0, 1), ("u1", "b", 2.0, 2), ("u1", "c", 1.0, 3), ("u1", "d", 0.5, 5)]
     with pytest.raises(InputError, match=r"found:    row 3: user u1, candidate d, score 0.5, rank 5\n"):
         compare(rows, rows)
@@ -342,9 +343,9 @@ def test_limits_that_are_none_are_refused(compare, limits):
 
 @pytest.mark.parametrize("batch_rows", [1, 3, 1000])
 def test_the_tolerance_is_that_of_all_scores(tmp_path, monkeypatch, batch_rows):
-    monkeypatch.setattr(ranked, "_BATCH_ROWS", batch_rows)
+    monkeypatch.setattr(rows_of_outputs, "_BATCH_ROWS", batch_rows)
     draw = np.random.default_rng(5)
     scores = np.sort(draw.normal(1e4, 3, 200).astype(np.float32))[::-1]
     path = save(tmp_path / "a.parquet", [("u", number, score, number + 1) for number, score in enumerate(scores)],
                 candidate=pa.int64())  # fmt: skip
-    assert ranked.open_ranked(path).survey().tolerance == pytest.approx(score_tolerance(scores), rel=1e-9)
+    assert rows_of_outputs.open_ranked(path).survey().tolerance == pytest.approx(score_tolerance(scores), rel=1e-9)

@@ -10,7 +10,8 @@ import pytest
 
 from batchscore.errors import OutputError, TryLaterError
 from batchscore.runtime import model_base
-from batchscore.runtime.model_base import HIGHEST_VERSION, INCOMING, LOCK, hold_model_base
+from batchscore.runtime.card import CARD_PATH, ModelCard, Probes, write_card
+from batchscore.runtime.model_base import EVALUATED, HIGHEST_VERSION, INCOMING, LOCK, REMOVED, hold_model_base
 
 
 def publish(path, content="model"):
@@ -177,3 +178,93 @@ def test_a_fault_at_any_fsync_leaves_the_old_version_and_publishes_the_new_one_w
             break
         faults += 1
     assert faults >= 7
+
+
+def publish_ours(path, keep, made_with="batchscore"):
+    """Publish a version with a card and remove old ones. Those removed."""
+    with hold_model_base(path) as base:
+        (base.incoming / "saved_model.pb").write_text("model")
+        card = ModelCard(
+            signature="s", score_output="score", probes=Probes(inputs={}, scores=[1.0]), made_with={made_with: "1"}
+        )
+        write_card(base.incoming, card)
+        base.publish()
+        return base.remove_old_versions(keep)
+
+
+def versions(path):
+    return sorted(int(entry.name) for entry in path.iterdir() if entry.name.isdecimal())
+
+
+def test_versions_beyond_those_to_keep_go_and_the_one_just_published_never(tmp_path):
+    path = tmp_path / "model"
+    assert [publish_ours(path, keep=9) for _ in range(4)] == [[]] * 4
+    assert publish_ours(path, keep=2) == [1, 2, 3]
+    assert publish_ours(path, keep=1, made_with="adopted_with") == [4, 5]
+    assert versions(path) == [6]
+    assert not (path / REMOVED).exists()
+
+
+def test_only_versions_of_ours_are_counted_and_removed(tmp_path):
+    path = tmp_path / "model"
+    publish(path)
+    publish_ours(path, keep=9, made_with="somebody else")
+    publish_ours(path, keep=9)
+    (path / "notes").mkdir()
+    (path / "007").mkdir()
+    (path / "5").mkdir()
+    (path / "5" / CARD_PATH.parent).mkdir()
+    (path / "5" / CARD_PATH).write_text("no card")
+    assert publish_ours(path, keep=1) == [3]
+    assert versions(path) == [1, 2, 5, 7, 8]
+    assert (path / "notes").is_dir()
+
+
+def test_a_version_that_cannot_be_removed_is_a_warning(tmp_path, monkeypatch, caplog):
+    path = tmp_path / "model"
+    publish_ours(path, keep=9)
+    real = type(path).rename
+
+    def rename(source, target):
+        if source.name == "1":
+            raise OSError(13, "Permission denied")
+        return real(source, target)
+
+    monkeypatch.setattr(type(path), "rename", rename)
+    assert publish_ours(path, keep=1) == []
+    assert versions(path) == [1, 2]
+    assert "version 1 is one too many, but cannot be removed" in caplog.text
+
+
+def test_a_version_whose_removal_was_cut_off_is_gone_and_cleaned_up_by_the_next(tmp_path):
+    path = tmp_path / "model"
+    publish_ours(path, keep=9)
+    (path / REMOVED).mkdir()
+    (path / "1").rename(path / REMOVED / "1")
+    assert publish(path).name == "2"
+    assert not (path / REMOVED).exists()
+
+
+def test_the_model_a_version_was_judged_by_stands_beside_it_until_the_next_one(tmp_path):
+    path = tmp_path / "model"
+    for version in ("1", "2"):
+        with hold_model_base(path) as base:
+            (base.incoming / "saved_model.pb").write_text("refitted")
+            base.incoming_evaluated.mkdir(parents=True)
+            (base.incoming_evaluated / "saved_model.pb").write_text(f"judged {version}")
+            base.publish()
+        assert [entry.name for entry in (path / EVALUATED).iterdir()] == [version]
+        assert (path / EVALUATED / version / "saved_model.pb").read_text() == f"judged {version}"
+    publish(path)
+    assert list((path / EVALUATED).iterdir()) == []
+
+
+def test_a_directory_that_was_made_for_nothing_is_removed(tmp_path):
+    path = tmp_path / "model"
+    with hold_model_base(path):
+        pass
+    assert not path.exists()
+    path.mkdir()
+    with hold_model_base(path):
+        pass
+    assert path.is_dir()

@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscore.config import TrainSettings
+from batchscore.training.interactions import read_interactions
 
 
 def latent_table(users=200, candidates=300, rows=12_000, seed=7):
@@ -50,6 +51,12 @@ def trained(keras2, sample_input, tmp_path_factory):  # noqa: ARG001 - loaded fi
 
     output = tmp_path_factory.mktemp("trained") / "model"
     return train(TrainSettings(input=sample_input, output=output, batch_rows=256))
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Reads the interactions of settings, with a place of the test's own for large ones."""
+    return lambda settings: read_interactions(settings, tmp_path / "work")
 
 
 @pytest.fixture

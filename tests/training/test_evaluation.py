@@ -3,90 +3,169 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from batchscore.errors import RefusedError
-from batchscore.training.interactions import read_interactions
-from batchscore.training.metrics import Rmse
+from batchscore.config import TrainSettings
+from batchscore.errors import ModelError
+from batchscore.training.comparison import compare
+from batchscore.training.parts import Part, can_judge_order, draw_rows, make_parts
+from batchscore.training.splits import Split
+from batchscore.training.statistics import learn_statistics
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
+TASKS = {
+    "rating": {"kind": "rating", "label": "stars"},
+    "seen": {"kind": "click", "label": "seen"},
+    "order": {"kind": "listwise", "label": "stars"},
+}
 
 
-@pytest.fixture
-def split_and_batches(write):
-    from batchscore.training.dataset import make_batches, split_interactions
+def table(rows, seed=0):
+    random = np.random.default_rng(seed)
+    return pa.table({
+        "user_id": pa.array(random.integers(20, size=rows), pa.int64()),
+        "movie_id": pa.array(random.integers(30, size=rows), pa.int64()),
+        "stars": pa.array(random.integers(1, 6, size=rows), pa.float32()),
+        "seen": pa.array(random.integers(2, size=rows), pa.float32()),
+    })  # fmt: skip
 
-    random = np.random.default_rng(0)
-    settings = write(
-        {
-            "user_id": random.integers(9, size=101),
-            "movie_id": random.integers(9, size=101),
-            "user_rating": random.normal(3, 1, size=101),
-        },
-        batch_rows=7,
+
+def train_settings(**more):
+    return TrainSettings(input="in.parquet", output="model", **{"tasks": TASKS} | more)
+
+
+def divide(settings, held_out=101):
+    training = table(400, seed=1)
+    split = Split(training, training.slice(0, 0), table(held_out, seed=2), "user_id", "movie_id")
+    return split, learn_statistics(training, settings)
+
+
+def test_figures_are_those_of_the_comparison_without_its_intervals():
+    settings = train_settings()
+    split, statistics = divide(settings)
+    part = Part(split.held_out, statistics, settings)
+    random = np.random.default_rng(3)
+    predictions = {name: random.random(101).astype(np.float32) for name in TASKS}
+    comparison = compare(predictions, part, split, statistics, settings)
+    for name, metrics in {"rating": ["RMSE"], "seen": ["log loss", "AUC"], "order": ["NDCG@10"]}.items():
+        figures = part.measure(name, predictions[name])
+        assert list(figures) == metrics
+        for metric in metrics:
+            assert figures[metric] == pytest.approx(comparison.tables[name].measure("model", metric).value)
+    stars = split.held_out["stars"].to_numpy()
+    assert part.measure("rating", predictions["rating"])["RMSE"] == pytest.approx(
+        math.sqrt(np.mean((predictions["rating"] - stars.astype(np.float64)) ** 2))
     )
-    split = split_interactions(read_interactions(settings), settings)
-    return split, make_batches(split, settings)
+    mean_error = np.sqrt(np.mean((stars - statistics.label_means["stars"]) ** 2))
+    assert comparison.describe() == {
+        "task": "rating", "metric": "RMSE", "value": comparison.tables["rating"].measure("model", "RMSE").value,
+        "baseline": "mean", "baseline_value": pytest.approx(mean_error),
+    }  # fmt: skip
+    assert set(comparison.calibration) == {"rating", "seen"}
 
 
-def test_the_mean_is_that_of_the_training_rows(split_and_batches):
-    from batchscore.training.evaluation import measure_mean
+def test_drawn_negatives_are_judged_with_the_rows_and_counted_for_no_other_task():
+    tasks = {"click": {"kind": "click", "label": "clicked", "negatives": 3}, "rating": TASKS["rating"]}
+    settings = train_settings(tasks=tasks)
+    split, statistics = divide(settings)
+    part = Part(split.held_out, statistics, settings)
+    assert part.rows.num_rows == 4 * 101
+    labels = part.rows_of(settings.tasks["click"])["clicked"].to_numpy()
+    assert labels.tolist() == [1.0] * 101 + [0.0] * 303
+    drawn = part.rows.slice(101)
+    own = np.repeat(split.held_out["movie_id"].to_numpy(), 3)
+    assert (drawn["movie_id"].to_numpy() != own).all()
+    assert (drawn["user_id"].to_numpy() == np.repeat(split.held_out["user_id"].to_numpy(), 3)).all()
+    assert part.rows_of(settings.tasks["rating"]).equals(
+        split.held_out.append_column("clicked", part.rows["clicked"].slice(0, 101))
+    )
+    right = part.measure("click", np.where(labels == 1, 0.9, 0.1))
+    assert right == {"log loss": pytest.approx(-math.log(0.9)), "AUC": 1.0}
+    comparison = compare(
+        {"click": np.full(404, 0.25, np.float32), "rating": np.ones(404, np.float32)},
+        part,
+        split,
+        statistics,
+        settings,
+    )
+    base_rate = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
+    assert comparison.baseline == pytest.approx(base_rate)
+    assert comparison.value == pytest.approx(base_rate)
+    again = Part(split.held_out, statistics, settings)
+    assert again.rows.equals(part.rows)
 
-    split, _ = split_and_batches
-    training, held_out = (side.ratings.astype(np.float64) for side in (split.training, split.held_out))
-    rmse = measure_mean(split)
-    assert rmse.training == pytest.approx(training.std(), rel=1e-12)
-    assert rmse.held_out == pytest.approx(math.sqrt(np.mean((held_out - training.mean()) ** 2)), rel=1e-12)
+
+def test_popularity_with_drawn_negatives_counts_what_was_clicked():
+    tasks = {"click": {"kind": "click", "label": "clicked", "negatives": 3}}
+    settings = train_settings(tasks=tasks)
+    split, statistics = divide(settings)
+    part = Part(split.held_out, statistics, settings)
+    counts = np.bincount(split.training["movie_id"].to_numpy(), minlength=30)
+    by_count = counts[part.rows["movie_id"].to_numpy()] / 1000
+    comparison = compare({"click": by_count.astype(np.float32)}, part, split, statistics, settings)
+    rows = comparison.tables["click"]
+    assert rows.measure("popularity", "NDCG@10") == rows.measure("model", "NDCG@10")
 
 
+def test_an_order_that_nobody_s_rows_can_judge_has_no_value():
+    settings = train_settings(tasks={"order": TASKS["order"]})
+    split, statistics = divide(settings, held_out=300)
+    one_each = pa.table({
+        "user_id": pa.array(range(20), pa.int64()), "movie_id": pa.array(range(20), pa.int64()),
+        "stars": pa.array([1, 2] * 10, pa.float32()), "seen": pa.array([0.0] * 20, pa.float32()),
+    })  # fmt: skip
+    assert can_judge_order(split.held_out, "stars", "user_id")
+    assert not can_judge_order(one_each, "stars", "user_id")
+    for rows, judged in ((split.held_out, True), (one_each, False)):
+        part = Part(rows, statistics, settings)
+        scores = np.arange(rows.num_rows, dtype=np.float32)
+        comparison = compare({"order": scores}, part, split, statistics, settings)
+        assert (comparison.value is not None, comparison.baseline is not None) == (judged, judged)
+
+
+def test_of_many_rows_whole_users_are_measured():
+    rows = table(2000)
+    settings = train_settings()
+    drawn = draw_rows(rows, settings, limit=500)
+    assert 500 <= drawn.num_rows < 700
+    counts = np.bincount(rows["user_id"].to_numpy())
+    for user, count in zip(*np.unique(drawn["user_id"].to_numpy(), return_counts=True), strict=True):
+        assert count == counts[user]
+    assert draw_rows(rows, settings, limit=2000) is rows
+
+
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("shape", [[-1], [-1, 1]])
-def test_each_row_counts_once_whatever_the_last_batch_holds(split_and_batches, shape, tf):
-    from batchscore.training.evaluation import Evaluator
+def test_each_row_is_predicted_once_whatever_the_last_batch_holds(keras2, shape, tf, monkeypatch):  # noqa: ARG001
+    from batchscore.training import evaluation
 
-    split, batches = split_and_batches
+    settings = TrainSettings(input="in.parquet", output="model", rating_column="stars")
+    split, statistics = divide(settings, held_out=8_193)
 
     def model(features):
         assert set(features) == {"user_id", "movie_id"}
         return tf.reshape(tf.cast(features["user_id"] - features["movie_id"], tf.float32), shape)
 
-    def expected(side):
-        predicted = np.asarray(side.user_ids) - np.asarray(side.candidate_ids)
-        return math.sqrt(np.mean((predicted - side.ratings.astype(np.float64)) ** 2))
+    parts = make_parts(split, statistics, settings)
+    assert list(parts) == ["training", "held_out"]
+    evaluator = evaluation.Evaluator(model, parts, settings)
+    for name, rows in {"training": split.training, "held_out": split.held_out}.items():
+        expected = rows["user_id"].to_numpy() - rows["movie_id"].to_numpy()
+        assert (evaluator.predict(parts[name])["rating"] == expected).all()
+        error = math.sqrt(np.mean((expected - rows["stars"].to_numpy().astype(np.float64)) ** 2))
+        assert evaluator.measure()[name] == {"rating": {"RMSE": pytest.approx(error)}}
 
-    rmse = Evaluator(model, split, batches).measure()
-    assert rmse.training == pytest.approx(expected(split.training), rel=1e-12)
-    assert rmse.held_out == pytest.approx(expected(split.held_out), rel=1e-12)
 
-
-def test_tfrs_s_own_metric_agrees(split_and_batches, write):
+@pytest.mark.tensorflow
+def test_a_click_that_is_no_probability_is_refused(keras2, tf):  # noqa: ARG001
     from batchscore.training.evaluation import Evaluator
-    from batchscore.training.ranking_model import build_ranking_model
 
-    split, batches = split_and_batches
-    model = build_ranking_model(split.training, write({}))
-    rmse = Evaluator(model, split, batches).measure()
-    for batched, ours in ((batches.training, rmse.training), (batches.held_out, rmse.held_out)):
-        judged = model.evaluate(batched, verbose=0, return_dict=True)["root_mean_squared_error"]
-        assert ours == pytest.approx(judged, rel=1e-5)
+    settings = train_settings(tasks={"seen": TASKS["seen"]})
+    split, statistics = divide(settings)
 
+    def model(features):
+        return {"seen": tf.cast(features["user_id"], tf.float32) - 3.0}
 
-def test_better_than_the_mean_is_strict():
-    from batchscore.training.evaluation import require_better_than_mean
-
-    mean = Rmse(1.0, 1.0)
-    require_better_than_mean(Rmse(2.0, 0.9999), mean, 1_000_000, 256)
-    with pytest.raises(RefusedError) as caught:
-        require_better_than_mean(Rmse(0.5, 1.0), mean, 1_000_000, 256)
-    assert (caught.value.error_id, caught.value.exit_code) == ("E-MODEL-QUALITY", 6)
-    assert "--batch-rows" not in str(caught.value)
-
-
-def test_small_data_gets_smaller_batches_as_advice():
-    from batchscore.training.evaluation import require_better_than_mean
-
-    with pytest.raises(RefusedError) as caught:
-        require_better_than_mean(Rmse(1.2, 1.3), Rmse(1.0, 1.25), 9_600, 8192)
-    text = str(caught.value)
-    assert "found:    held-out RMSE 1.3000" in text
-    assert "expected: less than 1.2500, the mean's" in text
-    assert "8,192 rows a batch make only 2 step(s) an epoch of 9,600 training rows; try --batch-rows 128" in text
+    with pytest.raises(ModelError, match="the output of the click task seen is no probability") as caught:
+        Evaluator(model, make_parts(split, statistics, settings), settings).measure()
+    assert caught.value.error_id == "E-MODEL-OUTPUT"

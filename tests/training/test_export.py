@@ -14,25 +14,25 @@ from batchscore.errors import ModelError, OutputError
 from batchscore.runtime.plan import Plan, read_plan
 from batchscore.runtime.saved_model import read_saved_model
 from batchscore.runtime.versions import missing_files
-from batchscore.training.interactions import read_interactions
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 
 
 @pytest.fixture
-def interactions(write):
-    return read_interactions(
-        write({"user_id": [5, 6, 7], "movie_id": ["x", "y", "unknown-0"], "user_rating": [1, 2, 3]})
-    )
+def interactions(write, read):
+    return read(write({"user_id": [5, 6, 7], "movie_id": ["x", "y", "unknown-0"], "user_rating": [1, 2, 3]}))
 
 
 def export(interactions, path, settings):
     from batchscore.training.export import draw_probes, export_model
     from batchscore.training.ranking_model import build_ranking_model
+    from batchscore.training.statistics import learn_statistics
 
-    model = build_ranking_model(interactions, settings)
+    rows = interactions.rows
+    model = build_ranking_model(learn_statistics(rows, settings), settings)
     path.mkdir()
-    export_model(model, draw_probes(interactions, 1), path, {"library": "1.0"}, {"epochs": [1, 2]})
+    probes = draw_probes(rows, settings)
+    export_model(model, probes, path, settings, made_with={"library": "1.0"}, training={"epochs": [1, 2]})
     return model
 
 
@@ -54,7 +54,9 @@ def test_the_card_tells_the_run_what_it_needs(trained, sample_input):
         "signature": "known", "user_output": "user_known", "candidate_output": "candidate_known",
     }  # fmt: skip
     assert set(card.made_with) == {"batchscore", "tensorflow", "tf-keras", "tensorflow-recommenders", "numpy"}
-    assert card.training["epochs"][-1]["rmse"]["held_out"] == trained.epochs[-1].rmse.held_out
+    assert card.training["judged"] == trained.judged
+    assert card.training["refitted"] is True
+    assert card.training["epochs"][-1]["held_out"] == trained.epochs[-1].held_out
     assert len(card.probes.scores) == 64
     table = pq.read_table(sample_input)
     users, candidates = set(table["user_id"].to_pylist()), set(table["movie_id"].to_pylist())
@@ -80,7 +82,7 @@ def test_a_planner_that_breaks_does_not_cost_the_training(interactions, tmp_path
 
     export(interactions, tmp_path / "export", write({}))
     monkeypatch.setattr(module, "plan_model", plan_model)
-    module.leave_plan(module.check_export(tmp_path / "export").saved)
+    module.leave_plan(module.check_export(tmp_path / "export").saved, write({}))
     assert read_plan(tmp_path / "export" / "assets.extra") is None
     assert "no plan is left with the model: the planner failed" in caplog.text
     assert "IndexError" in caplog.text
@@ -170,27 +172,31 @@ def test_an_export_without_its_card_is_not_let_through(interactions, tmp_path, w
     assert caught.value.error_id == "E-MODEL-CARD"
 
 
-def test_a_place_that_cannot_be_written(interactions, tmp_path, write):
-    from batchscore.training.export import draw_probes, export_model
-    from batchscore.training.ranking_model import build_ranking_model
+def test_a_place_that_cannot_be_written(interactions, tmp_path, write, monkeypatch):
+    path = tmp_path / "export"
+    mkdir = Path.mkdir
 
-    model, path = build_ranking_model(interactions, write({})), tmp_path / "export"
-    path.mkdir()
-    (path / "variables").touch()
+    def fill(self):
+        mkdir(self)
+        (self / "variables").touch()
+
+    monkeypatch.setattr(Path, "mkdir", fill)
     with pytest.raises(OutputError) as caught:
-        export_model(model, draw_probes(interactions, 1), path, {}, {})
+        export(interactions, path, write({}))
     assert caught.value.error_id == "E-OUTPUT"
 
 
-def test_probes_are_seeded_rows_of_the_file_in_its_order(write):
+def test_probes_are_seeded_rows_of_the_file_in_its_order(write, read):
     from batchscore.training.export import draw_probes
 
     numbers = list(range(200))
-    interactions = read_interactions(write({"user_id": numbers, "movie_id": numbers, "user_rating": numbers}))
-    first, again, other = (draw_probes(interactions, seed) for seed in (1, 1, 2))
-    drawn = first.user_ids.to_pylist()[:62]
+    settings = write({"user_id": numbers, "movie_id": numbers, "user_rating": numbers})
+    rows = read(settings).rows
+    first, again, other = (draw_probes(rows, settings.model_copy(update={"seed": seed})) for seed in (1, 1, 2))
+    assert first.column_names == ["user_id", "movie_id"]
+    drawn = first["user_id"].to_pylist()[:62]
     assert drawn == sorted(set(drawn))
-    assert first.candidate_ids.to_pylist()[:62] == drawn
-    assert first.user_ids.equals(again.user_ids)
-    assert not first.user_ids.equals(other.user_ids)
-    assert first.user_ids[62].as_py() == first.candidate_ids[63].as_py() == 200
+    assert first["movie_id"].to_pylist()[:62] == drawn
+    assert first.equals(again)
+    assert not first.equals(other)
+    assert first["user_id"][62].as_py() == first["movie_id"][63].as_py() == 200

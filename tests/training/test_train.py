@@ -5,6 +5,7 @@ import logging
 import os
 import zipfile
 from pathlib import Path
+from unittest.mock import ANY
 
 import numpy as np
 import pyarrow as pa
@@ -32,26 +33,42 @@ def weights(tf, model):
 
 
 def test_sample_sized_data_is_learnt_well_with_small_batches(trained):
-    assert trained.epochs[-1].rmse.held_out <= 0.85 * trained.mean_rmse.held_out
+    assert trained.judged["value"] <= 0.85 * trained.judged["baseline_value"]
     assert [epoch.epoch for epoch in trained.epochs] == [1, 2, 3]
-    assert (trained.training_rows, trained.held_out_rows) == (9_600, 2_400)
+    assert trained.training_rows + trained.held_out_rows == trained.rows == 12_000
+    assert trained.held_out_rows == pytest.approx(2_400, abs=150)
     assert (trained.users, trained.candidates) == (200, 300)
 
 
 def test_the_report_tells_what_was_published(trained, sample_input):
     report = json.loads(trained.to_json())
-    assert (report["status"], report["exit_code"], report["error_id"]) == ("published", 0, None)
+    assert (report["schema_version"], report["status"], report["exit_code"], report["error_id"]) == (
+        2, "published", 0, None,
+    )  # fmt: skip
     assert report["model_version"] == 1
     assert report["model_path"].endswith("/model/1")
     assert report["settings"]["input"] == str(sample_input)
     assert report["settings"]["batch_rows"] == 256
+    assert report["split"] == {"how": "random", "held_out": 0.2, "seed": 42}
     assert report["probe_rows"] == 64
     assert report["probe_difference"] <= report["probe_tolerance"]
     assert list(report["seconds"]) == [
-        "read interactions", "load TensorFlow", "prepare", "train", "export", "publish",
+        "read interactions", "load TensorFlow", "prepare", "train", "evaluate", "prepare refit", "refit", "export",
+        "publish",
     ]  # fmt: skip
-    assert report["epochs"][2]["rmse"]["held_out"] == trained.epochs[2].rmse.held_out
+    held_out = trained.epochs[2].held_out["rating"]["RMSE"]
+    assert report["epochs"][2]["held_out"]["rating"]["RMSE"] == held_out
+    assert report["judged"]["value"] == pytest.approx(held_out)
+    table = report["evaluation"]["rating"]
+    assert set(table) == {"model", "mean", "biases", "popularity"}
+    assert table["model"]["RMSE"]["low"] < held_out < table["model"]["RMSE"]["high"]
+    assert table["mean"]["RMSE"]["value"] == report["judged"]["baseline_value"]
+    assert sum(entry["rows"] for entry in report["calibration"]["rating"]) == report["held_out_rows"]
+    assert report["live"] == {"version": None, "value": None, "why_not_compared": "no version is live"}
     assert trained.summary().startswith("published model 1: held-out RMSE 0.")
+    assert "; refitted on all 12,000 rows; 200 users" in trained.summary()
+    beside = Path(trained.model_path).parent / "_batchscore" / "1.report.json"
+    assert {**json.loads(beside.read_text()), "ended_at": ""} == {**report, "ended_at": "", "seconds": ANY}
 
 
 class Watch(Observer):
@@ -75,9 +92,10 @@ def test_the_same_seed_gives_the_same_model_whatever_was_drawn_before(trained, t
     watch = Watch(settings.output)
     again = train(settings, watch)
     assert again.epochs == trained.epochs
+    assert again.evaluation == trained.evaluation
     assert weights(tf, again.model_path) == weights(tf, trained.model_path)
-    assert ("train", 3 * 9_600) in watch.stages
-    assert watch.rows == 3 * 9_600
+    assert {("train", 3 * trained.training_rows), ("refit", 3 * 12_000)} <= set(watch.stages)
+    assert watch.rows == 3 * trained.training_rows + 3 * 12_000
     assert watch.versions_at_commit == []
     assert list_versions(settings.output) == [1]
 
@@ -93,9 +111,12 @@ def test_a_model_no_better_than_the_mean_is_not_published(trained, tmp_path):
     assert list_versions(settings.output) == []
     report = caught.value.report
     assert (report.status, report.exit_code, report.error_id) == ("failed", 6, "E-MODEL-QUALITY")
-    assert report.epochs[-1].rmse.held_out >= report.mean_rmse.held_out
+    assert report.judged["value"] >= report.judged["baseline_value"]
     assert report.model_path is None
-    assert list(report.seconds)[-1] == "train"
+    assert list(report.seconds)[-1] == "evaluate"
+    failed = json.loads((settings.output / "_batchscore" / "failed.report.json").read_text())
+    assert failed["error_id"] == "E-MODEL-QUALITY"
+    assert failed["evaluation"] == report.evaluation
 
 
 def test_a_training_that_diverges_leaves_the_last_version(trained, tmp_path):
@@ -119,7 +140,7 @@ def test_an_export_that_scores_otherwise_is_not_published(trained, tmp_path, mon
         write_card(path, card.model_copy(update={"probes": card.probes.model_copy(update={"scores": scores})}))
 
     monkeypatch.setattr(export, "write_card", write_wrong_card)
-    settings = TrainSettings(**trained.settings | {"output": tmp_path / "model", "epochs": 1})
+    settings = TrainSettings(**trained.settings | {"output": tmp_path / "model", "epochs": 1, "refit": False})
     with pytest.raises(ModelError) as caught:
         train(settings)
     assert caught.value.error_id == "E-MODEL-PROBES"
@@ -139,7 +160,7 @@ def test_a_second_trainer_is_sent_away_before_it_trains(sample_input, tmp_path):
     with hold_model_base(tmp_path / "model"), pytest.raises(TryLaterError) as caught:
         train(TrainSettings(input=sample_input, output=tmp_path / "model"), watch)
     assert caught.value.report.exit_code == 75
-    assert [name for name, _ in watch.stages] == ["read interactions"]
+    assert watch.stages == []
 
 
 def test_whole_number_ids_become_the_model_s_input_type(tmp_path):
@@ -177,7 +198,9 @@ def test_the_tutorial_s_recipe_on_real_ratings(tmp_path, caplog):
     )  # fmt: skip
     with caplog.at_level(logging.INFO, "batchscore"):
         report = train(settings)
-    assert (report.users, report.training_rows, report.held_out_rows) == (610, 80_669, 20_167)
-    assert report.mean_rmse.held_out == pytest.approx(1.0368, abs=5e-4)
-    assert report.epochs[-1].rmse.held_out < 1.01
+    assert (report.users, report.rows) == (610, 100_836)
+    assert report.held_out_rows == pytest.approx(20_167, abs=500)
+    assert report.judged["baseline_value"] == pytest.approx(1.04, abs=0.01)
+    assert report.judged["value"] < report.judged["baseline_value"] - 0.02
+    assert report.evaluation["rating"]["biases"]["RMSE"]["value"] == pytest.approx(0.87, abs=0.01)
     assert caplog.messages[-1] == report.summary()

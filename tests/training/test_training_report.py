@@ -8,7 +8,7 @@ import pytest
 from batchscore.config import TrainSettings
 from batchscore.errors import RefusedError, StoppedError
 from batchscore.observer import Observer
-from batchscore.training.metrics import Epoch, Rmse
+from batchscore.training.metrics import Epoch
 from batchscore.training.report import Journal
 
 SETTINGS = TrainSettings(input=Path("/data/in.csv"), output=Path("/models/m"), layers=(8,))
@@ -38,13 +38,13 @@ def test_a_stop_is_reported_too():
 
 def test_the_card_gets_facts_but_neither_paths_nor_times():
     journal = Journal(SETTINGS, Observer())
-    journal.note(users=2, mean_rmse=Rmse(1.0, 2.0), epochs=[Epoch(1, Rmse(3.0, 4.0))])
+    figures = {"rating": {"RMSE": 3.0}}
+    journal.note(users=2, epochs=[Epoch(1, 0.5, figures)], live={"version": 3}, resumed_epochs=1)
     facts = json.loads(json.dumps(journal.for_card()))
     assert facts["settings"]["layers"] == [8]
     assert {"input", "output"}.isdisjoint(facts["settings"])
-    assert facts["mean_rmse"] == {"training": 1.0, "held_out": 2.0}
-    assert facts["epochs"] == [{"epoch": 1, "rmse": {"training": 3.0, "held_out": 4.0}}]
-    assert "seconds" not in facts
+    assert facts["epochs"] == [{"epoch": 1, "loss": 0.5, "training": figures, "validation": None, "held_out": None}]
+    assert set(facts) == {"settings", "users", "epochs"}
 
 
 def test_only_a_published_model_has_a_summary():

@@ -1,4 +1,4 @@
-"""Reading ranked rows, of a file or in memory. Nothing about them is believed before it is looked at."""
+"""Ranked rows, of a file or in memory, read in order and checked row by row."""
 
 from __future__ import annotations
 
@@ -155,45 +155,27 @@ def _require_ranked_columns(path: Path, schema: pa.Schema) -> None:
         raise _unlike(path, columns, f"user, candidate, {SCORE} {SCORE_TYPE}, {RANK} {RANK_TYPE}, and kept columns")
 
 
-def require_comparable(old: RankedRows, new: RankedRows) -> None:
-    """Raise InputError (E-DIFF-COLUMNS) where users or candidates of the two files cannot mean the same."""
-    found = [f"{field.name} {field.type}" for field in (new.user, new.candidate)]
-    expected = [f"{field.name} {field.type}" for field in (old.user, old.candidate)]
-    same = all(
-        one.name == other.name and _plain(one.type) == _plain(other.type)
-        for one, other in ((old.user, new.user), (old.candidate, new.candidate))
-    )
-    if not same:
-        raise InputError(
-            "E-DIFF-COLUMNS",
-            "the two outputs have other user or candidate columns",
-            where=new.path,
-            found=", ".join(found),
-            expected=f"{', '.join(expected)}, as in {old.path}",
-            next_step="compare outputs of one job; a job whose id columns changed has nothing to be compared with",
-        )
-
-
 def _frame(table: pa.Table) -> pl.DataFrame:
     plain = pa.table([column.cast(plain_type(column.type)) for column in table.columns],
                      names=[USER, CANDIDATE, SCORE, RANK])  # fmt: skip
     return pl.DataFrame(pl.from_arrow(plain))
 
 
-def _plain(type_: pa.DataType) -> pa.DataType:
+def comparable_type(type_: pa.DataType) -> pa.DataType:
+    """The type that two id columns must share to mean the same: every kind of text is one."""
     plain = plain_type(type_)
     return pa.string() if pa.types.is_large_string(plain) or pa.types.is_string_view(plain) else plain
 
 
 def _is_id(type_: pa.DataType) -> bool:
-    plain = _plain(type_)
+    plain = comparable_type(type_)
     return bool(pa.types.is_string(plain) or pa.types.is_integer(plain))
 
 
 def _unlike(path: Path, found: str, expected: str) -> InputError:
     return InputError(
         "E-RANKED-FILE", "this is not an output of batchscore", where=path, found=found, expected=expected,
-        next_step="give two files that `batchscore run` published",
+        next_step="give a file that `batchscore run` published",
     )  # fmt: skip
 
 

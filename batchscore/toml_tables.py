@@ -1,0 +1,52 @@
+"""The TOML file of a job: a table a command, and nothing that no command knows."""
+
+from __future__ import annotations
+
+import codecs
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from batchscore.errors import UsageError
+
+
+def read_table(config: Path, table: str, more: Sequence[str], known: Sequence[str]) -> dict[str, Any]:
+    """The settings of a command: its own `table` of the file `config`, and under their names the tables `more`.
+
+    `known` are the tables of all commands, which may stand in the file too. Raises UsageError (E-CONFIG).
+    """
+    try:
+        content = config.read_bytes()
+        if content.startswith(codecs.BOM_UTF8):
+            raise ValueError("it begins with a byte order mark (BOM); save it as UTF-8 without one")
+        document = tomllib.loads(content.decode())
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(
+            "E-CONFIG",
+            f"the configuration cannot be read: {reason}",
+            where=config,
+            next_step="correct the file or --config",
+        ) from error
+    unknown = [name for name, value in document.items() if name not in known or not isinstance(value, dict)]
+    if unknown or table not in document:
+        raise UsageError(
+            "E-CONFIG",
+            f"the configuration has no table [{table}]" if not unknown else "the configuration has unknown entries",
+            where=config,
+            found=", ".join(f"[{name}]" if isinstance(value, dict) else name for name, value in document.items())
+            or "an empty file",
+            expected=f"[{table}], and nothing but {', '.join(f'[{name}]' for name in known)}",
+            next_step="put every setting into its command's table",
+        )
+    values: dict[str, Any] = {name: document[name] for name in more if name in document}
+    for name, value in document[table].items():
+        key = name.replace("-", "_")
+        if key in values:
+            raise UsageError(
+                "E-CONFIG", f"{key} is given twice, with a dash and with an underscore", where=config,
+                next_step="keep one of them",
+            )  # fmt: skip
+        values[key] = value
+    return values

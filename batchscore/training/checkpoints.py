@@ -1,0 +1,147 @@
+"""Where a training stands after each epoch, so that one that was killed goes on from there."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from batchscore.config import TrainSettings
+from batchscore.durable import sync
+from batchscore.errors import OutputError
+from batchscore.runtime.model_base import ModelBase, remove
+from batchscore.training.metrics import Epoch
+from batchscore.training.report import library_versions
+
+_LOG = logging.getLogger(__name__)
+
+_STATE = "state.json"
+_WEIGHTS = "weights"
+_PREFIX = "epoch-"
+_TAIL_BYTES = 64 * 1024
+_ELSEWHERE: Any = {
+    **dict.fromkeys(("input", "output", "users", "candidates"), True),
+    **dict.fromkeys(("max_regression", "keep_versions", "tensorboard"), True),
+    "model": {"factory_folder": True},
+}
+"""Settings that a model does not depend on; files count with what they hold, not with where they lie."""
+
+
+class Checkpoints:
+    """The states of one model in a folder: that of the last epoch, and of the best one.
+
+    A state is the weights, the optimizer's, and all epochs so far. It appears whole or not at all. Raises
+    OutputError (E-OUTPUT) where it cannot be written.
+    """
+
+    def __init__(self, folder: Path, model: tf.keras.Model) -> None:
+        """`model` is compiled and has its weights."""
+        self._folder = folder
+        optimizer = model.optimizer
+        if hasattr(optimizer, "build"):  # its slots are read with it
+            optimizer.build(model.trainable_variables)
+        self._checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer)
+
+    def resume(self) -> list[Epoch]:
+        """Give the model its last state; all epochs up to it, none where there is no state."""
+        numbers = self._numbers()
+        if not numbers:
+            return []
+        self.restore(numbers[-1])
+        text = (self._place(numbers[-1]) / _STATE).read_text(encoding="utf-8")
+        return [Epoch(**epoch) for epoch in json.loads(text)]
+
+    def restore(self, epoch: int) -> None:
+        """Give the model its state after `epoch` (from 1), which is the last or was the best."""
+        status = self._checkpoint.read(str(self._place(epoch) / _WEIGHTS))
+        status.assert_existing_objects_matched().expect_partial()
+
+    def save(self, epochs: Sequence[Epoch], best: int) -> None:
+        """Keep the state after the last of `epochs`; of earlier ones only that of epoch `best` stays."""
+        place = self._place(len(epochs))
+        draft = place.with_name(f"{place.name}.new")
+        try:
+            remove(draft)
+            draft.mkdir(parents=True)
+            self._checkpoint.write(str(draft / _WEIGHTS))
+            (draft / _STATE).write_text(json.dumps([dataclasses.asdict(epoch) for epoch in epochs]), "utf-8")
+            for file in draft.iterdir():
+                sync(file)
+            sync(draft)
+            remove(place)
+            draft.rename(place)
+            sync(self._folder)
+            for number in self._numbers():
+                if number not in (best, len(epochs)):
+                    remove(self._place(number))
+        except (OSError, tf.errors.OpError) as error:
+            raise OutputError(
+                "E-OUTPUT",
+                "the state of the training cannot be written",
+                where=place,
+                found=str(error).splitlines()[0],
+                next_step="check the permissions of --output and the free space",
+            ) from error
+
+    def _place(self, epoch: int) -> Path:
+        return self._folder / f"{_PREFIX}{epoch:05d}"
+
+    def _numbers(self) -> list[int]:
+        """The epochs that have a state, ascending."""
+        if not self._folder.is_dir():
+            return []
+        names = (path.name.removeprefix(_PREFIX) for path in self._folder.iterdir())
+        return sorted(int(name) for name in names if name.isdecimal())
+
+
+def open_state(base: ModelBase, settings: TrainSettings) -> Path:
+    """The folder for the checkpoints of this very training; those of any other are removed.
+
+    It is another training where a setting differs that the model depends on, an input file, the libraries, or the
+    source of the factory, whose module is loaded by now. Raises OutputError (E-OUTPUT).
+    """
+    folder = base.training / _identify(settings)
+    try:
+        for other in base.training.iterdir() if base.training.is_dir() else ():
+            if other not in (folder, base.training_rows):  # rows are mapped by now, and outlive their files
+                _LOG.info("what is left of another training is removed: it had other settings or input")
+            if other != folder:
+                remove(other)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            "E-OUTPUT",
+            f"the state of the training cannot be kept: {error.strerror or error}",
+            where=folder,
+            next_step="check the permissions of --output and the free space",
+        ) from error
+    return folder
+
+
+def _identify(settings: TrainSettings) -> str:
+    files = {name: getattr(settings, name) for name in ("input", "users", "candidates")}
+    told: dict[str, Any] = {
+        "settings": settings.model_dump(mode="json", exclude=_ELSEWHERE),
+        "files": {name: _identify_file(path) for name, path in files.items() if path is not None},
+        "libraries": library_versions(),
+    }
+    if settings.model.factory is not None:
+        source = Path(str(sys.modules[settings.model.factory.partition(":")[0]].__file__))
+        told["factory"] = hashlib.sha256(source.read_bytes()).hexdigest()
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _identify_file(path: Path) -> list[int | str]:
+    """Size, time of the last change, and what stands at the end: a Parquet file's footer."""
+    with path.open("rb") as file:
+        stat = os.fstat(file.fileno())
+        file.seek(max(0, stat.st_size - _TAIL_BYTES))
+        return [stat.st_size, stat.st_mtime_ns, hashlib.sha256(file.read()).hexdigest()]

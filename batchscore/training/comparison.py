@@ -1,0 +1,103 @@
+"""The model beside baselines and the live version, on the held-out rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from batchscore.config import TrainSettings
+from batchscore.evaluation.baselines import Baselines, numbers
+from batchscore.evaluation.comparison import Kind, compare_predictions
+from batchscore.evaluation.prediction_metrics import CalibrationBin, calibrate
+from batchscore.evaluation.table import ComparisonTable
+from batchscore.recipe import Click, Rating, Task
+from batchscore.training.metrics import ORDER_CUTOFF, Metric, metric_of
+from batchscore.training.negatives import add_negatives, drawing_task
+from batchscore.training.parts import Part, can_judge_order
+from batchscore.training.splits import Split
+from batchscore.training.statistics import Statistics
+
+MODEL = "model"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The figures of every task on the held-out rows: model and baselines, each with its interval.
+
+    `judged` is the first task, `value` and `baseline` its metric of the model and of the baseline to beat; None
+    where it is not defined, or (of an order) where no user has two held-out rows that differ.
+    """
+
+    tables: dict[str, ComparisonTable]
+    calibration: dict[str, list[CalibrationBin]]
+    judged: str
+    metric: Metric
+    value: float | None
+    baseline: float | None = field(default=None)
+
+    def describe(self) -> dict[str, Any]:
+        """What model card and report say of the first task."""
+        return {
+            "task": self.judged,
+            "metric": self.metric.name,
+            "value": self.value,
+            "baseline": self.metric.baseline,
+            "baseline_value": self.baseline,
+        }
+
+
+def compare(
+    predictions: Mapping[str, np.ndarray],
+    held_out: Part,
+    split: Split,
+    statistics: Statistics,
+    settings: TrainSettings,
+) -> Comparison:
+    """Hold `predictions` (by task, for all rows of `held_out`) against baselines fitted on the training rows."""
+    tables: dict[str, ComparisonTable] = {}
+    calibration: dict[str, list[CalibrationBin]] = {}
+    for name, task in settings.all_tasks().items():
+        if name not in predictions:
+            continue
+        rows = held_out.rows_of(task)
+        predicted = predictions[name][: rows.num_rows]
+        tables[name] = compare_predictions(
+            rows,
+            {MODEL: predicted},
+            _fit_baselines(task, split, statistics, settings),
+            kind=_kind(task),
+            cutoffs=(ORDER_CUTOFF,),
+            seed=settings.seed,
+        )
+        if isinstance(task, Rating | Click):
+            calibration[name] = calibrate(numbers(rows[task.label]), predicted)
+    judged, task = next(iter(settings.all_tasks().items()))
+    metric = metric_of(task)
+    value, baseline = (tables[judged].measure(row, metric.name).value for row in (MODEL, metric.baseline))
+    if _kind(task) == "order" and not can_judge_order(held_out.rows_of(task), task.label, settings.user_column):
+        value = baseline = None
+    return Comparison(tables, calibration, judged, metric, value, baseline)
+
+
+def _fit_baselines(task: Task, split: Split, statistics: Statistics, settings: TrainSettings) -> Baselines:
+    columns = [settings.user_column, settings.candidate_column]
+    if task.has_label_column:
+        training = split.training.select([*columns, task.label])
+    else:
+        drawing, candidates = drawing_task(settings), statistics.candidates
+        if drawing is None or candidates is None:
+            raise AssertionError
+        training = add_negatives(split.training.select(columns), candidates, drawing, settings)
+    return Baselines(
+        training,
+        user_column=settings.user_column,
+        candidate_column=settings.candidate_column,
+        label_column=task.label,
+    )
+
+
+def _kind(task: Task) -> Kind:
+    return "rating" if isinstance(task, Rating) else "click" if isinstance(task, Click) else "order"

@@ -1,0 +1,129 @@
+"""The live version on the same held-out rows, as far as it has not learned them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from batchscore.columns import SCORE
+from batchscore.config import TrainSettings
+from batchscore.errors import ModelError
+from batchscore.recipe import Task
+from batchscore.runtime.card import ModelCard, read_card
+from batchscore.runtime.model_base import ModelBase
+from batchscore.runtime.saved_model import SavedModel, Signature, choose_signature, read_saved_model
+from batchscore.runtime.session import open_session
+from batchscore.runtime.versions import list_versions, locate
+from batchscore.training.metrics import Metric, metric_of
+from batchscore.training.parts import Part
+
+_SCORED_ROWS = 8192
+_TYPES = {"string": pa.large_string(), "int64": pa.int64(), "float32": pa.float32()}
+
+
+@dataclass(frozen=True)
+class Live:
+    """The live version's figure, or the reason why there is none. `version` is None where none is published."""
+
+    version: int | None = None
+    value: float | None = None
+    why_not_compared: str | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """The field of the report."""
+        return asdict(self)
+
+
+class _IncomparableError(Exception):
+    """Says why the live version is not compared."""
+
+
+def measure_live_version(base: ModelBase, held_out: Part, settings: TrainSettings) -> Live:
+    """The first task's figure of the version that `run` would use now, on all held-out rows.
+
+    A version that was refitted has learned held-out rows, so the model that it was judged by before is scored, as
+    `run` would. Where the comparison would not be fair, or cannot be made, the reason is told instead.
+    """
+    if not list_versions(base.path):
+        return Live(why_not_compared="no version is live")
+    version = None
+    try:
+        located = locate(base.path)
+        version = located.version
+        model = _find_judged_model(base, located.path, located.version or 0, settings)
+        name, task = next(iter(settings.all_tasks().items()))
+        predicted = _score(model, held_out.rows, name)
+        if not np.isfinite(predicted).all():
+            raise _IncomparableError("it gives scores that are NaN or infinite")
+        return Live(version, held_out.measure(name, predicted)[metric_of(task).name])
+    except _IncomparableError as reason:
+        return Live(version, why_not_compared=str(reason))
+    except ModelError as error:
+        return Live(version, why_not_compared=error.in_one_line())
+
+
+def describe_task(name: str, task: Task, metric: Metric) -> dict[str, str]:
+    """What two models must have in common for their figures to be comparable."""
+    return {"name": name, "kind": task.kind, "label": task.label, "metric": metric.name}
+
+
+def describe_split(settings: TrainSettings) -> dict[str, Any]:
+    """How rows are held out; two trainings with one description hold out a row both or neither.
+
+    (By time and by `last`: the later one holds out no row that the earlier one has learned.)
+    """
+    how = settings.split or ("random" if settings.timestamp_column is None else "time")
+    share = {"last": settings.last} if how == "last" else {"held_out": settings.held_out}
+    return {"how": how, **share, **({"seed": settings.seed} if how == "random" else {})}
+
+
+def _find_judged_model(base: ModelBase, live: Path, version: int, settings: TrainSettings) -> SavedModel:
+    card = read_card(live)
+    told: dict[str, Any] = card.training if card is not None else {}
+    name, task = next(iter(settings.all_tasks().items()))
+    if "judged_by" not in told or "split" not in told:
+        raise _IncomparableError("it does not tell which rows it has learned")
+    if (judged_by := told["judged_by"]) != describe_task(name, task, metric_of(task)):
+        raise _IncomparableError(
+            f"it was judged by {judged_by.get('metric')} of {judged_by.get('label')} ({judged_by.get('kind')})"
+        )
+    if told["split"] != describe_split(settings):
+        raise _IncomparableError("its rows were held out in another way, so it has learned some of these")
+    if not told.get("refitted"):
+        return read_saved_model(live)
+    evaluated = base.evaluated(version)
+    if not evaluated.is_dir():
+        raise _IncomparableError("it has learned these rows, and the model that it was judged by is missing")
+    other = read_card(evaluated)
+    if other is None or other.training != told:
+        raise _IncomparableError("the model kept beside it is not the one that it was judged by")
+    return read_saved_model(evaluated)
+
+
+def _score(model: SavedModel, rows: pa.Table, task: str) -> np.ndarray:
+    """The prediction of `task` for every row, float32; the score where the task has no output of its own."""
+    card: ModelCard | None = model.card
+    signature, _ = choose_signature(model)
+    output = task if task in signature.outputs else card.score_output if card else SCORE
+    _require_columns(signature, rows.schema)
+    session = open_session(model.path, threads=1)
+    try:
+        found = []
+        for batch in rows.to_batches(max_chunksize=_SCORED_ROWS):
+            feeds = {name: batch[name] for name in signature.inputs}
+            found.append(session.run(signature, feeds, [output])[output].reshape(-1))
+        return np.concatenate(found)
+    finally:
+        session.close()
+
+
+def _require_columns(signature: Signature, schema: pa.Schema) -> None:
+    for name, spec in signature.inputs.items():
+        if name not in schema.names:
+            raise _IncomparableError(f"its input {name} is no feature of this training")
+        if schema.field(name).type != _TYPES.get(spec.dtype):
+            raise _IncomparableError(f"its input {spec} is {schema.field(name).type} in this training")

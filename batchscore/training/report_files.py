@@ -1,0 +1,120 @@
+"""The reports of trainings beside the model's versions: `_batchscore/7.report.json` and `.html`; a failure's."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from batchscore.errors import BatchscoreError
+from batchscore.evaluation.page import TrainingPage, write_page
+from batchscore.evaluation.prediction_metrics import CalibrationBin
+from batchscore.evaluation.table import ComparisonTable
+from batchscore.runtime.model_base import ModelBase
+from batchscore.training.metrics import Epoch, Figures
+from batchscore.training.report import Journal, TrainingReport
+
+_LOG = logging.getLogger(__name__)
+
+FAILED = "failed"
+_JSON, _PAGE = ".report.json", ".report.html"
+_PAGE_PACKAGES = ("altair", "great_tables", "vl_convert")
+
+
+@contextmanager
+def keep_reports(base: ModelBase, journal: Journal) -> Iterator[None]:
+    """Write the report of what happens within: as that of the version that was published, or as the failure's.
+
+    The page is made where the packages of the extra `report` are installed. A failure before the rows were read
+    leaves nothing. Reports of removed versions go. One that cannot be written is a warning: the model is published,
+    or the error matters more.
+    """
+    try:
+        yield
+    except BatchscoreError as error:
+        report = journal.report("failed", error.exit_code, error.error_id)
+        if report.rows is not None:
+            _write(base, FAILED, report, str(error).splitlines()[0])
+        raise
+    report = journal.report()
+    _write(base, str(report.model_version), report, report.summary())
+    for name in (FAILED, *map(str, report.removed_versions)):
+        for suffix in (_JSON, _PAGE):
+            (base.reports / f"{name}{suffix}").unlink(missing_ok=True)
+
+
+def _write(base: ModelBase, name: str, report: TrainingReport, summary: str) -> None:
+    place = base.reports / f"{name}{_JSON}"
+    try:
+        base.reports.mkdir(exist_ok=True)
+        draft = place.with_name(f"{place.name}.new")
+        draft.write_text(f"{report.to_json()}\n", encoding="utf-8")
+        draft.replace(place)
+    except OSError as error:
+        _LOG.warning("the report of the training cannot be written to %s: %s", place, error.strerror)
+        return
+    if all(find_spec(package) for package in _PAGE_PACKAGES):
+        write_page(make_page(report, summary), place.with_suffix(".html"))
+    else:
+        _LOG.debug("no HTML page of the training: pip install 'batchscore[report]'")
+
+
+def make_page(report: TrainingReport, summary: str) -> TrainingPage:
+    """The page of a training: the first task's figures and curves, and the other tasks' figures below them."""
+    tables = {name: ComparisonTable.from_dict(table) for name, table in report.evaluation.items()}
+    together = ComparisonTable()
+    for name, table in tables.items():
+        for row in table.rows:
+            together.add(row.name if len(tables) == 1 else f"{name}: {row.name}", row.measures)
+    first = next(iter(report.calibration), None)
+    version = "refused or failed" if report.model_version is None else f"version {report.model_version}"
+    return TrainingPage(
+        title=f"Training, {version}",
+        summary=summary,
+        facts=list(_facts(report)),
+        comparison=together,
+        notes=list(_notes(report)),
+        epochs=[_curve(epoch) for epoch in report.epochs],
+        calibration=[CalibrationBin(**entry) for entry in report.calibration[first]] if first else [],
+        settings=[(name, _spell(value)) for name, value in report.settings.items()],
+    )
+
+
+def _facts(report: TrainingReport) -> Iterator[tuple[str, object]]:
+    yield "began", report.started_at
+    yield "rows", f"{report.rows:,}"
+    for name in ("training_rows", "validation_rows", "held_out_rows", "users", "candidates"):
+        yield name.replace("_", " "), f"{getattr(report, name):,}"
+    yield "split", _spell(report.split)
+    yield "best epoch", f"{report.best_epoch} of {len(report.epochs)}"
+    yield "refitted on all rows", {None: "not reached", True: "yes", False: "no"}[report.refitted]
+    yield "live version", _spell(report.live)
+    yield "seconds", f"{sum(report.seconds.values()):.1f}"
+    for name, version in report.versions.items():
+        yield name, version
+
+
+def _notes(report: TrainingReport) -> Iterator[str]:
+    yield "Figures are of the held-out rows, with 95 % intervals over users; the model has not seen these rows."
+    if report.refitted:
+        yield "What was published is another model: fitted anew on all rows, for as many epochs as were best."
+
+
+def _curve(epoch: Epoch) -> dict[str, float | None]:
+    parts: dict[str, Figures | None] = {
+        "training": epoch.training, "validation": epoch.validation, "held-out": epoch.held_out,
+    }  # fmt: skip
+    named = len(epoch.training) > 1
+    curves: dict[str, float | None] = {"epoch": epoch.epoch, "training loss": epoch.loss}
+    for part, figures in parts.items():
+        for task, metrics in (figures or {}).items():
+            for metric, value in metrics.items():
+                curves[f"{part} {task if named else ''} {metric}".replace("  ", " ")] = value
+    return curves
+
+
+def _spell(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

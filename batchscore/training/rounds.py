@@ -1,0 +1,103 @@
+"""A round of a training: one model from its statistics to its best weights. One is judged; a refit is another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyarrow as pa
+import tensorflow_recommenders as tfrs
+
+from batchscore.config import TrainSettings
+from batchscore.observer import Observer
+from batchscore.runtime.model_base import ModelBase
+from batchscore.training.checkpoints import Checkpoints, open_state
+from batchscore.training.comparison import Comparison, compare
+from batchscore.training.dataset import TrainingBatches
+from batchscore.training.evaluation import Evaluator
+from batchscore.training.factory import build_model
+from batchscore.training.fitting import Fitted, Fitting, Schedule
+from batchscore.training.keras2 import seed_random_generators
+from batchscore.training.metrics import Epoch, metric_of
+from batchscore.training.parts import Part, draw_rows, make_parts
+from batchscore.training.splits import Split
+from batchscore.training.statistics import Statistics, learn_statistics
+from batchscore.training.tensorboard import Board
+
+
+@dataclass(frozen=True)
+class Round:
+    """A model with what it is fitted on."""
+
+    model: tfrs.Model
+    statistics: Statistics
+    settings: TrainSettings
+    evaluator: Evaluator
+    fitting: Fitting
+    told: Callable[[Epoch], None]
+
+    @property
+    def rows_left(self) -> int:
+        """Training rows that are still to pass by, at most."""
+        return self.fitting.rows_left
+
+    def fit(self, observer: Observer) -> Fitted:
+        """Fit the model; it then has its best weights. See `Fitting.run`."""
+        return self.fitting.run(observer, self.told)
+
+
+@dataclass(frozen=True)
+class EvaluatedRound(Round):
+    """The round whose model never sees the held-out rows, and is judged by them."""
+
+    held_out: Part
+
+    def compare(self, split: Split) -> Comparison:
+        """The fitted model beside the baselines on the held-out rows. Costs one prediction of them."""
+        predictions = self.evaluator.predict(self.held_out)
+        return compare(predictions, self.held_out, split, self.statistics, self.settings)
+
+
+def prepare_evaluated(split: Split, base: ModelBase, settings: TrainSettings) -> EvaluatedRound:
+    """The round that learns the training rows alone, as far as an earlier process brought it.
+
+    Raises UsageError, InputError, ModelError or OutputError, as building a model and its checkpoints do.
+    """
+    statistics = learn_statistics(split.training, settings)
+    model = _build(statistics, settings)
+    parts = make_parts(split, statistics, settings)
+    evaluator = Evaluator(model, parts, settings)
+    name, task = next(iter(settings.all_tasks().items()))
+    schedule = Schedule(settings.epochs, settings.patience, name, metric_of(task), settings.learning_rate)
+    checkpoints = Checkpoints(open_state(base, settings) / "fit", model)
+    batches = TrainingBatches(split.training, statistics, settings)
+    fitting = Fitting(model, batches, evaluator.measure, schedule, checkpoints)
+    held_out = parts.get("held_out") or Part(split.held_out, statistics, settings)
+    board = Board(settings.tensorboard)
+    return EvaluatedRound(model, statistics, settings, evaluator, fitting, board.write, held_out)
+
+
+def prepare_refit(rows: pa.Table, epochs: int, base: ModelBase, settings: TrainSettings) -> Round:
+    """The round that learns all `rows`, with statistics of all of them, for `epochs` epochs.
+
+    It starts anew from the same seed. Raises what `prepare_evaluated` does.
+    """
+    statistics = learn_statistics(rows, settings)
+    model = _build(statistics, settings)
+    parts = {"training": Part(draw_rows(rows, settings), statistics, settings)}
+    evaluator = Evaluator(model, parts, settings)
+    name, task = next(iter(settings.all_tasks().items()))
+    schedule = Schedule(epochs, 0, name, metric_of(task), settings.learning_rate, stage="refit ")
+    checkpoints = Checkpoints(open_state(base, settings) / "refit", model)
+    batches = TrainingBatches(rows, statistics, settings)
+    fitting = Fitting(model, batches, evaluator.measure, schedule, checkpoints)
+    return Round(model, statistics, settings, evaluator, fitting, _tell_nobody)
+
+
+def _build(statistics: Statistics, settings: TrainSettings) -> tfrs.Model:
+    seed_random_generators(settings.seed)
+    return build_model(statistics, settings)
+
+
+def _tell_nobody(_: Epoch) -> None:
+    """The curves of a refit say nothing that those of the evaluated model do not."""

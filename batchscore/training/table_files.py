@@ -1,0 +1,231 @@
+"""Parquet and CSV files as record batches of the columns wanted, never the whole file in memory."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from batchscore.errors import InputError, TryLaterError, shorten, spell_list
+
+BATCH_ROWS = 32_768
+"""Most rows of a batch. It decides memory, never a result."""
+
+_READ_BYTES = 1 << 20
+_CSV_BLOCK_BYTES = 1 << 20
+_EXPECTED = "user and candidate ids as text or whole numbers, ratings as finite numbers, no nulls"
+
+
+class TableFile(ABC):
+    """An open file of rows. `called` is what messages call them (a plural), `flag` the setting that names the file.
+
+    `is_typed` tells whether the file says of which type its columns are; in a CSV file all is text, exactly as it
+    is written there, and an empty field that is not quoted is a null.
+    """
+
+    is_typed: bool
+
+    def __init__(self, path: Path, called: str, flag: str, schema: pa.Schema) -> None:
+        self.path = path
+        self.called = called
+        self.flag = flag
+        self.names: list[str] = schema.names
+        self._schema = schema
+
+    def type_of(self, name: str) -> pa.DataType:
+        """The type of a column's values; a dictionary is told as it is."""
+        return self._schema.field(name).type
+
+    def require_once(self, names: Sequence[str]) -> None:
+        """Raise InputError (E-INPUT-COLUMNS) where one of these columns stands in the file more than once."""
+        duplicated = [name for name in names if self.names.count(name) > 1]
+        if duplicated:
+            raise InputError(
+                "E-INPUT-COLUMNS",
+                f"the column {duplicated[0]} stands in the file more than once",
+                where=self.path,
+                next_step="write each column once",
+            )
+
+    @abstractmethod
+    def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """All rows in the order of the file, with these columns in this order.
+
+        Raises InputError where what is read turns out to be damaged: E-INPUT-CORRUPT, or E-INTERACTIONS for CSV.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the file back."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def unusable(self, problems: Sequence[str]) -> InputError:
+        """The error (E-INTERACTIONS) that tells everything that is wrong."""
+        return InputError(
+            "E-INTERACTIONS",
+            f"the {self.called} cannot be used for training",
+            where=self.path,
+            found=f"columns {spell_list(map(shorten, self.names))}" if self.names else None,
+            details=problems,
+            expected=_EXPECTED,
+            next_step="correct the file, or name its columns: --user-column, --candidate-column, --rating-column",
+        )
+
+
+def open_table_file(path: Path, called: str, flag: str) -> TableFile:
+    """Open a `.parquet` or `.csv` file and read what its columns are.
+
+    Raises TryLaterError (E-INPUT-MISSING) where there is none, InputError where it cannot be read:
+    E-INPUT-NOT-A-FILE, E-INPUT-UNREADABLE, E-INPUT-NOT-PARQUET, and E-INTERACTIONS for a CSV file without a header.
+    """
+    _require_file(path, called, flag)
+    kind = _ParquetFile if path.suffix.lower() == ".parquet" else _CsvFile
+    return kind(path, called, flag)
+
+
+class _ParquetFile(TableFile):
+    is_typed = True
+
+    def __init__(self, path: Path, called: str, flag: str) -> None:
+        try:
+            self._file = pq.ParquetFile(path, page_checksum_verification=True, buffer_size=_READ_BYTES)
+        except (pa.ArrowException, OSError) as error:
+            _raise_if_foreign(error, path, called)
+            raise InputError(
+                "E-INPUT-NOT-PARQUET",
+                f"the {called} are not a Parquet file, or one with a damaged footer",
+                where=path,
+                found=_first_line(error),
+                next_step="write the file again, or name it .csv if it is one",
+            ) from error
+        super().__init__(path, called, flag, self._file.schema_arrow)
+
+    def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        rows, expected = 0, self._file.metadata.num_rows
+        try:
+            for batch in self._file.iter_batches(BATCH_ROWS, columns=list(names)):
+                for column in batch.columns:
+                    _require_in_dictionary(column)
+                rows += batch.num_rows
+                yield batch.select(list(names))
+            if rows != expected:
+                raise pa.ArrowInvalid(f"{rows:,} rows decoded, the footer says {expected:,}")
+        except (pa.ArrowException, OSError) as error:
+            _raise_if_foreign(error, self.path, self.called)
+            raise InputError(
+                "E-INPUT-CORRUPT",
+                f"the {self.called} are a damaged Parquet file",
+                where=self.path,
+                found=f"in or after row {rows:,} (from 0): {_first_line(error)}",
+                next_step="write the file again",
+            ) from error
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _CsvFile(TableFile):
+    is_typed = False
+
+    def __init__(self, path: Path, called: str, flag: str) -> None:
+        self.path, self.called, self.names = path, called, []
+        with self._open(pa_csv.ConvertOptions()) as reader:
+            names = reader.schema.names
+        super().__init__(path, called, flag, pa.schema([(name, pa.string()) for name in names]))
+
+    def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        options = pa_csv.ConvertOptions(
+            include_columns=list(names),
+            column_types=dict.fromkeys(names, pa.string()),
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            null_values=[""],
+        )
+        with self._open(options) as reader:
+            while True:
+                try:
+                    batch = reader.read_next_batch()
+                except StopIteration:
+                    return
+                except (pa.ArrowException, OSError) as error:
+                    _raise_if_foreign(error, self.path, self.called)
+                    raise self.unusable([_spell_csv_error(error)]) from error
+                for begin in range(0, batch.num_rows, BATCH_ROWS):
+                    yield batch.slice(begin, BATCH_ROWS)
+
+    def close(self) -> None:
+        """Nothing is open but while batches are read."""
+
+    def _open(self, options: pa_csv.ConvertOptions) -> pa_csv.CSVStreamingReader:
+        try:
+            return pa_csv.open_csv(
+                self.path,
+                read_options=pa_csv.ReadOptions(block_size=_CSV_BLOCK_BYTES),
+                parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+                convert_options=options,
+            )
+        except (pa.ArrowException, OSError) as error:
+            _raise_if_foreign(error, self.path, self.called)
+            raise self.unusable([_spell_csv_error(error)]) from error
+
+
+def _require_file(path: Path, called: str, flag: str) -> None:
+    if not path.exists():
+        made = ", or make them with `batchscore data movielens`" if flag == "--input" else ""
+        raise TryLaterError(
+            "E-INPUT-MISSING", f"the {called} do not exist", where=path, next_step=f"check {flag}{made}"
+        )
+    if not path.is_file():
+        raise InputError(
+            "E-INPUT-NOT-A-FILE",
+            f"the {called} are not a regular file",
+            where=path,
+            next_step=f"give one Parquet or CSV file with {flag}",
+        )
+
+
+def _raise_if_foreign(error: Exception, path: Path, called: str) -> None:
+    """Raise what is no fault of the content: memory that ran out, an error of the system (E-INPUT-UNREADABLE)."""
+    if isinstance(error, MemoryError):
+        raise error
+    if isinstance(error, OSError) and error.errno is not None:
+        raise InputError(
+            "E-INPUT-UNREADABLE",
+            f"the {called} cannot be read: {error.strerror}",
+            where=path,
+            next_step="check the file's permissions and its disk",
+        ) from error
+
+
+def _spell_csv_error(error: BaseException) -> str:
+    text = _first_line(error)
+    if "straddling" in text:
+        return f"a row has more than {_CSV_BLOCK_BYTES:,} bytes, or a quote is never closed"
+    return text
+
+
+def _require_in_dictionary(column: pa.Array) -> None:
+    """ArrowInvalid where a row points beyond the dictionary: pyarrow believes the pages and would read anything."""
+    if isinstance(column, pa.DictionaryArray):
+        used, entries = pc.min_max(column.indices).as_py(), len(column.dictionary)
+        if used["min"] is not None and not 0 <= used["min"] <= used["max"] < entries:
+            raise pa.ArrowInvalid(f"entry {used['max']} of a dictionary of {entries}")
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:300] if text else type(error).__name__
