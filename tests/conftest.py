@@ -14,13 +14,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from batchscore import cli as command_line
 from batchscore.adoption import adopt
 from batchscore.cli.signals import SIGNALS
+from batchscore.config import TrainSettings
 from batchscore.golden_cases.pytest_plugin import GoldenItem
+from batchscore.interactions.read import Interactions, read_interactions
 from batchscore.runtime.plan import NotPlanned
 from batchscore.scoring import plans
 
@@ -111,6 +116,24 @@ def exports(tf, tmp_path_factory) -> Callable[[str], Path]:  # noqa: ARG001 - lo
         return made[kind]
 
     return make
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[[TrainSettings], Interactions]:
+    """Reads the interactions of settings, with a place of the test's own for large ones."""
+    return lambda settings: read_interactions(settings, tmp_path / "work")
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., TrainSettings]:
+    """Writes columns as interactions.parquet and gives the settings that read them."""
+
+    def _write(columns: dict[str, Any], **settings: Any) -> TrainSettings:
+        path = tmp_path / "interactions.parquet"
+        pq.write_table(pa.table(columns), path)
+        return TrainSettings(input=path, output=tmp_path / "model", **settings)
+
+    return _write
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from batchscore.codes import Codes
 from batchscore.columns import plain_type
 from batchscore.errors import InputError, shorten, spell_list
-from batchscore.evaluation.codes import Codes
 from batchscore.ranked.rows import RankedRows
 
 _BATCH_ROWS = 262_144

@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from batchscore.codes import encode, order_of
 from batchscore.evaluation.baselines import Baselines, numbers
 from batchscore.evaluation.bootstrap import Measure
-from batchscore.evaluation.codes import encode, order_of
 from batchscore.evaluation.list_totals import ListTotals
 from batchscore.evaluation.prediction_metrics import measure_clicks, measure_ratings
 from batchscore.evaluation.ranking_metrics import measure_best_lists, rank_pairs

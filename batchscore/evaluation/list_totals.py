@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from batchscore.codes import MISSING
 from batchscore.evaluation.baselines import look_up
 from batchscore.evaluation.bootstrap import Measure, resample
-from batchscore.evaluation.codes import MISSING
 from batchscore.evaluation.ranking_metrics import measure_lists
 from batchscore.evaluation.truth import Truth
 

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from batchscore.codes import encode, order_of
 from batchscore.columns import RANK, SCORE
 from batchscore.evaluation.coded_files import Ids
-from batchscore.evaluation.codes import encode, order_of
 from batchscore.ranked.rows import CANDIDATE, USER, RankedRows
 
 

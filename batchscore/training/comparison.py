@@ -13,12 +13,12 @@ from batchscore.evaluation.baselines import Baselines, numbers
 from batchscore.evaluation.comparison import Kind, compare_predictions
 from batchscore.evaluation.prediction_metrics import CalibrationBin, calibrate
 from batchscore.evaluation.table import ComparisonTable
+from batchscore.interactions.negatives import add_negatives, drawing_task
+from batchscore.interactions.splits import Split
+from batchscore.interactions.statistics import Statistics
 from batchscore.recipe import Click, Rating, Task
 from batchscore.training.metrics import ORDER_CUTOFF, Metric, metric_of
-from batchscore.training.negatives import add_negatives, drawing_task
 from batchscore.training.parts import Part, can_judge_order
-from batchscore.training.splits import Split
-from batchscore.training.statistics import Statistics
 
 MODEL = "model"
 

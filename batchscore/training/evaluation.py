@@ -11,11 +11,11 @@ import tensorflow as tf
 from batchscore.columns import SCORE
 from batchscore.config import TrainSettings
 from batchscore.errors import ModelError
+from batchscore.networks.dataset import read_batches
+from batchscore.networks.predictions import predict
 from batchscore.recipe import Click
-from batchscore.training.dataset import read_batches
 from batchscore.training.metrics import Figures
 from batchscore.training.parts import Part
-from batchscore.training.predictions import predict
 
 
 class Evaluator:

@@ -17,6 +17,9 @@ import tensorflow_recommenders as tfrs
 from batchscore.columns import SCORE
 from batchscore.config import TrainSettings
 from batchscore.errors import ModelError, OutputError
+from batchscore.interactions.table_rows import TableRows
+from batchscore.networks.dataset import to_tensors
+from batchscore.networks.predictions import predict
 from batchscore.planning.plan_model import plan_model
 from batchscore.runtime.card import CARD_PATH, KnownSignature, ModelCard, Probes, list_files, write_card
 from batchscore.runtime.plan import write_plan
@@ -24,9 +27,6 @@ from batchscore.runtime.probes import ProbeResult, replay_probes
 from batchscore.runtime.saved_model import SERVING_DEFAULT, SavedModel, read_saved_model
 from batchscore.runtime.score import choose_score
 from batchscore.runtime.session import open_session
-from batchscore.training.dataset import to_tensors
-from batchscore.training.predictions import predict
-from batchscore.training.table_rows import TableRows
 
 _LOG = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from typing import Any
 import tensorflow as tf
 
 from batchscore.errors import ModelError, OutOfMemoryError
+from batchscore.networks.dataset import TrainingBatches
 from batchscore.observer import Observer
 from batchscore.training.checkpoints import Checkpoints
-from batchscore.training.dataset import TrainingBatches
 from batchscore.training.metrics import Epoch, Figures, Metric
 
 _LOG = logging.getLogger(__name__)

@@ -9,18 +9,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchscore.codes import encode, order_of
 from batchscore.config import TrainSettings
 from batchscore.evaluation.baselines import numbers
-from batchscore.evaluation.codes import encode, order_of
 from batchscore.evaluation.prediction_metrics import measure_clicks
 from batchscore.evaluation.ranking_metrics import measure_best_lists, measure_lists, rank_pairs
 from batchscore.evaluation.truth import Truth, make_truth
+from batchscore.interactions.negatives import add_negatives, drawing_task
+from batchscore.interactions.splits import Split
+from batchscore.interactions.statistics import Statistics
+from batchscore.interactions.table_rows import TableRows
 from batchscore.recipe import Click, Rating, Task
 from batchscore.training.metrics import NDCG, ORDER_CUTOFF, RMSE
-from batchscore.training.negatives import add_negatives, drawing_task
-from batchscore.training.splits import Split
-from batchscore.training.statistics import Statistics
-from batchscore.training.table_rows import TableRows
 
 MEASURED_ROWS = 1_000_000
 """Of more training rows only about so many are measured after each epoch, drawn with the seed."""

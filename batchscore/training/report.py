@@ -16,12 +16,12 @@ from typing import Any, Self
 
 from batchscore.config import TrainSettings
 from batchscore.errors import EXIT_OK, BatchscoreError, StoppedError
+from batchscore.interactions.read import Interactions
+from batchscore.interactions.splits import Split
 from batchscore.observer import Observer
 from batchscore.training.comparison import Comparison
-from batchscore.training.interactions import Interactions
 from batchscore.training.live_version import Live, describe_split, describe_task
 from batchscore.training.metrics import Epoch, metric_of
-from batchscore.training.splits import Split
 
 _LOG = logging.getLogger(__name__)
 

@@ -9,19 +9,19 @@ import pyarrow as pa
 import tensorflow_recommenders as tfrs
 
 from batchscore.config import TrainSettings
+from batchscore.interactions.splits import Split
+from batchscore.interactions.statistics import Statistics, learn_statistics
+from batchscore.networks.dataset import TrainingBatches
+from batchscore.networks.factory import build_model
+from batchscore.networks.keras2 import seed_random_generators
 from batchscore.observer import Observer
 from batchscore.runtime.model_base import ModelBase
 from batchscore.training.checkpoints import Checkpoints, open_state
 from batchscore.training.comparison import Comparison, compare
-from batchscore.training.dataset import TrainingBatches
 from batchscore.training.evaluation import Evaluator
-from batchscore.training.factory import build_model
 from batchscore.training.fitting import Fitted, Fitting, Schedule
-from batchscore.training.keras2 import seed_random_generators
 from batchscore.training.metrics import Epoch, metric_of
 from batchscore.training.parts import Part, draw_rows, make_parts
-from batchscore.training.splits import Split
-from batchscore.training.statistics import Statistics, learn_statistics
 from batchscore.training.tensorboard import Board
 
 

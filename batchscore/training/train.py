@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 
 from batchscore.config import TrainSettings
+from batchscore.interactions.read import read_interactions
+from batchscore.interactions.splits import split_interactions
+from batchscore.networks.keras2 import require_keras_2
 from batchscore.observer import Observer
 from batchscore.runtime.model_base import hold_model_base
-from batchscore.training.interactions import read_interactions
-from batchscore.training.keras2 import require_keras_2
 from batchscore.training.report import Journal, TrainingReport, library_versions
 from batchscore.training.report_files import keep_reports
-from batchscore.training.splits import split_interactions
 from batchscore.training.tensorboard import require_tensorboard
 
 _LOG = logging.getLogger(__name__)

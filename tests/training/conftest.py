@@ -6,7 +6,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscore.config import TrainSettings
-from batchscore.training.interactions import read_interactions
 
 
 def latent_table(users=200, candidates=300, rows=12_000, seed=7):
@@ -32,7 +31,7 @@ def latent_table(users=200, candidates=300, rows=12_000, seed=7):
 @pytest.fixture(scope="session")
 def keras2(tf):  # noqa: ARG001 - loaded first, with one thread an op
     """TensorFlow with Keras 2, loaded once a process."""
-    from batchscore.training.keras2 import require_keras_2
+    from batchscore.networks.keras2 import require_keras_2
 
     require_keras_2()
 
@@ -51,21 +50,3 @@ def trained(keras2, sample_input, tmp_path_factory):  # noqa: ARG001 - loaded fi
 
     output = tmp_path_factory.mktemp("trained") / "model"
     return train(TrainSettings(input=sample_input, output=output, batch_rows=256))
-
-
-@pytest.fixture
-def read(tmp_path):
-    """Reads the interactions of settings, with a place of the test's own for large ones."""
-    return lambda settings: read_interactions(settings, tmp_path / "work")
-
-
-@pytest.fixture
-def write(tmp_path):
-    """Writes columns as interactions.parquet and gives the settings that read them."""
-
-    def _write(columns, **settings):
-        path = tmp_path / "interactions.parquet"
-        pq.write_table(pa.table(columns), path)
-        return TrainSettings(input=path, output=tmp_path / "model", **settings)
-
-    return _write

@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscore.config import RunSettings, TrainSettings
+from batchscore.interactions.statistics import learn_statistics
 from batchscore.runtime.plan import Plan, read_plan
 from batchscore.runtime.session import open_session
 from batchscore.scoring.run import run
-from batchscore.training.statistics import learn_statistics
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 
@@ -60,9 +60,9 @@ ROWS = make_rows()
 
 def export(path, features, **declared):
     """A model after one epoch and its export, with unseen values in the probe rows."""
-    from batchscore.training import dataset, ranking_model
+    from batchscore.networks import dataset, ranking_model
+    from batchscore.networks.keras2 import seed_random_generators
     from batchscore.training import export as module
-    from batchscore.training.keras2 import seed_random_generators
 
     declared = {"layers": (8,), "embedding_dimension": 4, "batch_rows": 32, **declared}
     settings = TrainSettings(input="x.parquet", output="m", features=features, **declared)
@@ -95,7 +95,7 @@ def score_again(exported, probes, names):
 
 @pytest.mark.parametrize("name", FEATURES)
 def test_a_feature_is_exported_with_its_preprocessing(name, tmp_path):
-    from batchscore.training.dataset import to_tensors
+    from batchscore.networks.dataset import to_tensors
 
     settings, model, probes, exported = export(tmp_path / "m", {name: FEATURES[name]})
     assert list(settings.all_features()) == probes.column_names == ["user_id", "movie_id", name]
@@ -119,7 +119,7 @@ def test_a_feature_is_exported_with_its_preprocessing(name, tmp_path):
     ids=lambda model: model["interaction"],
 )
 def test_an_interaction_of_all_features_is_planned_by_sides(model, tmp_path):
-    from batchscore.training.dataset import to_tensors
+    from batchscore.networks.dataset import to_tensors
     from batchscore.training.export import leave_plan
 
     settings, trained, probes, exported = export(tmp_path / "m", FEATURES, model=model)
@@ -148,7 +148,7 @@ def test_an_interaction_of_all_features_is_planned_by_sides(model, tmp_path):
     ids="+".join,
 )
 def test_each_task_s_prediction_is_an_output(tasks, tmp_path):
-    from batchscore.training.dataset import to_tensors
+    from batchscore.networks.dataset import to_tensors
 
     features = {name: FEATURES[name] for name in ("price", "hour")}
     _, model, probes, exported = export(tmp_path / "m", features, tasks=tasks, model={"biases": True})
@@ -174,7 +174,7 @@ def test_the_known_signature_takes_the_ids_alone(tmp_path):
 
 @pytest.mark.parametrize("ids", ["vocabulary", "hashed"])
 def test_the_nightly_run_ranks_with_an_export(ids, tmp_path):
-    from batchscore.training.dataset import to_tensors
+    from batchscore.networks.dataset import to_tensors
     from batchscore.training.export import leave_plan
 
     hashed = {
@@ -200,7 +200,7 @@ def test_the_nightly_run_ranks_with_an_export(ids, tmp_path):
 
 
 def test_a_listwise_recipe_learns_an_order():
-    from batchscore.training import dataset, ranking_model
+    from batchscore.networks import dataset, ranking_model
 
     tasks = {"order": {"kind": "listwise", "label": "movie_rank"}}
     rows = ROWS.select(["user_id", "movie_id"]).append_column("movie_rank", ROWS["movie_id"].cast(pa.float32()))
@@ -215,7 +215,7 @@ def test_a_listwise_recipe_learns_an_order():
 
 
 def test_a_checkpoint_holds_all_that_training_needs(tmp_path, tf):
-    from batchscore.training import dataset, ranking_model
+    from batchscore.networks import dataset, ranking_model
 
     declared = {"layers": (8,), "embedding_dimension": 4, "batch_rows": 32, "model": {"biases": True, "l2": 0.01}}
     settings = TrainSettings(input="x.parquet", output="m", features=FEATURES, **declared)

@@ -8,10 +8,10 @@ import pytest
 
 from batchscore.config import TrainSettings
 from batchscore.errors import ModelError
+from batchscore.interactions.splits import Split
+from batchscore.interactions.statistics import learn_statistics
 from batchscore.training.comparison import compare
 from batchscore.training.parts import Part, can_judge_order, draw_rows, make_parts
-from batchscore.training.splits import Split
-from batchscore.training.statistics import learn_statistics
 
 TASKS = {
     "rating": {"kind": "rating", "label": "stars"},

@@ -24,9 +24,9 @@ def interactions(write, read):
 
 
 def export(interactions, path, settings):
+    from batchscore.interactions.statistics import learn_statistics
+    from batchscore.networks.ranking_model import build_ranking_model
     from batchscore.training.export import draw_probes, export_model
-    from batchscore.training.ranking_model import build_ranking_model
-    from batchscore.training.statistics import learn_statistics
 
     rows = interactions.rows
     model = build_ranking_model(learn_statistics(rows, settings), settings)

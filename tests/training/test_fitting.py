@@ -6,9 +6,9 @@ import re
 import pytest
 
 from batchscore.errors import ModelError, OutOfMemoryError, OutputError
+from batchscore.interactions.splits import split_interactions
 from batchscore.observer import Observer
 from batchscore.training.metrics import RMSE
-from batchscore.training.splits import split_interactions
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 
@@ -16,14 +16,14 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 @pytest.fixture
 def prepare(write, read, tmp_path):
     """A fitting of a small model on 80 rows or so, with its checkpoints in a folder that outlives it."""
+    from batchscore.interactions.statistics import learn_statistics
+    from batchscore.networks.dataset import TrainingBatches
+    from batchscore.networks.factory import build_model
+    from batchscore.networks.keras2 import seed_random_generators
     from batchscore.training.checkpoints import Checkpoints
-    from batchscore.training.dataset import TrainingBatches
     from batchscore.training.evaluation import Evaluator
-    from batchscore.training.factory import build_model
     from batchscore.training.fitting import Fitting, Schedule
-    from batchscore.training.keras2 import seed_random_generators
     from batchscore.training.parts import make_parts
-    from batchscore.training.statistics import learn_statistics
 
     def _prepare(measure=None, **settings):
         columns = {

@@ -1,0 +1,1 @@
+"""Interactions: read, checked, joined with features, split and drawn from. Nothing here knows TensorFlow."""

@@ -1,0 +1,1 @@
+"""What is trained: the layers of the declared features, the ranking model, its tasks and its batches."""

@@ -1,0 +1,116 @@
+"""The model of a training: the declared one, or the one that a function of the data scientist's returns."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow_recommenders as tfrs
+
+from batchscore.config import TrainSettings
+from batchscore.errors import BatchscoreError, UsageError
+from batchscore.interactions.statistics import Statistics
+from batchscore.networks.predictions import predict
+from batchscore.networks.ranking_model import build_ranking_model, compile_model, one_empty_row
+from batchscore.recipe import Feature, Task
+
+
+@dataclass(frozen=True)
+class ModelContext:
+    """What a factory is called with: the declared features and tasks, what is known of the training rows, settings.
+
+    It returns a `tfrs.Model` that
+
+    - called with a dict of the raw features (`[batch]` each, by column name, and no other) and `training` gives one
+      tensor `[batch]` or `[batch, 1]`, or several by name. Candidates are ranked by the output named `score`, else
+      the one named like the first task, else the only one: higher is better. Each row is treated alone;
+    - `compute_loss(inputs, training)` gives the loss of a batch of features and labels by column name
+      (`batchscore.networks.dataset.TrainingBatches` says what else is in it);
+    - may have `known(ids)`, which gives for the two ids `user_known` and `candidate_known`, bool `[batch]`;
+    - may be compiled; otherwise it is, with the declared optimizer and learning rate.
+    """
+
+    features: Mapping[str, Feature]
+    tasks: Mapping[str, Task]
+    statistics: Statistics
+    settings: TrainSettings
+
+
+def build_model(statistics: Statistics, settings: TrainSettings) -> tfrs.Model:
+    """A compiled, untrained model with its weights drawn: of the factory where there is one, else as declared.
+
+    Raises UsageError: E-CONFIG where declarations do not fit together, E-FACTORY where the factory cannot be
+    imported or called, or returns something else; ModelError (E-MODEL-OUTPUT) where its model gives no score.
+    """
+    if settings.model.factory is None:
+        return build_ranking_model(statistics, settings)
+    build = _import(settings.model.factory, settings.model.factory_folder)
+    context = ModelContext(settings.all_features(), settings.all_tasks(), statistics, settings)
+    try:
+        model = build(context)
+    except BatchscoreError:
+        raise
+    except Exception as error:
+        raise _unusable(settings, f"it failed: {type(error).__name__}: {error}") from error
+    if not isinstance(model, tfrs.Model):
+        raise _unusable(settings, f"it returned a {type(model).__name__}")
+    try:
+        predict(model, one_empty_row(statistics), settings)
+    except BatchscoreError:
+        raise
+    except Exception as error:
+        raise _unusable(settings, f"its model cannot be called: {type(error).__name__}: {error}") from error
+    if getattr(model, "optimizer", None) is None:
+        compile_model(model, settings)
+    return model
+
+
+def _import(factory: str, folder: Path | None) -> Callable[[ModelContext], Any]:
+    module_name, _, name = factory.partition(":")
+    try:
+        with _importing_from(folder):
+            module = importlib.import_module(module_name)
+        function = getattr(module, name)
+    except Exception as error:
+        raise _not_found(factory, folder, f"{type(error).__name__}: {error}") from error
+    if not callable(function):
+        raise _not_found(factory, folder, f"{name} is a {type(function).__name__}, which cannot be called")
+    return function  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _importing_from(folder: Path | None) -> Iterator[None]:
+    before = sys.path[:]
+    sys.path[:0] = [str(place) for place in (folder, Path.cwd()) if place is not None]
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def _not_found(factory: str, folder: Path | None, found: str) -> UsageError:
+    return UsageError(
+        "E-FACTORY",
+        f"the model factory {factory} cannot be used",
+        where=folder,
+        found=found,
+        expected="a function of a module in that folder, in the working directory or installed",
+        next_step="correct factory (package.module:function) or factory_folder in [model]",
+    )
+
+
+def _unusable(settings: TrainSettings, found: str) -> UsageError:
+    return UsageError(
+        "E-FACTORY",
+        f"the model factory {settings.model.factory} gives no model that can be trained",
+        where=settings.model.factory_folder,
+        found=found,
+        expected="a tfrs.Model that maps a dict of features to predictions [batch]",
+        next_step="correct the function; batchscore.networks.factory.ModelContext says what it is given",
+    )
