@@ -167,6 +167,7 @@ def test_a_signal_is_heard_while_the_reader_is_busy(monkeypatch):
 
     def send():
         reading.wait(PATIENCE)
+        time.sleep(0.1)  # a signal that comes while the main thread is about to wait is heard only after the wait
         os.kill(os.getpid(), signal.SIGUSR1)
 
     before = signal.signal(signal.SIGUSR1, stop)
