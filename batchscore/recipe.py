@@ -184,7 +184,12 @@ class _Task(_Declared):
         return True
 
 
-class Rating(_Task):
+class _Graded(_Task):
+    relevant: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    """The least label of a row that a good list should hold; None: the mean label of the training rows."""
+
+
+class Rating(_Graded):
     """A number: mean squared error."""
 
     kind: Literal["rating"]
@@ -205,7 +210,7 @@ class Click(_Task):
         return self.negatives == 0
 
 
-class Ranking(_Task):
+class Ranking(_Graded):
     """The order of each user's rows by `label`: a loss over pairs (`pairwise`) or whole lists (`listwise`).
 
     A training list has up to `list_length` rows of one user.

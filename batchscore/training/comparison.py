@@ -27,11 +27,13 @@ MODEL = "model"
 class Comparison:
     """The figures of every task on the held-out rows: model and baselines, each with its interval.
 
-    `judged` is the first task, `value` and `baseline` its metric of the model and of the baseline to beat; None
-    where it is not defined, or (of an order) where no user has two held-out rows that differ.
+    `relevant` is, by task, the least label of a row that a good list should hold. `judged` is the first task,
+    `value` and `baseline` its metric of the model and of the baseline to beat; None where it is not defined, or
+    (of an order) where no user has two held-out rows that differ.
     """
 
     tables: dict[str, ComparisonTable]
+    relevant: dict[str, float]
     calibration: dict[str, list[CalibrationBin]]
     judged: str
     metric: Metric
@@ -59,16 +61,19 @@ def compare(
     """Hold `predictions` (by task, for all rows of `held_out`) against baselines fitted on the training rows."""
     tables: dict[str, ComparisonTable] = {}
     calibration: dict[str, list[CalibrationBin]] = {}
+    relevant: dict[str, float] = {}
     for name, task in settings.all_tasks().items():
         if name not in predictions:
             continue
         rows = held_out.rows_of(task)
+        relevant[name] = held_out.relevant(task)
         predicted = predictions[name][: rows.num_rows]
         tables[name] = compare_predictions(
             rows,
             {MODEL: predicted},
             _fit_baselines(task, split, statistics, settings),
             kind=_kind(task),
+            relevant=relevant[name],
             cutoffs=(ORDER_CUTOFF,),
             seed=settings.seed,
         )
@@ -79,7 +84,7 @@ def compare(
     value, baseline = (tables[judged].measure(row, metric.name).value for row in (MODEL, metric.baseline))
     if _kind(task) == "order" and not can_judge_order(held_out.rows_of(task), task.label, settings.user_column):
         value = baseline = None
-    return Comparison(tables, calibration, judged, metric, value, baseline)
+    return Comparison(tables, relevant, calibration, judged, metric, value, baseline)
 
 
 def _fit_baselines(task: Task, split: Split, statistics: Statistics, settings: TrainSettings) -> Baselines:

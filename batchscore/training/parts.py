@@ -32,6 +32,7 @@ class Part:
     def __init__(self, rows: pa.Table, statistics: Statistics, settings: TrainSettings) -> None:
         self._input_rows = rows.num_rows
         self._settings = settings
+        self._label_means = statistics.label_means
         task = drawing_task(settings)
         if task is not None and statistics.candidates is not None:
             rows = add_negatives(rows, statistics.candidates, task, settings)
@@ -42,11 +43,17 @@ class Part:
         """The rows that have a label for `task`."""
         return self.rows if not task.has_label_column else self.rows.slice(0, self._input_rows)
 
+    def relevant(self, task: Task) -> float:
+        """The least label of a row that a good list should hold: as declared, else the training rows' mean."""
+        if isinstance(task, Click):
+            return 1.0
+        return self._label_means[task.label] if task.relevant is None else task.relevant
+
     def measure(self, name: str, predicted: np.ndarray) -> dict[str, float | None]:
         """The figures of task `name`, for finite predictions of all rows (a click's are probabilities)."""
         task = self._settings.all_tasks()[name]
         if name not in self._judges:
-            self._judges[name] = _Judge(self.rows_of(task), task, self._settings)
+            self._judges[name] = _Judge(self.rows_of(task), task, self.relevant(task), self._settings)
         judge = self._judges[name]
         return judge.measure(predicted[: judge.rows.num_rows])
 
@@ -57,6 +64,7 @@ class _Judge:
 
     rows: pa.Table
     task: Task
+    relevant: float
     settings: TrainSettings
 
     def measure(self, predicted: np.ndarray) -> dict[str, float | None]:
@@ -82,7 +90,7 @@ class _Judge:
         users, known = encode(self.rows[self.settings.user_column])
         codes, ids = encode(self.rows[self.settings.candidate_column])
         candidates = order_of(ids)[codes]
-        truth = make_truth(users, candidates, self._labels, user_count=len(known))
+        truth = make_truth(users, candidates, self._labels, user_count=len(known), relevant=self.relevant)
         return users, candidates, truth, measure_best_lists(truth, (ORDER_CUTOFF,))
 
 

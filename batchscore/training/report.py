@@ -43,13 +43,14 @@ SCHEMA_VERSION = 2
 class TrainingReport:
     """What a training did; of one that failed, as far as it got (None: not reached).
 
-    Times are UTC (ISO 8601). `users` and `candidates` are the distinct ids of the training rows. `epochs` are those
-    of the evaluated model, whose weights are those of `best_epoch`; an earlier process made `resumed_epochs` of it.
-    `judged` is the first task's figure on the held-out rows and that of the baseline to beat, `evaluation`
-    the figures of every task's model and baselines with their intervals, `calibration` predictions against labels,
-    `live` the live version's figure or why there is none. With `refitted` the published model is another one, which
-    has learned all rows for `best_epoch` epochs. `probe_difference` is the greatest difference between a score of
-    the trained model and of its export.
+    Times are UTC (ISO 8601). `users` and `candidates` are the distinct ids of the training rows. `epochs` are
+    those of the evaluated model, whose weights are those of `best_epoch`; an earlier process made
+    `resumed_epochs` of it. `judged` is the first task's figure on the held-out rows and that of the baseline to
+    beat, `evaluation` the figures of every task's model and baselines with their intervals, `relevant` the
+    least label, by task, of a row that a good list should hold, `calibration` predictions against labels,
+    `live` the live version's figure or why there is none. With `refitted` the published model is another one,
+    which has learned all rows for `best_epoch` epochs. `probe_difference` is the greatest difference between a
+    score of the trained model and of its export.
     """
 
     schema_version: int
@@ -76,6 +77,7 @@ class TrainingReport:
     judged_by: dict[str, str] | None = None
     judged: dict[str, Any] | None = None
     evaluation: dict[str, Any] = field(default_factory=dict)
+    relevant: dict[str, float] = field(default_factory=dict)
     calibration: dict[str, list[Any]] = field(default_factory=dict)
     live: dict[str, Any] | None = None
     refitted: bool | None = None
@@ -155,13 +157,18 @@ class Journal:
         self.note(
             judged=comparison.describe(),
             evaluation={name: table.to_dict() for name, table in comparison.tables.items()},
+            relevant=comparison.relevant,
             calibration={
                 name: [dataclasses.asdict(entry) for entry in bins] for name, bins in comparison.calibration.items()
             },
             live=live.describe(),
         )
+        tasks = self._settings.all_tasks()
         for name, table in comparison.tables.items():
-            _LOG.info("%s on the held-out rows (± half of the 95 %% interval):\n%s", name, table.to_text())
+            _LOG.info(
+                "%s on the held-out rows (± half of the 95 %% interval; relevant: %s of at least %.3g):\n%s",
+                name, tasks[name].label, comparison.relevant[name], table.to_text(),
+            )  # fmt: skip
         if live.version is not None and live.why_not_compared is not None:
             _LOG.warning("not compared with the live version %d: %s", live.version, live.why_not_compared)
 

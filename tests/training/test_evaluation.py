@@ -64,6 +64,30 @@ def test_figures_are_those_of_the_comparison_without_its_intervals():
     assert set(comparison.calibration) == {"rating", "seen"}
 
 
+def test_a_good_list_holds_what_is_labelled_better_than_the_training_rows_or_as_declared():
+    tasks = {**TASKS, "strict": {"kind": "rating", "label": "stars", "relevant": 5}}
+    settings = train_settings(tasks=tasks)
+    split, statistics = divide(settings)
+    part = Part(split.held_out, statistics, settings)
+    scores = np.random.default_rng(3).random(101).astype(np.float32)
+    comparison = compare(dict.fromkeys(tasks, scores), part, split, statistics, settings)
+    mean = statistics.label_means["stars"]
+    assert 2.5 < mean < 3.5
+    assert comparison.relevant == {"rating": mean, "seen": 1.0, "order": mean, "strict": 5.0}
+    users, stars = (split.held_out[name].to_numpy() for name in ("user_id", "stars"))
+    for name, least in comparison.relevant.items():
+        labels = split.held_out["seen"].to_numpy() if name == "seen" else stars
+        counts = np.bincount(users[labels >= least], minlength=20)
+        assert counts.max() <= 10, "all of them are among the first ten places"
+        listed = np.bincount(users, minlength=20) <= 10
+        assert listed.all()
+        assert comparison.tables[name].measure("model", "recall@10").value == 1.0
+        first = [labels[users == user][np.argmax(scores[users == user])] for user in np.flatnonzero(counts)]
+        best = np.mean([label >= least for label in first])
+        assert comparison.tables[name].measure("model", "MRR").value >= best
+        assert comparison.tables[name].measure("model", "MRR").value < 1
+
+
 def test_drawn_negatives_are_judged_with_the_rows_and_counted_for_no_other_task():
     tasks = {"click": {"kind": "click", "label": "clicked", "negatives": 3}, "rating": TASKS["rating"]}
     settings = train_settings(tasks=tasks)

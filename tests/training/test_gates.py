@@ -17,7 +17,7 @@ def settings(**more):
 
 
 def comparison(metric, value, baseline=1.0):
-    return Comparison({}, {}, "task", metric, value, baseline)
+    return Comparison({}, {}, {}, "task", metric, value, baseline)
 
 
 @pytest.mark.parametrize(("metric", "better"), [(RMSE, 0.9999), (LOG_LOSS, 0.9999), (NDCG, 1.0001)])
