@@ -129,12 +129,13 @@ def rollback(output: str | os.PathLike[str], *, state_dir: str | os.PathLike[str
 def train(**settings: Any) -> TrainingReport:
     """Train a ranking model on `input` and publish it as the next version below `output`.
 
-    Takes the settings of `batchscore.config.TrainSettings`, and `config` and `date`; `features`, `model` and
-    `tasks` are dicts as the tables of TOML are. Sets TF_USE_LEGACY_KERAS for this process, or raises UsageError
+    Takes the settings of `batchscore.train_settings.TrainSettings`, and `config` and `date`; `features`, `model`
+    and `tasks` are dicts as the tables of TOML are. Sets TF_USE_LEGACY_KERAS for this process, or raises UsageError
     (E-KERAS-3) where Keras 3 is loaded already. Returns the report; raises BatchscoreError, with the report as far
     as it got.
     """
-    from batchscore.config import TrainSettings, resolve
+    from batchscore.config import resolve
+    from batchscore.train_settings import TrainSettings
     from batchscore.training.train import train as train_job
 
     config, date = settings.pop("config", None), settings.pop("date", None)

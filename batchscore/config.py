@@ -33,17 +33,13 @@ from pydantic import (
 from batchscore.errors import UsageError
 from batchscore.limits import Age, Limit
 from batchscore.paths import fill_date, is_same_file, require_usable
-from batchscore.recipe import Feature, Model, Rating, Task, Vocabulary
 from batchscore.toml_tables import read_table
 from batchscore.values import (
     Bytes,
     ColumnMap,
     Constants,
     Cutoffs,
-    InputColumn,
     KeptColumns,
-    Widths,
-    input_name,
     score_shift,
     share,
     tabular,
@@ -160,112 +156,6 @@ class EvaluateSettings(Settings):
         return None if rows is None else tabular(rows)
 
 
-class TrainSettings(Settings):
-    """Settings of `batchscore train`. The defaults are the TFRS ranking tutorial's.
-
-    `features`, `model` and `tasks` are tables of their own in TOML (see recipe.py). Without `features` the model
-    knows the two ids, without `tasks` it predicts `rating_column`. `users` and `candidates` are side tables, joined
-    by the id of that name. `layers` are the widths of the hidden layers.
-
-    `split` is how the share `held_out` that the model is tested on is chosen: the latest rows (`time`, the default
-    where there is a `timestamp_column`), rows at random, or the `last` rows of each user. With `patience`, the
-    share `validation` of the other rows decides when to stop: after so many epochs without a better one. With
-    `refit` the published model has then learned all rows, for the number of epochs that was best.
-
-    `seed` decides the split and every random number of training.
-    """
-
-    tables: ClassVar[tuple[str, ...]] = ("features", "model", "tasks")
-
-    input: Annotated[Path, AfterValidator(tabular)]
-    output: Path
-    users: Path | None = None
-    candidates: Path | None = None
-    user_column: InputColumn = "user_id"
-    candidate_column: InputColumn = "movie_id"
-    rating_column: str = "user_rating"
-    timestamp_column: str | None = None
-    embedding_dimension: PositiveInt = 32
-    layers: Widths = (256, 64)
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
-    batch_rows: PositiveInt = 8192
-    shuffle_rows: PositiveInt = 100_000
-    epochs: PositiveInt = 3
-    split: Literal["time", "random", "last"] | None = None
-    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    last: PositiveInt = 1
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    patience: NonNegativeInt = 0
-    refit: bool = True
-    max_regression: Annotated[Limit, AfterValidator(share)] = Limit("2%", fraction=Fraction(1, 50))
-    keep_versions: Annotated[PositiveInt, Field(le=1000)] = 5
-    tensorboard: Path | None = None
-    seed: Annotated[NonNegativeInt, Field(lt=2**31)] = 42
-    features: dict[str, Feature] = Field(default_factory=dict)
-    model: Model = Model()
-    tasks: dict[str, Task] = Field(default_factory=dict)
-
-    @field_validator("candidate_column", "rating_column")
-    @classmethod
-    def _distinct(cls, name: str, info: ValidationInfo) -> str:
-        for other in ("user_column", "candidate_column"):
-            if info.data.get(other) == name:
-                raise ValueError(f"{name!r} is the {other} already: user, candidate and rating are three columns")
-        return name
-
-    @field_validator("users", "candidates")
-    @classmethod
-    def _tabular(cls, side_table: Path | None) -> Path | None:
-        return None if side_table is None else tabular(side_table)
-
-    @field_validator("features", "tasks")
-    @classmethod
-    def _nameable(cls, declared: dict[str, Any]) -> dict[str, Any]:
-        for name in declared:
-            input_name(name)
-        return declared
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        labels = {task.label for task in self.all_tasks().values()}
-        if unfair := sorted(labels & set(self.all_features())):
-            raise ValueError(f"{', '.join(unfair)} is what the model shall predict, so it cannot be a feature")
-        if len({task.kind for task in self.tasks.values()} & {"pairwise", "listwise"}) > 1:
-            raise ValueError("one model has pairwise or listwise tasks, not both")
-        given = {task.label for task in self.all_tasks().values() if task.has_label_column}
-        drawn = {task.label for task in self.all_tasks().values() if not task.has_label_column}
-        if unclear := sorted(given & drawn):
-            raise ValueError(
-                f"{', '.join(unclear)} is a column for one task, and drawn with its negatives by another"
-            )
-        for name, role in ((self.user_column, "user"), (self.candidate_column, "candidate")):
-            declared = self.all_features()[name]
-            if declared.role != role or declared.kind not in ("vocabulary", "hashed"):
-                raise ValueError(f"{name} holds {role} ids: its role is {role}, its kind vocabulary or hashed")
-        if self.timestamp_column in labels:
-            raise ValueError(f"{self.timestamp_column} is the timestamp_column, so no task can predict it")
-        moment = self.all_features().get(self.timestamp_column or "")
-        if moment is not None and moment.kind != "timestamp":
-            raise ValueError(f"{self.timestamp_column} is the timestamp_column: as a feature its kind is timestamp")
-        if sum(not task.has_label_column for task in self.all_tasks().values()) > 1:
-            raise ValueError("at most one task draws negatives")
-        if self.split == "time" and self.timestamp_column is None:
-            raise ValueError("a split by time needs timestamp_column")
-        return self
-
-    def all_features(self) -> dict[str, Feature]:
-        """The declared features, by column; the two ids come first and are vocabularies unless declared."""
-        ids: dict[str, Feature] = {
-            self.user_column: Vocabulary(role="user"),
-            self.candidate_column: Vocabulary(role="candidate"),
-        }
-        return ids | self.features
-
-    def all_tasks(self) -> dict[str, Task]:
-        """The declared tasks, by name; the first one gives the score."""
-        return self.tasks or {"rating": Rating(kind="rating", label=self.rating_column)}
-
-
 class AdoptSettings(Settings):
     """Settings of `batchscore adopt`: what `run` could be told about a model, told once and kept with it.
 
@@ -287,7 +177,10 @@ class AdoptSettings(Settings):
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
-TABLES = ("run", "train", "adopt", "evaluate", *TrainSettings.tables)
+DECLARATION_TABLES = ("features", "model", "tasks")
+"""The tables that a training declares its model with, beside its own."""
+
+TABLES = ("run", "train", "adopt", "evaluate", *DECLARATION_TABLES)
 """The tables that a TOML file may hold: one a command, and those that a training declares its model with."""
 
 

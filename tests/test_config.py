@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchscore.config import RunSettings, TrainSettings, resolve
+from batchscore.config import RunSettings, resolve
 from batchscore.errors import UsageError
 from batchscore.limits import Limit
+from batchscore.train_settings import TrainSettings
 
 REQUIRED = {"input": "pairs.parquet", "output": "ranked.parquet"}
 

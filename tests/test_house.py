@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from batchscore import errors
-from batchscore.config import RunSettings, TrainSettings, resolve
+from batchscore.config import RunSettings, resolve
 from batchscore.errors import ERROR_IDS
+from batchscore.train_settings import TrainSettings
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "batchscore"
@@ -65,6 +66,7 @@ BASE = [
     "recipe",
     "report",
     "toml_tables",
+    "train_settings",
     "values",
 ]
 
@@ -230,6 +232,20 @@ def test_tests_take_tensorflow_from_the_one_fixture_that_sets_it_up():
         and any(module in ("tensorflow", "tf_keras", "keras") for module, _ in imports_of(path))
     }
     assert importing == {"conftest.py"}
+
+
+def test_what_a_nightly_run_imports_has_nothing_of_a_training():
+    """Each declaration costs a run a millisecond at its start."""
+    ours = {module_of(path): own_imports(path) for path in SOURCES}
+    reached, left = set(), ["batchscore.cli.run", "batchscore.scoring.run"]
+    while left:
+        module = left.pop()
+        if module not in reached and module != "batchscore":
+            reached.add(module)
+            left += ours.get(module, [])
+    assert "batchscore.config" in reached
+    assert not {module for module in reached if layer_of(module) in ("training", "networks", "interactions")}
+    assert not reached & {"batchscore.train_settings", "batchscore.recipe"}
 
 
 def test_polars_stays_out_of_what_every_command_imports():

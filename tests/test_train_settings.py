@@ -6,9 +6,10 @@ from typing import get_args
 
 import pytest
 
-from batchscore.config import TrainSettings, resolve
+from batchscore.config import resolve
 from batchscore.errors import UsageError
 from batchscore.recipe import Feature, Task
+from batchscore.train_settings import TrainSettings
 
 GIVEN = {"input": "in.csv", "output": "model"}
 

@@ -11,7 +11,7 @@ import click
 from batchscore.cli.console import job_console
 from batchscore.cli.options import print_config as show_config
 from batchscore.cli.options import print_out, resolve_settings, shared_options
-from batchscore.config import TrainSettings
+from batchscore.train_settings import TrainSettings
 
 
 @click.command("train")

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchscore.config import TrainSettings
 from batchscore.interactions.canonical import Cast, Use, cast_fill, find_cast
 from batchscore.recipe import Role
+from batchscore.train_settings import TrainSettings
 
 _USES: dict[str, Use] = {
     "vocabulary": "category", "hashed": "category", "number": "number", "buckets": "number",

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchscore.config import TrainSettings
 from batchscore.interactions.epochs import draw_others
 from batchscore.interactions.table_rows import TableRows
 from batchscore.recipe import Click
+from batchscore.train_settings import TrainSettings
 
 _DRAW = 2**31
 """No epoch has this number, so the negatives of a judgement are not those of an epoch."""

@@ -11,12 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchscore.config import TrainSettings
 from batchscore.interactions.checked_column import CheckedColumn, Column, list_columns
 from batchscore.interactions.prepared import PreparedRows
 from batchscore.interactions.side_tables import SideTable, read_side_table
 from batchscore.interactions.table_files import TableFile, open_table_file
 from batchscore.recipe import Role
+from batchscore.train_settings import TrainSettings
 
 _LOG = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchscore.config import TrainSettings
 from batchscore.errors import InputError
 from batchscore.interactions.draws import draw_by_content
 from batchscore.interactions.prepared import PreparedRows
 from batchscore.interactions.read import Interactions
+from batchscore.train_settings import TrainSettings
 
 _TRAINING, _VALIDATION, _HELD_OUT = range(3)
 

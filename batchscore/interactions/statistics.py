@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchscore.config import TrainSettings
 from batchscore.errors import InputError
 from batchscore.interactions.table_rows import TableRows
 from batchscore.recipe import Buckets, Feature, Labels, Number, Text, Timestamp, Vocabulary
+from batchscore.train_settings import TrainSettings
 
 SAMPLE_ROWS = 1_000_000
 """Rows that quantiles are taken from, drawn with the seed; all rows where there are no more."""

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
 
-from batchscore.config import TrainSettings
 from batchscore.interactions.epochs import Batch, Lists, Window, draw_generator, draw_others, shuffle_rows
 from batchscore.interactions.statistics import Statistics
 from batchscore.interactions.table_rows import TableRows
 from batchscore.networks.batch_columns import LIST, OBSERVED
 from batchscore.recipe import Click, Ranking
+from batchscore.train_settings import TrainSettings
 
 READ_BATCH_ROWS = 8192
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import tensorflow_recommenders as tfrs
 
-from batchscore.config import TrainSettings
 from batchscore.errors import BatchscoreError, UsageError
 from batchscore.interactions.statistics import Statistics
 from batchscore.networks.predictions import predict
 from batchscore.networks.ranking_model import build_ranking_model, compile_model, one_empty_row
 from batchscore.recipe import Feature, Task
+from batchscore.train_settings import TrainSettings
 
 
 @dataclass(frozen=True)

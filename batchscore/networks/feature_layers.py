@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-from batchscore.config import TrainSettings
 from batchscore.interactions.statistics import Boundaries, Moments, Span, Statistics, Values
 from batchscore.recipe import Buckets, Feature, Hashed, Labels, Number, Text, Timestamp, Vocabulary
+from batchscore.train_settings import TrainSettings
 
 _NOTHING = 0
 """The index of padding, and of an empty label."""

@@ -8,9 +8,9 @@ from typing import Any
 import tensorflow as tf
 
 from batchscore.columns import SCORE
-from batchscore.config import TrainSettings
 from batchscore.errors import ModelError
 from batchscore.networks.ranking_model import RankingModel
+from batchscore.train_settings import TrainSettings
 
 
 def predict(model: Any, features: dict[str, tf.Tensor], settings: TrainSettings) -> dict[str, tf.Tensor]:

@@ -14,13 +14,13 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from batchscore.columns import SCORE
-from batchscore.config import TrainSettings
 from batchscore.errors import UsageError
 from batchscore.interactions.statistics import Statistics
 from batchscore.networks.dataset import to_dtype
 from batchscore.networks.feature_layers import Embedded, make_feature_layer
 from batchscore.networks.tasks import Objectives
 from batchscore.recipe import Click, Ranking, Role, Task, Vocabulary
+from batchscore.train_settings import TrainSettings
 
 Features = dict[str, tf.Tensor]
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from batchscore.config import TrainSettings
 from batchscore.durable import sync
 from batchscore.errors import OutputError
 from batchscore.runtime.model_base import ModelBase, remove
+from batchscore.train_settings import TrainSettings
 from batchscore.training.metrics import Epoch
 from batchscore.training.report import library_versions
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from batchscore.config import TrainSettings
 from batchscore.evaluation.baselines import Baselines, numbers
 from batchscore.evaluation.comparison import Kind, compare_predictions
 from batchscore.evaluation.prediction_metrics import CalibrationBin, calibrate
@@ -17,6 +16,7 @@ from batchscore.interactions.negatives import add_negatives, drawing_task
 from batchscore.interactions.splits import Split
 from batchscore.interactions.statistics import Statistics
 from batchscore.recipe import Click, Rating, Task
+from batchscore.train_settings import TrainSettings
 from batchscore.training.metrics import ORDER_CUTOFF, Metric, metric_of
 from batchscore.training.parts import Part, can_judge_order
 

@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from batchscore.columns import SCORE
-from batchscore.config import TrainSettings
 from batchscore.errors import ModelError
 from batchscore.networks.dataset import read_batches
 from batchscore.networks.predictions import predict
 from batchscore.recipe import Click
+from batchscore.train_settings import TrainSettings
 from batchscore.training.metrics import Figures
 from batchscore.training.parts import Part
 

@@ -15,7 +15,6 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from batchscore.columns import SCORE
-from batchscore.config import TrainSettings
 from batchscore.errors import ModelError, OutputError
 from batchscore.interactions.table_rows import TableRows
 from batchscore.networks.dataset import to_tensors
@@ -27,6 +26,7 @@ from batchscore.runtime.probes import ProbeResult, replay_probes
 from batchscore.runtime.saved_model import SERVING_DEFAULT, SavedModel, read_saved_model
 from batchscore.runtime.score import choose_score
 from batchscore.runtime.session import open_session
+from batchscore.train_settings import TrainSettings
 
 _LOG = logging.getLogger(__name__)
 

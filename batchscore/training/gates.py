@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from batchscore.config import TrainSettings
 from batchscore.errors import RefusedError
+from batchscore.train_settings import TrainSettings
 from batchscore.training.comparison import Comparison
 from batchscore.training.live_version import Live
 

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 
 from batchscore.columns import SCORE
-from batchscore.config import TrainSettings
 from batchscore.errors import ModelError
 from batchscore.recipe import Task
 from batchscore.runtime.card import ModelCard, read_card
@@ -18,6 +17,7 @@ from batchscore.runtime.model_base import ModelBase
 from batchscore.runtime.saved_model import SavedModel, Signature, choose_signature, read_saved_model
 from batchscore.runtime.session import open_session
 from batchscore.runtime.versions import list_versions, locate
+from batchscore.train_settings import TrainSettings
 from batchscore.training.metrics import Metric, metric_of
 from batchscore.training.parts import Part
 

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchscore.codes import encode, order_of
-from batchscore.config import TrainSettings
 from batchscore.evaluation.baselines import numbers
 from batchscore.evaluation.prediction_metrics import measure_clicks
 from batchscore.evaluation.ranking_metrics import measure_best_lists, measure_lists, rank_pairs
@@ -20,6 +19,7 @@ from batchscore.interactions.splits import Split
 from batchscore.interactions.statistics import Statistics
 from batchscore.interactions.table_rows import TableRows
 from batchscore.recipe import Click, Rating, Task
+from batchscore.train_settings import TrainSettings
 from batchscore.training.metrics import NDCG, ORDER_CUTOFF, RMSE
 
 MEASURED_ROWS = 1_000_000

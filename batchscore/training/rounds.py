@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import pyarrow as pa
 import tensorflow_recommenders as tfrs
 
-from batchscore.config import TrainSettings
 from batchscore.interactions.splits import Split
 from batchscore.interactions.statistics import Statistics, learn_statistics
 from batchscore.networks.dataset import TrainingBatches
@@ -16,6 +15,7 @@ from batchscore.networks.factory import build_model
 from batchscore.networks.keras2 import seed_random_generators
 from batchscore.observer import Observer
 from batchscore.runtime.model_base import ModelBase
+from batchscore.train_settings import TrainSettings
 from batchscore.training.checkpoints import Checkpoints, open_state
 from batchscore.training.comparison import Comparison, compare
 from batchscore.training.evaluation import Evaluator

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batchscore.config import TrainSettings
 from batchscore.errors import InputError, TryLaterError
 from batchscore.interactions import prepared, table_files
+from batchscore.train_settings import TrainSettings
 
 GOOD = {"user_id": ["a", "b"], "movie_id": ["x", "y"], "user_rating": [1.0, 2.0]}
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from batchscore.config import TrainSettings
 from batchscore.errors import InputError
 from batchscore.interactions import prepared
 from batchscore.interactions.read import Interactions
 from batchscore.interactions.splits import split_interactions
+from batchscore.train_settings import TrainSettings
 
 NOWHERE = Path("/nowhere/at/all")
 

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from batchscore.config import TrainSettings
 from batchscore.errors import InputError
 from batchscore.interactions import statistics as module
 from batchscore.interactions.statistics import Boundaries, Moments, Span, Statistics, Values, learn_statistics
+from batchscore.train_settings import TrainSettings
 
 
 def texts(values):

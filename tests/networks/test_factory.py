@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from batchscore.config import TrainSettings
 from batchscore.errors import ModelError, UsageError
 from batchscore.interactions.statistics import learn_statistics
+from batchscore.train_settings import TrainSettings
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 

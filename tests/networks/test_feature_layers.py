@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscore.config import TrainSettings
 from batchscore.interactions.statistics import count_words, learn_statistics
+from batchscore.train_settings import TrainSettings
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 

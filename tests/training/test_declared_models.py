@@ -7,11 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batchscore.config import RunSettings, TrainSettings
+from batchscore.config import RunSettings
 from batchscore.interactions.statistics import learn_statistics
 from batchscore.runtime.plan import Plan, read_plan
 from batchscore.runtime.session import open_session
 from batchscore.scoring.run import run
+from batchscore.train_settings import TrainSettings
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from batchscore.config import TrainSettings
 from batchscore.errors import ModelError
 from batchscore.interactions.splits import Split
 from batchscore.interactions.statistics import learn_statistics
+from batchscore.train_settings import TrainSettings
 from batchscore.training.comparison import compare
 from batchscore.training.parts import Part, can_judge_order, draw_rows, make_parts
 

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batchscore.config import TrainSettings
 from batchscore.errors import ModelError, RefusedError, TryLaterError
 from batchscore.observer import Observer
 from batchscore.runtime.model_base import hold_model_base
 from batchscore.runtime.versions import list_versions
+from batchscore.train_settings import TrainSettings
 from batchscore.training.train import train
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]

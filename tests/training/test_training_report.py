@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from batchscore.config import TrainSettings
 from batchscore.errors import RefusedError, StoppedError
 from batchscore.observer import Observer
+from batchscore.train_settings import TrainSettings
 from batchscore.training.metrics import Epoch
 from batchscore.training.report import Journal
 

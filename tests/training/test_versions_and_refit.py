@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batchscore.config import TrainSettings
 from batchscore.errors import RefusedError, UsageError
 from batchscore.observer import Observer
 from batchscore.runtime.card import read_card
 from batchscore.runtime.model_base import EVALUATED, TRAINING
 from batchscore.runtime.saved_model import read_saved_model
 from batchscore.runtime.versions import list_versions
+from batchscore.train_settings import TrainSettings
 from batchscore.training.train import train
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
