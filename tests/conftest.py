@@ -83,6 +83,14 @@ def tf() -> ModuleType:
     return tf
 
 
+@pytest.fixture(scope="session")
+def keras2(tf: ModuleType) -> None:  # noqa: ARG001 - loaded first, with one thread an op
+    """TensorFlow with Keras 2, loaded once a process."""
+    from batchscore.networks.keras2 import require_keras_2
+
+    require_keras_2()
+
+
 @pytest.fixture
 def models() -> Path:
     return TESTS / "models"

@@ -29,14 +29,6 @@ def latent_table(users=200, candidates=300, rows=12_000, seed=7):
 
 
 @pytest.fixture(scope="session")
-def keras2(tf):  # noqa: ARG001 - loaded first, with one thread an op
-    """TensorFlow with Keras 2, loaded once a process."""
-    from batchscore.networks.keras2 import require_keras_2
-
-    require_keras_2()
-
-
-@pytest.fixture(scope="session")
 def sample_input(tmp_path_factory):
     path = tmp_path_factory.mktemp("sample") / "interactions.parquet"
     pq.write_table(latent_table(), path)
