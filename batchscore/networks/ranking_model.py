@@ -7,6 +7,7 @@ rating from both.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -160,6 +161,25 @@ class Tower(tf.keras.layers.Layer):  # type: ignore[misc]
         return together
 
 
+class Dropout(tf.keras.layers.Layer):  # type: ignore[misc]
+    """Leaves out a share of its inputs in a training step, drawn by the seed, its name and the number of the step.
+
+    Keras's draws from a state that no checkpoint has, so that a training that goes on would end elsewhere.
+    """
+
+    def __init__(self, share: float, seed: int, name: str) -> None:
+        super().__init__(name=name)
+        self._share = share
+        self._seed = [seed, zlib.crc32(name.encode())]
+        self._steps = self.add_weight("steps", [], tf.int64, "zeros", trainable=False)
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if not training:
+            return inputs
+        seed = tf.random.experimental.stateless_fold_in(self._seed, self._steps.assign_add(1))
+        return tf.nn.experimental.stateless_dropout(inputs, self._share, seed)
+
+
 def build_ranking_model(statistics: Statistics, settings: TrainSettings) -> RankingModel:
     """A compiled, untrained model with its weights drawn and its optimizer's state made."""
     model = RankingModel(statistics, settings)
@@ -186,7 +206,7 @@ def compile_model(model: tfrs.Model, settings: TrainSettings) -> None:
 def _make_tower(role: Role, widths: tuple[int, ...], statistics: Statistics, settings: TrainSettings) -> Tower:
     features = _make_layers(role, statistics, settings)
     width = widths[-1] if widths else sum(layer.width for layer in features)
-    return Tower(features, _dense(widths, None, settings, "dense"), width, role)
+    return Tower(features, _dense(widths, None, settings, f"{role}_dense"), width, role)
 
 
 def _make_layers(role: Role, statistics: Statistics, settings: TrainSettings) -> list[tf.keras.layers.Layer]:
@@ -206,7 +226,7 @@ def _dense(
             tf.keras.layers.Dense(width, activation, kernel_regularizer=_l2(settings), name=f"{name}_{place}")
         )
         if settings.model.dropout and activation is not None:
-            layers.append(tf.keras.layers.Dropout(settings.model.dropout, name=f"{name}_dropout_{place}"))
+            layers.append(Dropout(settings.model.dropout, settings.seed, name=f"{name}_dropout_{place}"))
     return layers
 
 

@@ -148,7 +148,7 @@ def test_a_killed_fitting_goes_on_and_ends_with_the_same_weights(prepare, patien
     how = {
         "epochs": 4,
         "patience": patience,
-        "model": {"optimizer": "adam", "weight_average": 0.9},
+        "model": {"optimizer": "adam", "weight_average": 0.9, "dropout": 0.5},
         "learning_rate": 0.01,
     }
     killed, _ = prepare(**how)
