@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,7 @@ def _import(factory: str, folder: Path | None) -> Callable[[ModelContext], Any]:
     module_name, _, name = factory.partition(":")
     try:
         with _importing_from(folder):
+            _require_same(module_name.partition(".")[0])
             module = importlib.import_module(module_name)
         function = getattr(module, name)
     except Exception as error:
@@ -81,6 +83,14 @@ def _import(factory: str, folder: Path | None) -> Callable[[ModelContext], Any]:
     if not callable(function):
         raise _not_found(factory, folder, f"{name} is a {type(function).__name__}, which cannot be called")
     return function  # type: ignore[no-any-return]
+
+
+def _require_same(package: str) -> None:
+    """Raise ImportError where a module of this name is loaded, but not the one that an import would find now."""
+    specs = getattr(sys.modules.get(package), "__spec__", None), PathFinder.find_spec(package)
+    loaded, found = (spec.origin if spec is not None else None for spec in specs)
+    if loaded is not None and found is not None and Path(loaded).resolve() != Path(found).resolve():
+        raise ImportError(f"this process has loaded another {package}, from {loaded}; rename {found}")
 
 
 @contextmanager

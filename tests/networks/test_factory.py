@@ -131,6 +131,17 @@ def test_the_working_directory_and_what_is_installed_are_searched_too(ours):
     assert isinstance(build(declare(ours)).context, ModelContext)
 
 
+def test_a_module_of_that_name_from_elsewhere_is_not_taken_for_it(ours, tmp_path):
+    build(declare(ours))
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "ours_models.py").write_text(OURS)
+    with pytest.raises(UsageError) as caught:
+        build(declare(tmp_path / "others"))
+    assert caught.value.error_id == "E-FACTORY"
+    assert f"this process has loaded another ours_models, from {ours / 'ours_models.py'}" in str(caught.value)
+    assert type(build(declare(ours / ".." / "models"))).__name__ == "Ours"
+
+
 def test_outputs_by_name(ours, tf):
     from batchscore.networks.predictions import predict
 
