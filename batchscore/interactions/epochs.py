@@ -116,7 +116,10 @@ def _cut_lists(order: np.ndarray, lists: np.ndarray, batch_rows: int) -> list[Ba
 def draw_others(own: np.ndarray, candidates: int, count: int, random: np.random.Generator) -> np.ndarray:
     """`count` candidates for each row, [rows, count], any but the row's `own` with equal chance.
 
-    A candidate is a number below `candidates`.
+    A candidate is a number below `candidates`; a row whose own is none of them draws from all.
     """
     drawn = random.integers(candidates - 1, size=(len(own), count))
-    return drawn + (drawn >= own[:, None])
+    drawn += drawn >= own[:, None]
+    foreign = own >= candidates
+    drawn[foreign] = random.integers(candidates, size=(int(foreign.sum()), count))
+    return drawn

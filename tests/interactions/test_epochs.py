@@ -86,6 +86,14 @@ def test_others_are_drawn_evenly_and_never_a_row_s_own():
     assert counts[1:] == pytest.approx(1500, rel=0.1)
 
 
+def test_for_a_row_whose_own_is_not_among_them_all_are_drawn_evenly():
+    own = np.array([5, 0] * 2000)
+    drawn = draw_others(own, 5, 3, np.random.default_rng(0))
+    assert np.bincount(drawn[own == 5].ravel(), minlength=5) == pytest.approx(np.full(5, 1200), rel=0.1)
+    known = draw_others(np.zeros(4000, int), 5, 3, np.random.default_rng(0))
+    assert np.array_equal(drawn[own == 0], known[own == 0])
+
+
 @given(st.lists(st.integers(0, 9), max_size=20), st.integers(1, 10))
 def test_rows_are_picked_from_any_chunks(rows, chunk_rows):
     table = pa.table({"n": pa.array(range(10), pa.int64()), "t": pa.array(map(str, range(10)), pa.large_string())})
