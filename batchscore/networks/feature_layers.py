@@ -108,15 +108,10 @@ class Scaled(tf.keras.layers.Layer):  # type: ignore[misc]
     def __init__(self, moments: Moments | None, name: str) -> None:
         super().__init__(name=name)
         self.width = 1
-        self._normalization = None
-        if moments is not None:
-            self._normalization = tf.keras.layers.Normalization(
-                axis=None, mean=moments.mean, variance=moments.deviation**2, name="normalization"
-            )
+        self._moments = moments
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
-        numbers = tf.cast(values, tf.float32)
-        return tf.expand_dims(self._normalization(numbers) if self._normalization else numbers, 1)
+        return tf.expand_dims(_scale(values, self._moments) if self._moments else values, 1)
 
 
 class Moment(tf.keras.layers.Layer):  # type: ignore[misc]
@@ -144,9 +139,7 @@ class Moment(tf.keras.layers.Layer):  # type: ignore[misc]
         found = self.embedding(self.index(values))
         if self._l2:
             self.add_loss(self._l2 * mean_square_of_rows(found))
-        seconds = tf.cast(values, tf.float64)  # float32 would be minutes off
-        number = tf.cast((seconds - self._moments.mean) / self._moments.deviation, tf.float32)
-        return tf.concat([found, tf.expand_dims(number, 1)], axis=1)
+        return tf.concat([found, tf.expand_dims(_scale(values, self._moments), 1)], axis=1)
 
 
 class _EqualIntervals(tf.keras.layers.Layer):  # type: ignore[misc]
@@ -218,6 +211,12 @@ class _Parts(tf.keras.layers.Layer):  # type: ignore[misc]
 def _cut_words(known: Values) -> tf.keras.layers.Layer:
     words: np.ndarray = known.values.to_numpy(zero_copy_only=False)
     return tf.keras.layers.TextVectorization(vocabulary=words, name="index")
+
+
+def _scale(values: tf.Tensor, moments: Moments) -> tf.Tensor:
+    """Values less their mean, divided by their deviation, float32."""
+    numbers = tf.cast(values, tf.float64)  # in float32 moments would be minutes off
+    return tf.cast((numbers - moments.mean) / moments.deviation, tf.float32)
 
 
 def mean_square_of_rows(embeddings: tf.Tensor) -> tf.Tensor:

@@ -87,6 +87,12 @@ def test_a_number_is_normalised_or_taken_as_it_is(make):
     assert make(pa.array([5, 5], pa.float32()), "number")([5, 6]).ravel().tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("unit", [1e-30, 1e-9, 1e25])
+def test_numbers_of_any_magnitude_are_normalised(make, unit):
+    call = make(pa.array(np.array([2, 4, 4, 6]) * unit, pa.float32()), "number")
+    assert call([4 * unit, 6 * unit, 2 * unit]).ravel() == pytest.approx([0, 2**0.5, -(2**0.5)], abs=1e-5)
+
+
 def test_a_boundary_begins_its_bucket(make):
     call = make(pa.array([1, 2], pa.float32()), "buckets", boundaries=[0.0, 10.0])
     found = call([-1, 0, 9.5, 10, 1e30])
