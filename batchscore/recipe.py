@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -221,3 +222,19 @@ class Ranking(_Graded):
 
 
 Task = Annotated[Rating | Click | Ranking, Field(discriminator="kind")]
+
+
+def require_one_model(tasks: Collection[Task]) -> None:
+    """Raises ValueError where no one model can have all these tasks."""
+    if len({task.kind for task in tasks} & {"pairwise", "listwise"}) > 1:
+        raise ValueError("one model has pairwise or listwise tasks, not both")
+    lengths = sorted({task.list_length for task in tasks if isinstance(task, Ranking)})
+    if len(lengths) > 1:
+        told = ", ".join(map(str, lengths))
+        raise ValueError(f"tasks of one model share their lists, so their list_length is one: {told}")
+    given = {task.label for task in tasks if task.has_label_column}
+    drawn = {task.label for task in tasks if not task.has_label_column}
+    if unclear := sorted(given & drawn):
+        raise ValueError(f"{', '.join(unclear)} is a column for one task, and drawn with its negatives by another")
+    if sum(not task.has_label_column for task in tasks) > 1:
+        raise ValueError("at most one task draws negatives")

@@ -18,7 +18,7 @@ from pydantic import (
 
 from batchscore.config import DECLARATION_TABLES, Settings
 from batchscore.limits import Limit
-from batchscore.recipe import Feature, Model, Rating, Task, Vocabulary
+from batchscore.recipe import Feature, Model, Rating, Task, Vocabulary, require_one_model
 from batchscore.values import InputColumn, Widths, input_name, share, tabular
 
 
@@ -88,18 +88,18 @@ class TrainSettings(Settings):
         return declared
 
     @model_validator(mode="after")
+    def _tasks_together(self) -> Self:
+        require_one_model(self.all_tasks().values())
+        if self.tasks and self.rating_column != type(self).model_fields["rating_column"].default:
+            told = ", ".join(sorted({task.label for task in self.tasks.values()}))
+            raise ValueError(f"rating_column changes nothing beside tasks: their labels are {told}")
+        return self
+
+    @model_validator(mode="after")
     def _consistent(self) -> Self:
         labels = {task.label for task in self.all_tasks().values()}
         if unfair := sorted(labels & set(self.all_features())):
             raise ValueError(f"{', '.join(unfair)} is what the model shall predict, so it cannot be a feature")
-        if len({task.kind for task in self.tasks.values()} & {"pairwise", "listwise"}) > 1:
-            raise ValueError("one model has pairwise or listwise tasks, not both")
-        given = {task.label for task in self.all_tasks().values() if task.has_label_column}
-        drawn = {task.label for task in self.all_tasks().values() if not task.has_label_column}
-        if unclear := sorted(given & drawn):
-            raise ValueError(
-                f"{', '.join(unclear)} is a column for one task, and drawn with its negatives by another"
-            )
         for name, role in ((self.user_column, "user"), (self.candidate_column, "candidate")):
             declared = self.all_features()[name]
             if declared.role != role or declared.kind not in ("vocabulary", "hashed"):
@@ -109,8 +109,6 @@ class TrainSettings(Settings):
         moment = self.all_features().get(self.timestamp_column or "")
         if moment is not None and moment.kind != "timestamp":
             raise ValueError(f"{self.timestamp_column} is the timestamp_column: as a feature its kind is timestamp")
-        if sum(not task.has_label_column for task in self.all_tasks().values()) > 1:
-            raise ValueError("at most one task draws negatives")
         if self.split == "time" and self.timestamp_column is None:
             raise ValueError("a split by time needs timestamp_column")
         return self

@@ -148,6 +148,19 @@ def test_without_tables_the_two_ids_predict_the_rating():
             },
             "settings: one model has pairwise or listwise tasks",
         ),
+        (
+            {
+                "tasks": {
+                    "a": {"kind": "listwise", "label": "x", "list_length": 8},
+                    "b": {"kind": "listwise", "label": "y"},
+                }
+            },
+            "settings: tasks of one model share their lists, so their list_length is one: 8, 32",
+        ),
+        (
+            {"rating_column": "stars", "tasks": {"a": {"kind": "rating", "label": "x"}}},
+            "settings: rating_column changes nothing beside tasks: their labels are x",
+        ),
     ],
 )
 def test_declarations_that_are_not_valid(tables, problem):

@@ -44,7 +44,7 @@ class TrainingBatches:
         self._table = TableRows(rows)
         self._settings = settings
         lengths = [task.list_length for task in tasks if isinstance(task, Ranking)]
-        self._lists = Lists(rows[settings.user_column], max(lengths)) if lengths else None
+        self._lists = Lists(rows[settings.user_column], lengths[0]) if lengths else None
         self._negatives = _Negatives(statistics, settings, self.negatives) if self.negatives else None
         if self._lists:
             self.element_spec[LIST] = tf.TensorSpec([None], tf.int64)
