@@ -281,6 +281,8 @@ def _problem(item: Mapping[str, Any], sources: Mapping[str, str], given_as: str)
         flag = given_as == "flag" and not within
         how = f"; add --{key.replace('_', '-')} or the key {key}" if flag else ""
         return f"{key}: not given{how}"
+    if item["type"] == "union_tag_not_found":
+        return f"{key}.kind: not given"
     if item["type"] == "extra_forbidden":
         message = "there is no such setting"
     return f"{key}: {message} (from {sources.get(setting, given_as)})"

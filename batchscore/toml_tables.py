@@ -44,9 +44,9 @@ def read_table(config: Path, table: str, more: Sequence[str], known: Sequence[st
     for name, value in document[table].items():
         key = name.replace("-", "_")
         if key in values:
+            places = f"in [{table}] and beside it" if key in more else "with a dash and with an underscore"
             raise UsageError(
-                "E-CONFIG", f"{key} is given twice, with a dash and with an underscore", where=config,
-                next_step="keep one of them",
-            )  # fmt: skip
+                "E-CONFIG", f"{key} is given twice, {places}", where=config, next_step="keep one of them"
+            )
         values[key] = value
     return values

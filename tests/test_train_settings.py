@@ -80,6 +80,13 @@ def test_the_declaration_of_a_model_stands_in_tables_of_its_own(tmp_path):
     assert list(given.all_tasks()) == ["clicked"]
 
 
+def test_a_table_that_is_given_twice(tmp_path):
+    config = tmp_path / "train.toml"
+    config.write_text("[train]\n[train.model]\nbiases = true\n[model]\nbiases = false\n")
+    with pytest.raises(UsageError, match=r"model is given twice, in \[train\] and beside it"):
+        resolve(TrainSettings, "train", {}, config=config, environ={})
+
+
 def test_without_tables_the_two_ids_predict_the_rating():
     default = settings()
     assert [(name, kind.role) for name, kind in default.all_features().items()] == [
@@ -94,6 +101,8 @@ def test_without_tables_the_two_ids_predict_the_rating():
     [
         ({"features": {"x": {"kind": "number"}}}, "features.x.role: not given"),
         ({"features": {"x": {"role": "user", "kind": "numbr"}}}, "features.x: "),
+        ({"features": {"x": {"role": "user", "min_count": 2}}}, "features.x.kind: not given"),
+        ({"tasks": {"x": {"label": "x"}}}, "tasks.x.kind: not given"),
         ({"features": {"x": {"role": "user", "kind": "number", "size": 3}}}, "features.x.size: there is no such"),
         ({"features": {"a b": {"role": "user", "kind": "number"}}}, "features: 'a b' cannot name an input"),
         ({"features": {"x": {"role": "user", "kind": "buckets"}}}, "features.x: give either boundaries or count"),
