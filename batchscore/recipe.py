@@ -86,7 +86,7 @@ class Timestamp(_Feature):
 
     kind: Literal["timestamp"]
     buckets: Annotated[int, Field(ge=2)] | None = None
-    bucket_seconds: PositiveInt | None = None
+    bucket_seconds: Annotated[PositiveInt, Field(lt=2**63)] | None = None
     min_count: PositiveInt = 1
     fill: int | None = None
 

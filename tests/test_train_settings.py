@@ -118,6 +118,10 @@ def test_without_tables_the_two_ids_predict_the_rating():
             {"features": {"x": {"role": "context", "kind": "timestamp", "min_count": 9}}},
             "features.x: min_count changes nothing without bucket_seconds",
         ),
+        (
+            {"features": {"x": {"role": "context", "kind": "timestamp", "bucket_seconds": 2**63}}},
+            "features.x.bucket_seconds: ",
+        ),
         ({"features": {"user_rating": {"role": "user", "kind": "number"}}}, "settings: user_rating is what"),
         ({"model": {"factory": "ours"}}, "model.factory: "),
         ({"model": {"factory": "a:b", "biases": True}}, "model: with a factory the model is yours: biases"),
