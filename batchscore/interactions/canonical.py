@@ -37,7 +37,7 @@ _NUMBER_PATTERN = r"^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:nan|inf|infinity
 _WHOLE_PATTERN = r"^-?\d{1,18}$"
 _ZONE_PATTERN = r"\d\d:\d\d(:\d\d)?(Z|[+-]\d\d(:?\d\d)?)$"
 _MOMENT_PATTERN = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?(Z|[+-]\d\d(:?\d\d)?)?)?$"
-_FRACTION_PATTERN = r"(:\d\d)[.,]\d+"
+_FRACTION_PATTERN = r"^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)[.,]\d+"
 _UNITS_A_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 _NOT_FINITE = "NaN, infinite or too large for float32"
