@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from batchscore.codes import encode
 
 _BLOCKS_A_WINDOW = 128
 
@@ -65,8 +66,7 @@ class Lists:
 
     def __init__(self, users: pa.ChunkedArray, list_length: int) -> None:
         """`users` has the user of each row."""
-        known = pc.unique(users)
-        codes = pc.index_in(users, value_set=known).to_numpy()
+        codes, known = encode(users)
         self._order = np.argsort(codes, kind="stable")
         self._rows_of_user = np.bincount(codes, minlength=len(known))
         self._begins = np.cumsum(self._rows_of_user) - self._rows_of_user

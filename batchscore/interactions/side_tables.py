@@ -20,7 +20,6 @@ class SideTable:
 
     path: Path
     key: str
-    is_typed: bool
     columns: dict[str, pa.Array]
     _rows: dict[str | int, int]
     _by_text: bool
@@ -54,25 +53,26 @@ def read_side_table(
         ]
     by_text = ids.target != key_type
     rows: dict[str | int, int] = {}
-    repeated: list[int] = []
+    repeated, first_repeated = 0, 0
     chunks: dict[str, list[pa.Array]] = {feature: [] for feature in features}
     read = 0
     for batch in file.batches([key, *features]):
         for number, value in enumerate(ids.prepare(batch[key], read).to_pylist(), read):
             if value is not None and rows.setdefault(str(value) if by_text else value, number) != number:
-                repeated.append(number)
+                first_repeated = first_repeated if repeated else number
+                repeated += 1
         for feature in features:
             chunks[feature].append(_plain(batch[feature]))
         read += batch.num_rows
     problems = [f"{problem} of {name}" for problem in ids.problems(read)]
     if repeated:
         problems.append(
-            f"{key}: {len(repeated):,} of {read:,} rows of {name} repeat an id, the first is row {repeated[0]:,} "
+            f"{key}: {repeated:,} of {read:,} rows of {name} repeat an id, the first is row {first_repeated:,} "
             "(from 0); write a row an id"
         )
     types = {feature: _plain_layout(file.type_of(feature)) for feature in features}
     columns = {feature: pa.concat_arrays([pa.array([], types[feature]), *chunks[feature]]) for feature in features}
-    return SideTable(file.path, key, file.is_typed, columns, rows, by_text), problems
+    return SideTable(file.path, key, columns, rows, by_text), problems
 
 
 def _plain(column: pa.Array) -> pa.Array:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchscore.codes import encode
 from batchscore.errors import InputError
 from batchscore.interactions.draws import draw_by_content
 from batchscore.interactions.prepared import PreparedRows
@@ -107,7 +108,7 @@ def _find_cut(moments: np.ndarray, share: float) -> int:
 
 
 def _choose_last(rows: pa.Table, settings: TrainSettings) -> Parts:
-    users = _code(rows[settings.user_column])
+    users, _ = encode(rows[settings.user_column])
     order = (
         np.argsort(users, kind="stable")
         if settings.timestamp_column is None
@@ -140,16 +141,6 @@ def _moments(rows: pa.Table, settings: TrainSettings) -> np.ndarray:
         moments[begin : begin + len(chunk)] = chunk.to_numpy()
         begin += len(chunk)
     return moments
-
-
-def _code(ids: pa.ChunkedArray) -> np.ndarray:
-    """A number for each distinct id, int32 `[rows]`."""
-    codes = np.empty(len(ids), np.int32)
-    begin = 0
-    for chunk in ids.dictionary_encode().chunks:
-        codes[begin : begin + len(chunk)] = chunk.indices.to_numpy()
-        begin += len(chunk)
-    return codes
 
 
 def _divide(rows: pa.Table, parts: Parts, work: Path) -> list[pa.Table]:

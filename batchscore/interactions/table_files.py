@@ -24,7 +24,7 @@ _EXPECTED = "user and candidate ids as text or whole numbers, ratings as finite 
 
 
 class TableFile(ABC):
-    """An open file of rows. `called` is what messages call them (a plural), `flag` the setting that names the file.
+    """An open file of rows. `called` is what messages call them (a plural).
 
     `is_typed` tells whether the file says of which type its columns are; in a CSV file all is text, exactly as it
     is written there, and an empty field that is not quoted is a null.
@@ -32,10 +32,9 @@ class TableFile(ABC):
 
     is_typed: bool
 
-    def __init__(self, path: Path, called: str, flag: str, schema: pa.Schema) -> None:
+    def __init__(self, path: Path, called: str, schema: pa.Schema) -> None:
         self.path = path
         self.called = called
-        self.flag = flag
         self.names: list[str] = schema.names
         self._schema = schema
 
@@ -94,13 +93,13 @@ def open_table_file(path: Path, called: str, flag: str) -> TableFile:
     """
     _require_file(path, called, flag)
     kind = _ParquetFile if path.suffix.lower() == ".parquet" else _CsvFile
-    return kind(path, called, flag)
+    return kind(path, called)
 
 
 class _ParquetFile(TableFile):
     is_typed = True
 
-    def __init__(self, path: Path, called: str, flag: str) -> None:
+    def __init__(self, path: Path, called: str) -> None:
         try:
             self._file = pq.ParquetFile(path, page_checksum_verification=True, buffer_size=_READ_BYTES)
         except (pa.ArrowException, OSError) as error:
@@ -112,7 +111,7 @@ class _ParquetFile(TableFile):
                 found=_first_line(error),
                 next_step="write the file again, or name it .csv if it is one",
             ) from error
-        super().__init__(path, called, flag, self._file.schema_arrow)
+        super().__init__(path, called, self._file.schema_arrow)
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         rows, expected = 0, self._file.metadata.num_rows
@@ -141,11 +140,11 @@ class _ParquetFile(TableFile):
 class _CsvFile(TableFile):
     is_typed = False
 
-    def __init__(self, path: Path, called: str, flag: str) -> None:
+    def __init__(self, path: Path, called: str) -> None:
         self.path, self.called, self.names = path, called, []
         with self._open(pa_csv.ConvertOptions()) as reader:
             names = reader.schema.names
-        super().__init__(path, called, flag, pa.schema([(name, pa.string()) for name in names]))
+        super().__init__(path, called, pa.schema([(name, pa.string()) for name in names]))
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         options = pa_csv.ConvertOptions(
