@@ -56,6 +56,12 @@ class Number(_Feature):
     normalise: bool = True
     fill: float | None = None
 
+    @model_validator(mode="after")
+    def _one_wide(self) -> Number:
+        if self.dimension is not None:
+            raise ValueError("dimension changes nothing: a number is one number")
+        return self
+
 
 class Buckets(_Feature):
     """An embedding of the interval that a number falls into: `boundaries`, else `count` training quantiles."""

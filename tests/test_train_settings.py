@@ -105,6 +105,10 @@ def test_without_tables_the_two_ids_predict_the_rating():
         ({"tasks": {"x": {"label": "x"}}}, "tasks.x.kind: not given"),
         ({"features": {"x": {"role": "user", "kind": "number", "size": 3}}}, "features.x.size: there is no such"),
         ({"features": {"a b": {"role": "user", "kind": "number"}}}, "features: 'a b' cannot name an input"),
+        (
+            {"features": {"x": {"role": "user", "kind": "number", "dimension": 8}}},
+            "features.x: dimension changes nothing: a number is one number",
+        ),
         ({"features": {"x": {"role": "user", "kind": "buckets"}}}, "features.x: give either boundaries or count"),
         (
             {"features": {"x": {"role": "user", "kind": "buckets", "boundaries": [2, 1]}}},
