@@ -171,6 +171,7 @@ class AdoptSettings(Settings):
     candidate_input: str | None = None
     map: ColumnMap = Field(default_factory=dict)
     set: Constants = Field(default_factory=dict)
+    fill: Constants = Field(default_factory=dict)
     probes: Path | None = None
     trust_model: bool = False
 

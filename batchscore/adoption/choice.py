@@ -20,14 +20,15 @@ from batchscore.runtime.saved_model import (
 )
 from batchscore.runtime.score import Score, choose_score
 from batchscore.runtime.vocabulary import Vocabulary, read_vocabularies
+from batchscore.scoring.binding import spells_constant
 
 
 @dataclass(frozen=True)
 class Choice:
     """The settled facts.
 
-    `card` is the one that the SavedModel has already; `map` and `set` are that card's with the flags over them;
-    `vocabularies` are those of the inputs.
+    `card` is the one that the SavedModel has already; `map`, `set` and `fill` are that card's with the flags over
+    them; `vocabularies` are those of the inputs.
     """
 
     saved: SavedModel
@@ -38,6 +39,7 @@ class Choice:
     candidate_input: str
     map: dict[str, str]
     set: dict[str, str]
+    fill: dict[str, str]
     vocabularies: Mapping[str, Vocabulary]
     warnings: tuple[str, ...]
 
@@ -79,9 +81,12 @@ def choose(settings: AdoptSettings) -> Choice:
     constants |= settings.set
     mapped = {**(card.map if card else {}), **settings.map}
     mapped = {name: column for name, column in mapped.items() if name not in constants}
+    filled = {**(card.fill if card else {}), **settings.fill}
+    filled = {name: text for name, text in filled.items() if name not in constants}
     user, candidate = _choose_roles(signature, card, settings, mapped, constants)
     labels = _labels(signature, {user, candidate, *constants, *mapped})
     problems = [
+        *_fill_problems(signature, settings, ids={user, candidate}),
         *(f"--map {name}: the model has no such input" for name in settings.map if name not in signature.inputs),
         *(f"--set {name}: the model has no such input" for name in settings.set if name not in signature.inputs),
         *_role_problems(signature, {"user": user, "candidate": candidate}, constants),
@@ -113,9 +118,22 @@ def choose(settings: AdoptSettings) -> Choice:
         candidate_input=candidate,
         map=mapped,
         set=constants,
+        fill=filled,
         vocabularies=read_vocabularies(saved.path, signature),
         warnings=tuple(warnings if saved.hazards else []),
     )
+
+
+def _fill_problems(signature: Signature, settings: AdoptSettings, ids: Collection[str | None]) -> Iterator[str]:
+    for name, text in settings.fill.items():
+        if name not in signature.inputs:
+            yield f"--fill {name}: the model has no such input"
+        elif name in ids:
+            yield f"--fill {name}: an id is never filled in"
+        elif name in settings.set:
+            yield f"input {name}: --set excludes --fill"
+        elif not spells_constant(signature.inputs[name].dtype, text):
+            yield f"--fill {name}={text}: not a value of {signature.inputs[name].dtype}"
 
 
 def _require_elsewhere(settings: AdoptSettings, saved: SavedModel) -> None:

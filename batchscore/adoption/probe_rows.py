@@ -61,6 +61,7 @@ def draw_rows(path: Path, choice: Choice) -> ProbeRows:
         output=path.with_suffix(".ranked.parquet"),
         map=choice.map,
         set=choice.set,
+        fill=choice.fill,
         user_column=choice.column_of(choice.user_input),
         candidate_column=choice.column_of(choice.candidate_input),
     )

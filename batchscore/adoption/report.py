@@ -25,6 +25,7 @@ class AdoptionReport:
     candidate_input: str | None
     map: dict[str, str]
     set: dict[str, str]
+    fill: dict[str, str]
     probe_rows: int
     probe_origin: str
     unknown_ids: dict[str, str]

@@ -28,6 +28,7 @@ from batchscore.config import AdoptSettings
 @click.option("--candidate-input", metavar="INPUT", help="The same for the candidate.  [default: the only other]")
 @click.option("--map", multiple=True, metavar="INPUT=COLUMN", help="The pair column that feeds an input.")
 @click.option("--set", multiple=True, metavar="INPUT=VALUE", help="The constant that an input is fed, each night.")
+@click.option("--fill", multiple=True, metavar="INPUT=VALUE", help="What stands for a null, each night.")
 @click.option("--probes", metavar="SAMPLE.parquet", help="Real pairs to remember the scores of. Default: invented.")
 @click.option(
     "--trust-model",

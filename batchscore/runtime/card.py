@@ -12,6 +12,7 @@ models, `adopt` for anybody else's, and any trainer may write it:
       "candidate_input": "movie_id",              the same for the candidate's
       "map": {"uid": "user_id"},                  input -> column of the pairs; left out: the column of its name
       "set": {"user_rating": "0"},                input -> the constant that it is fed, as text
+      "fill": {"age": "35"},                      input -> what stands for a null in its column, as text
       "probes": {
         "inputs": {"user_id": ["7", "8"], "movie_id": ["1", "2"]},      a list for every input of the signature
         "scores": [3.52, 4.11]                                          float32, as the model gave them
@@ -104,6 +105,8 @@ class ModelCard(_Part):
     """Inputs that are fed from a column of another name."""
     set: dict[str, str] = Field(default_factory=dict)
     """Inputs that are fed a constant."""
+    fill: dict[str, str] = Field(default_factory=dict)
+    """Inputs whose nulls are replaced, as they were in training."""
     probes: Probes
     known: KnownSignature | None = None
     known_tables: KnownTables | None = None

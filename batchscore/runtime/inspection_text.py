@@ -121,6 +121,8 @@ def _card(inspection: Inspection) -> Iterator[str]:
     yield f"  unknown ids  {_spell_known(card)}"
     if card.map:
         yield f"  columns      {', '.join(f'{name} <- {column}' for name, column in card.map.items())}"
+    if card.fill:
+        yield f"  for nulls    {', '.join(f'{name} = {text}' for name, text in card.fill.items())}"
     if card.set:
         yield f"  constants    {', '.join(f'{name} = {text}' for name, text in card.set.items())}"
 

@@ -211,13 +211,23 @@ def _constant_flag(spec: TensorSpec) -> str:
 
 
 def _with_card(settings: RunSettings, signature: Signature, card: ModelCard | None) -> RunSettings:
-    """The settings with the columns and constants that the card gives to inputs for which there is no flag."""
+    """The settings with the columns, constants and fills that the card gives to inputs for which no flag does.
+
+    A column of another name keeps the card's fill.
+    """
     if card is None or card.signature != signature.name:
         return settings
     flagged = {*settings.map, *settings.set, *settings.fill}
     mapped = {name: column for name, column in card.map.items() if name not in flagged}
     constant = {name: text for name, text in card.set.items() if name not in flagged}
-    return settings.model_copy(update={"map": mapped | settings.map, "set": constant | settings.set})
+    filled = {name: text for name, text in card.fill.items() if name not in settings.set}
+    return settings.model_copy(
+        update={
+            "map": mapped | settings.map,
+            "set": constant | settings.set,
+            "fill": filled | settings.fill,
+        }
+    )
 
 
 def _roles(signature: Signature, card: ModelCard | None, settings: RunSettings) -> tuple[str | None, str | None]:
@@ -269,6 +279,15 @@ def parse_constant(dtype: str, text: str) -> pa.Scalar:
     if not np.isfinite(value):
         raise ValueError(text)
     return pa.scalar(value, FLOATS[dtype])
+
+
+def spells_constant(dtype: str, text: str) -> bool:
+    """Whether `text` spells a value of dtype; see `parse_constant`."""
+    try:
+        parse_constant(dtype, text)
+    except (ValueError, KeyError, OverflowError, pa.ArrowException):
+        return False
+    return True
 
 
 def _spell_columns(columns: Mapping[str, pa.DataType]) -> str:

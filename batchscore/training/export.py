@@ -86,7 +86,8 @@ def export_model(
     Signature `serving_default` takes the columns of `probes`, each `[batch]`, and gives `score`, float32 `[batch]`;
     where tasks are declared also the prediction of each by its name, `[batch]`. If the model tells known ids,
     signature `known` takes the two ids and gives `user_known` and `candidate_known`, bool `[batch]`. The scores of
-    the probe rows in the card come from `model` itself; `made_with` and `training` go there as they are.
+    the probe rows in the card come from `model` itself; what stood for nulls in training stands there too, but for
+    ids, which a run never fills in; `made_with` and `training` go there as they are.
 
     Equal models give equal bytes. Raises OutputError (E-OUTPUT) where the files cannot be written, and ModelError
     (E-MODEL-OUTPUT) where the model of a factory gives no score.
@@ -111,6 +112,11 @@ def export_model(
             score_output=SCORE,
             user_input=settings.user_column,
             candidate_input=settings.candidate_column,
+            fill={
+                name: str(feature.fill)
+                for name, feature in settings.all_features().items()
+                if feature.fill is not None and name not in (settings.user_column, settings.candidate_column)
+            },
             probes=Probes(
                 inputs={name: probes[name].to_pylist() for name in probes.column_names},
                 scores=scores,

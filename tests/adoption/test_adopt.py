@@ -251,12 +251,30 @@ def test_the_label_among_the_inputs_is_recognised(exports, tmp_path):
     ("heads", {"score_output": "click", "user_input": "member"}, "--user-input member: the model has no"),
     ("heads", {"score_output": "click", "candidate_input": "user_id"}, "input user_id takes both ids"),
     ("heads", {"score_output": "click", "set": ["movie_id=m1"]}, "the candidate input cannot be told"),
+    ("hashed", {"candidate_input": "item_id", "fill": ["height=1"]}, "--fill height: the model has no such input"),
+    ("hashed", {"candidate_input": "item_id", "fill": ["item_id=1"]}, "--fill item_id: an id is never filled in"),
+    ("hashed", {"candidate_input": "item_id", "fill": ["age=old"]}, "--fill age=old: not a value of int32"),
+    ("hashed", {"candidate_input": "item_id", "fill": ["age=1"], "set": ["age=2"]}, "--set excludes --fill"),
     ("hashed", {"candidate_input": "premium"}, "input premium bool [n] cannot take the candidate's id"),
 ])  # fmt: skip
 def test_what_cannot_be_told_is_asked_for(exports, tmp_path, name, flags, said):
     flags = {"saved_model": exports("modules") / name, "output": tmp_path / "model", **flags}
     assert said in refusal("E-BINDING", **flags)
     assert not (tmp_path / "model").exists()
+
+
+def test_what_stands_for_nulls_is_told_once(exports, tmp_path):
+    source, base = exports("modules") / "hashed", tmp_path / "model"
+    sample = write_pairs(tmp_path / "pairs.parquet", ("user_id", USERS), ("item_id", ITEMS),
+                         premium=lambda row: row % 3 == 0, age=lambda row: None if row % 2 else 40)  # fmt: skip
+    adopted = adopt(AdoptSettings(saved_model=source, output=base, candidate_input="item_id", fill=["age=30"],
+                                  probes=sample))  # fmt: skip
+    assert adopted.fill == {"age": "30"}
+    assert set(read_card(base / "1").probes.inputs["age"]) == {30, 40}
+    report = run(RunSettings(input=sample, output=tmp_path / "ranked.parquet", model=base))
+    assert {bound.input: bound.filled for bound in report.bindings}["age"] == len(USERS) * len(ITEMS) // 2
+    again = adopt(AdoptSettings(saved_model=base / "1", output=tmp_path / "again"))
+    assert again.fill == {"age": "30"}
 
 
 def test_models_that_cannot_be_ranked_by_are_refused_and_nothing_is_published(exports, tmp_path):

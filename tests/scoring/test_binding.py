@@ -140,6 +140,20 @@ def test_fill_is_a_scalar_of_the_inputs_dtype():
     assert (bound.fill.as_py(), bound.fill.type) == (7.0, pa.float32())
 
 
+def test_the_card_fills_nulls_unless_a_flag_says_otherwise():
+    signature = signature_of(user_id="string", movie_id="string", age="float32", price="float32")
+    card = card_of().model_copy(update={"fill": {"age": "7", "price": "1.5"}})
+
+    def filled(**how):
+        binding = bind(PAIRS, signature, card, settings_of(**how))
+        return {item.input.name: item.fill.as_py() for item in binding.inputs if item.fill is not None}
+
+    assert filled() == {"age": 7.0, "price": 1.5}
+    assert filled(fill={"age": "8"}) == {"age": 8.0, "price": 1.5}
+    assert filled(map={"age": "price"}) == {"age": 7.0, "price": 1.5}
+    assert filled(set={"age": "9"}) == {"price": 1.5}
+
+
 # which columns are user and candidate
 
 

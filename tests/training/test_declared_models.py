@@ -200,6 +200,37 @@ def test_the_nightly_run_ranks_with_an_export(ids, tmp_path):
     assert report.known_users.known == (9 if ids == "vocabulary" else None)
 
 
+def test_a_null_at_night_is_what_it_was_in_training(tmp_path):
+    from batchscore.networks.dataset import to_tensors
+
+    fills = {
+        "zip": -5, "city": "city 1", "age": 20.5, "price": 1.5, "title": "an END: of", "genres": "War",
+        "when": 1_500_000_000, "session": 1_500_000_000, "hour": "7",
+    }  # fmt: skip
+    declared = {name: FEATURES[name] | {"fill": fill} for name, fill in fills.items()}
+    settings, model, _, _ = export(tmp_path / "m", declared)
+    pairs, filled = ROWS.select(list(settings.all_features())), ROWS.select(list(settings.all_features()))
+    for place, (name, fill) in enumerate(fills.items()):
+        column, type_ = ROWS[name].to_pylist(), ROWS.schema.field(name)
+        column[place::10] = [None] * len(column[place::10])
+        values = pa.array(column, type_.type)
+        index = pairs.column_names.index(name)
+        pairs = pairs.set_column(index, type_, values)
+        filled = filled.set_column(index, type_, values.fill_null(fill))
+    expected = pa.array(model.score(to_tensors(filled)).numpy())
+    pq.write_table(pairs.append_column("expected", expected), tmp_path / "pairs.parquet")
+    report = run(RunSettings(
+        input=tmp_path / "pairs.parquet", output=tmp_path / "ranked.parquet", model=tmp_path / "m", top_n=20,
+        keep={"expected": "expected"}, max_identical_lists="off",
+    ))  # fmt: skip
+    assert {bound.input: bound.filled for bound in report.bindings} == {
+        "user_id": 0,
+        "movie_id": 0,
+    } | dict.fromkeys(fills, 12)
+    ranked = pq.read_table(tmp_path / "ranked.parquet")
+    assert ranked["score"].to_numpy() == pytest.approx(ranked["expected"].to_numpy(), rel=1e-5, abs=1e-6)
+
+
 def test_a_listwise_recipe_learns_an_order():
     from batchscore.networks import dataset, ranking_model
 
