@@ -56,13 +56,15 @@ class TrainingPage:
 def write_page(page: TrainingPage, path: Path) -> str | None:
     """Write the page to `path`, as a whole or not at all; None where it was written, else a warning, logged too.
 
-    The page is never worth a failure: without the extra `report`, or where the file cannot be written, the warning
-    says so.
+    The page is never worth a failure: without the extra `report`, where it breaks, or where the file cannot be
+    written, the warning says so.
     """
     try:
         text = render_page(page)
     except ImportError as error:
         warning = f"no HTML report, for want of packages ({error}): pip install 'batchscore[report]'"
+    except Exception as error:  # noqa: BLE001 - the model is published by now, or something worse is to be told
+        warning = f"no HTML report: {type(error).__name__}: {error}"
     else:
         try:
             temporary = path.with_name(f".{path.name}.tmp")

@@ -29,8 +29,8 @@ def keep_reports(base: ModelBase, journal: Journal) -> Iterator[None]:
     """Write the report of what happens within: as that of the version that was published, or as the failure's.
 
     The page is made where the packages of the extra `report` are installed. A failure before the rows were read
-    leaves nothing. Reports of removed versions go. One that cannot be written is a warning: the model is published,
-    or the error matters more.
+    leaves nothing. Reports of removed versions go. One that cannot be written or removed is a warning: the model is
+    published, or the error matters more.
     """
     try:
         yield
@@ -41,9 +41,12 @@ def keep_reports(base: ModelBase, journal: Journal) -> Iterator[None]:
         raise
     report = journal.report()
     _write(base, str(report.model_version), report, report.summary())
-    for name in (FAILED, *map(str, report.removed_versions)):
-        for suffix in (_JSON, _PAGE):
-            (base.reports / f"{name}{suffix}").unlink(missing_ok=True)
+    try:
+        for name in (FAILED, *map(str, report.removed_versions)):
+            for suffix in (_JSON, _PAGE):
+                (base.reports / f"{name}{suffix}").unlink(missing_ok=True)
+    except OSError as error:
+        _LOG.warning("reports of earlier trainings cannot be removed from %s: %s", base.reports, error.strerror)
 
 
 def _write(base: ModelBase, name: str, report: TrainingReport, summary: str) -> None:
