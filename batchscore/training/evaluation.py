@@ -32,8 +32,7 @@ class Evaluator:
         @tf.function(input_signature=[spec])  # type: ignore[untyped-decorator] # TensorFlow has no types
         def predicted(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             outputs = predict(model, batch, settings)
-            if len(self._tasks) == 1:
-                return {name: outputs.get(name, outputs[SCORE]) for name in self._tasks}
+            outputs.setdefault(next(iter(self._tasks)), outputs[SCORE])
             return {name: outputs[name] for name in self._tasks if name in outputs}
 
         self._predicted = predicted
@@ -50,6 +49,8 @@ class Evaluator:
 
     def predict(self, part: Part) -> dict[str, np.ndarray]:
         """The predictions of each task that the model has an output for, float32 `[rows]`.
+
+        Where no output is named after the first task, that of the score is its prediction.
 
         Raises ModelError: E-TRAINING-DIVERGED where one is not finite, E-MODEL-OUTPUT where a click's is no
         probability.

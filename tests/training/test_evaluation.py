@@ -193,3 +193,21 @@ def test_a_click_that_is_no_probability_is_refused(keras2, tf):  # noqa: ARG001
     with pytest.raises(ModelError, match="the output of the click task seen is no probability") as caught:
         Evaluator(model, make_parts(split, statistics, settings), settings).measure()
     assert caught.value.error_id == "E-MODEL-OUTPUT"
+
+
+@pytest.mark.tensorflow
+def test_the_first_task_is_judged_by_the_score_where_no_output_has_its_name(keras2, tf):  # noqa: ARG001
+    from batchscore.training.evaluation import Evaluator
+
+    settings = train_settings(tasks={"rating": TASKS["rating"], "seen": TASKS["seen"]})
+    split, statistics = divide(settings)
+
+    def model(features):
+        rated = tf.cast(features["movie_id"], tf.float32)
+        return {"score": rated, "seen": tf.zeros_like(rated)}
+
+    parts = make_parts(split, statistics, settings)
+    predictions = Evaluator(model, parts, settings).predict(parts["held_out"])
+    assert list(predictions) == ["rating", "seen"]
+    assert predictions["rating"].tolist() == split.held_out["movie_id"].to_pylist()
+    assert compare(predictions, parts["held_out"], split, statistics, settings).value > 0
