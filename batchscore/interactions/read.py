@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchscore.interactions.checked_column import CheckedColumn, Column, list_columns
+from batchscore.interactions.identity import Identity, identify_files
 from batchscore.interactions.prepared import PreparedRows
 from batchscore.interactions.side_tables import SideTable, read_side_table
 from batchscore.interactions.table_files import TableFile, open_table_file
@@ -30,12 +31,14 @@ class Interactions:
     The columns of `rows` are the features (the two ids first), then the labels, then the moment where it is no
     feature. Ids and other vocabularies are large_string or int64, numbers and labels float32 and finite, moments
     int64 epoch seconds, texts and lists large_string; nothing is null. Many rows are a mapping of a file in `work`:
-    walk their batches. `filled` counts the nulls that a fill stands for, by column.
+    walk their batches. `filled` counts the nulls that a fill stands for, by column; `files` are the files they come
+    from, by setting.
     """
 
     rows: pa.Table
     work: Path
     filled: dict[str, int] = field(default_factory=dict)
+    files: dict[str, Identity] = field(default_factory=dict)
 
 
 def read_interactions(settings: TrainSettings, work: Path) -> Interactions:
@@ -52,6 +55,7 @@ def read_interactions(settings: TrainSettings, work: Path) -> Interactions:
     without a fill, columns that are null everywhere, numbers that are not finite, clicks other than 0 and 1, fewer
     than two users or candidates, a label that is the same everywhere, ids that a side table lacks or repeats.
     """
+    files = identify_files(settings)
     with ExitStack() as stack:
         file = stack.enter_context(open_table_file(settings.input, "interactions", "--input"))
         reading = _Reading(file, settings, stack)
@@ -63,7 +67,7 @@ def read_interactions(settings: TrainSettings, work: Path) -> Interactions:
             rows += batch.num_rows
         if problems := reading.problems(rows):
             raise file.unusable(problems)
-        return Interactions(prepared.finish(), work, reading.count_filled())
+        return Interactions(prepared.finish(), work, reading.count_filled(), files)
 
 
 class _Reading:

@@ -6,9 +6,8 @@ import dataclasses
 import hashlib
 import json
 import logging
-import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import tensorflow as tf
 
 from batchscore.durable import sync
 from batchscore.errors import OutputError
+from batchscore.interactions.identity import Identity
 from batchscore.runtime.model_base import ModelBase, remove
 from batchscore.train_settings import TrainSettings
 from batchscore.training.metrics import Epoch
@@ -26,7 +26,6 @@ _LOG = logging.getLogger(__name__)
 _STATE = "state.json"
 _WEIGHTS = "weights"
 _PREFIX = "epoch-"
-_TAIL_BYTES = 64 * 1024
 _ELSEWHERE: Any = {
     **dict.fromkeys(("input", "output", "users", "candidates"), True),
     **dict.fromkeys(("max_regression", "keep_versions", "tensorboard"), True),
@@ -102,13 +101,13 @@ class Checkpoints:
         return sorted(int(name) for name in names if name.isdecimal())
 
 
-def open_state(base: ModelBase, settings: TrainSettings) -> Path:
+def open_state(base: ModelBase, files: Mapping[str, Identity], settings: TrainSettings) -> Path:
     """The folder for the checkpoints of this very training; those of any other are removed.
 
-    It is another training where a setting differs that the model depends on, an input file, the libraries, or the
-    source of the factory, whose module is loaded by now. Raises OutputError (E-OUTPUT).
+    It is another training where a setting differs that the model depends on, one of the input `files`, the
+    libraries, or the source of the factory, whose module is loaded by now. Raises OutputError (E-OUTPUT).
     """
-    folder = base.training / _identify(settings)
+    folder = base.training / _identify(files, settings)
     try:
         for other in base.training.iterdir() if base.training.is_dir() else ():
             if other not in (folder, base.training_rows):  # rows are mapped by now, and outlive their files
@@ -126,22 +125,13 @@ def open_state(base: ModelBase, settings: TrainSettings) -> Path:
     return folder
 
 
-def _identify(settings: TrainSettings) -> str:
-    files = {name: getattr(settings, name) for name in ("input", "users", "candidates")}
+def _identify(files: Mapping[str, Identity], settings: TrainSettings) -> str:
     told: dict[str, Any] = {
         "settings": settings.model_dump(mode="json", exclude=_ELSEWHERE),
-        "files": {name: _identify_file(path) for name, path in files.items() if path is not None},
+        "files": dict(files),
         "libraries": library_versions(),
     }
     if settings.model.factory is not None:
         source = Path(str(sys.modules[settings.model.factory.partition(":")[0]].__file__))
         told["factory"] = hashlib.sha256(source.read_bytes()).hexdigest()
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _identify_file(path: Path) -> list[int | str]:
-    """Size, time of the last change, and what stands at the end: a Parquet file's footer."""
-    with path.open("rb") as file:
-        stat = os.fstat(file.fileno())
-        file.seek(max(0, stat.st_size - _TAIL_BYTES))
-        return [stat.st_size, stat.st_mtime_ns, hashlib.sha256(file.read()).hexdigest()]

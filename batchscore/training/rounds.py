@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 import tensorflow_recommenders as tfrs
 
+from batchscore.interactions.identity import Identity
 from batchscore.interactions.splits import Split
 from batchscore.interactions.statistics import Statistics, learn_statistics
 from batchscore.networks.dataset import TrainingBatches
@@ -51,6 +53,8 @@ class EvaluatedRound(Round):
     """The round whose model never sees the held-out rows, and is judged by them."""
 
     held_out: Part
+    state: Path
+    """Where the checkpoints of the training lie."""
 
     def compare(self, split: Split) -> Comparison:
         """The fitted model beside the baselines on the held-out rows. Costs one prediction of them."""
@@ -58,8 +62,10 @@ class EvaluatedRound(Round):
         return compare(predictions, self.held_out, split, self.statistics, self.settings)
 
 
-def prepare_evaluated(split: Split, base: ModelBase, settings: TrainSettings) -> EvaluatedRound:
-    """The round that learns the training rows alone, as far as an earlier process brought it.
+def prepare_evaluated(
+    split: Split, files: Mapping[str, Identity], base: ModelBase, settings: TrainSettings
+) -> EvaluatedRound:
+    """The round that learns the training rows alone, as far as an earlier process brought it with these files.
 
     Raises UsageError, InputError, ModelError or OutputError, as building a model and its checkpoints do.
     """
@@ -69,18 +75,19 @@ def prepare_evaluated(split: Split, base: ModelBase, settings: TrainSettings) ->
     evaluator = Evaluator(model, parts, settings)
     name, task = next(iter(settings.all_tasks().items()))
     schedule = Schedule(settings.epochs, settings.patience, name, metric_of(task), settings.learning_rate)
-    checkpoints = Checkpoints(open_state(base, settings) / "fit", model)
+    state = open_state(base, files, settings)
+    checkpoints = Checkpoints(state / "fit", model)
     batches = TrainingBatches(split.training, statistics, settings)
     fitting = Fitting(model, batches, evaluator.measure, schedule, checkpoints)
     held_out = parts.get("held_out") or Part(split.held_out, statistics, settings)
     board = Board(settings.tensorboard)
-    return EvaluatedRound(model, statistics, settings, evaluator, fitting, board.write, held_out)
+    return EvaluatedRound(model, statistics, settings, evaluator, fitting, board.write, held_out, state)
 
 
-def prepare_refit(rows: pa.Table, epochs: int, base: ModelBase, settings: TrainSettings) -> Round:
+def prepare_refit(rows: pa.Table, epochs: int, state: Path, settings: TrainSettings) -> Round:
     """The round that learns all `rows`, with statistics of all of them, for `epochs` epochs.
 
-    It starts anew from the same seed. Raises what `prepare_evaluated` does.
+    `state` is that of the evaluated round. It starts anew from the same seed. Raises what `prepare_evaluated` does.
     """
     statistics = learn_statistics(rows, settings)
     model = _build(statistics, settings)
@@ -88,7 +95,7 @@ def prepare_refit(rows: pa.Table, epochs: int, base: ModelBase, settings: TrainS
     evaluator = Evaluator(model, parts, settings)
     name, task = next(iter(settings.all_tasks().items()))
     schedule = Schedule(epochs, 0, name, metric_of(task), settings.learning_rate, stage="refit ")
-    checkpoints = Checkpoints(open_state(base, settings) / "refit", model)
+    checkpoints = Checkpoints(state / "refit", model)
     batches = TrainingBatches(rows, statistics, settings)
     fitting = Fitting(model, batches, evaluator.measure, schedule, checkpoints)
     return Round(model, statistics, settings, evaluator, fitting, _tell_nobody)

@@ -42,7 +42,7 @@ def train(settings: TrainSettings, observer: Observer = _UNOBSERVED) -> Training
                 from batchscore.training import export, gates, rounds  # noqa: PLC0415
                 from batchscore.training.live_version import measure_live_version  # noqa: PLC0415
             with journal.stage("prepare"):
-                evaluated = rounds.prepare_evaluated(split, base, settings)
+                evaluated = rounds.prepare_evaluated(split, interactions.files, base, settings)
             with journal.stage("train", rows=evaluated.rows_left):
                 fitted = evaluated.fit(observer)
                 journal.note(**fitted.describe())
@@ -55,7 +55,7 @@ def train(settings: TrainSettings, observer: Observer = _UNOBSERVED) -> Training
             published: rounds.Round = evaluated
             if settings.refit:
                 with journal.stage("prepare refit"):
-                    published = rounds.prepare_refit(interactions.rows, fitted.best, base, settings)
+                    published = rounds.prepare_refit(interactions.rows, fitted.best, evaluated.state, settings)
                 with journal.stage("refit", rows=published.rows_left):
                     published.fit(observer)
             journal.note(refitted=settings.refit)

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -211,6 +212,30 @@ def test_a_refit_goes_on_too(prepare):
     told = StopIn("nothing", 0)
     report = train(settings, told)
     assert (report.resumed_epochs, report.model_version) == (3, 1)
+    whole = train(settings.model_copy(update={"output": settings.output.with_name("other")}))
+    assert read_card(Path(whole.model_path)).probes.scores == read_card(Path(report.model_path)).probes.scores
+
+
+class ReplaceAndStop(StopIn):
+    """Another file takes the place of the input while the model is fitted; the process ends in the refit."""
+
+    def __init__(self, rows, replace):
+        super().__init__("refit", rows)
+        self.replace = replace
+
+    def stage(self, name, total_rows=None):
+        super().stage(name, total_rows)
+        if name == "train":
+            self.replace()
+
+
+def test_a_file_that_came_during_the_training_does_not_go_on_from_it(prepare, ratings):
+    settings = prepare()
+    other = ratings.set_column(2, "user_rating", pc.subtract(pa.scalar(5.5, pa.float32()), ratings["user_rating"]))
+    with pytest.raises(Stopped):
+        train(settings, ReplaceAndStop(4001, lambda: prepare(other)))
+    report = train(settings)
+    assert report.resumed_epochs == 0
     whole = train(settings.model_copy(update={"output": settings.output.with_name("other")}))
     assert read_card(Path(whole.model_path)).probes.scores == read_card(Path(report.model_path)).probes.scores
 
