@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from batchscore.columns import SCORE
 from batchscore.errors import ModelError
-from batchscore.recipe import Task
+from batchscore.recipe import Click, Task
 from batchscore.runtime.card import ModelCard, read_card
 from batchscore.runtime.model_base import ModelBase
 from batchscore.runtime.saved_model import SavedModel, Signature, choose_signature, read_saved_model
@@ -22,6 +23,7 @@ from batchscore.training.metrics import Metric, metric_of
 from batchscore.training.parts import Part
 
 _SCORED_ROWS = 8192
+_BEGIN = "held_out_from"
 _TYPES = {"string": pa.large_string(), "int64": pa.int64(), "float32": pa.float32()}
 
 
@@ -54,7 +56,8 @@ def measure_live_version(base: ModelBase, held_out: Part, settings: TrainSetting
     try:
         located = locate(base.path)
         version = located.version
-        model = _find_judged_model(base, located.path, located.version or 0, settings)
+        split = describe_split(held_out.rows, settings)
+        model = _find_judged_model(base, located.path, located.version or 0, split, settings)
         name, task = next(iter(settings.all_tasks().items()))
         predicted = _score(model, held_out.rows, name)
         if not np.isfinite(predicted).all():
@@ -66,33 +69,49 @@ def measure_live_version(base: ModelBase, held_out: Part, settings: TrainSetting
         return Live(version, why_not_compared=error.in_one_line())
 
 
-def describe_task(name: str, task: Task, metric: Metric) -> dict[str, str]:
-    """What two models must have in common for their figures to be comparable."""
-    return {"name": name, "kind": task.kind, "label": task.label, "metric": metric.name}
+def describe_task(name: str, task: Task, metric: Metric) -> dict[str, Any]:
+    """What two models must have in common for their figures to be comparable.
+
+    A probability among other negatives is another one, so their number is told where they are drawn.
+    """
+    negatives = {"negatives": task.negatives} if isinstance(task, Click) and task.negatives else {}
+    return {"name": name, "kind": task.kind, "label": task.label, "metric": metric.name, **negatives}
 
 
-def describe_split(settings: TrainSettings) -> dict[str, Any]:
-    """How rows are held out; two trainings with one description hold out a row both or neither.
+def describe_split(held_out: pa.Table, settings: TrainSettings) -> dict[str, Any]:
+    """How rows are held out; by time also the moment from which they are.
 
-    (By time and by `last`: the later one holds out no row that the earlier one has learned.)
+    Of two trainings that say the same, a later moment aside, the later one holds out no row that the earlier one
+    has learned. (By `last`: as long as rows are only added, and are each user's newest.)
     """
     how = settings.split or ("random" if settings.timestamp_column is None else "time")
-    share = {"last": settings.last} if how == "last" else {"held_out": settings.held_out}
-    return {"how": how, **share, **({"seed": settings.seed} if how == "random" else {})}
+    if how == "random":
+        return {"how": how, "held_out": settings.held_out, "seed": settings.seed}
+    column = settings.timestamp_column
+    if how == "last":
+        return {"how": how, "last": settings.last, "timestamp_column": column}
+    begin = pc.min(held_out[column]).as_py()
+    return {"how": how, "held_out": settings.held_out, "timestamp_column": column, _BEGIN: begin}
 
 
-def _find_judged_model(base: ModelBase, live: Path, version: int, settings: TrainSettings) -> SavedModel:
+def _find_judged_model(
+    base: ModelBase, live: Path, version: int, split: dict[str, Any], settings: TrainSettings
+) -> SavedModel:
     card = read_card(live)
     told: dict[str, Any] = card.training if card is not None else {}
     name, task = next(iter(settings.all_tasks().items()))
     if "judged_by" not in told or "split" not in told:
         raise _IncomparableError("it does not tell which rows it has learned")
     if (judged_by := told["judged_by"]) != describe_task(name, task, metric_of(task)):
-        raise _IncomparableError(
-            f"it was judged by {judged_by.get('metric')} of {judged_by.get('label')} ({judged_by.get('kind')})"
-        )
-    if told["split"] != describe_split(settings):
+        metric, label, kind = (judged_by.get(key) for key in ("metric", "label", "kind"))
+        drawn = f", {judged_by['negatives']} negatives" if "negatives" in judged_by else ""
+        raise _IncomparableError(f"it was judged by {metric} of {label} ({kind}{drawn})")
+    if told["split"] | {_BEGIN: None} != split | {_BEGIN: None}:
         raise _IncomparableError("its rows were held out in another way, so it has learned some of these")
+    if split.get(_BEGIN, 0) < told["split"].get(_BEGIN, 0):
+        raise _IncomparableError(
+            "rows older than its own held-out ones came in since, so it has learned some of these"
+        )
     if not told.get("refitted"):
         return read_saved_model(live)
     evaluated = base.evaluated(version)

@@ -74,7 +74,7 @@ class TrainingReport:
     best_epoch: int | None = None
     stopped_early: bool | None = None
     resumed_epochs: int | None = None
-    judged_by: dict[str, str] | None = None
+    judged_by: dict[str, Any] | None = None
     judged: dict[str, Any] | None = None
     evaluation: dict[str, Any] = field(default_factory=dict)
     relevant: dict[str, float] = field(default_factory=dict)
@@ -147,7 +147,7 @@ class Journal:
         self.note(
             rows=interactions.rows.num_rows,
             filled=interactions.filled,
-            split=describe_split(self._settings),
+            split=describe_split(split.held_out, self._settings),
             judged_by=describe_task(name, task, metric_of(task)),
             **split.describe(),
         )

@@ -142,6 +142,40 @@ def test_a_feature_that_is_gone_is_such_a_reason(prepare, ratings):
     assert train(prepare()).live["why_not_compared"] == "its input age is no feature of this training"
 
 
+def at(rows, first):
+    """`rows`, one a second from the moment `first` on."""
+    return rows.append_column("at", pa.array(range(first, first + len(rows)), pa.int64()))
+
+
+def test_rows_that_come_in_late_move_the_split_back_to_what_the_live_version_has_learned(prepare, ratings):
+    week = at(ratings.slice(0, 3000), 10_000)
+    first = train(prepare(week, timestamp_column="at", epochs=4))
+    assert first.split == {"how": "time", "held_out": 0.2, "timestamp_column": "at", "held_out_from": 12_400}
+    late = pa.concat_tables([at(ratings.slice(3000), 0), week])
+    second = train(prepare(late, timestamp_column="at", epochs=4))
+    assert second.split["held_out_from"] == 12_200
+    assert second.live == {
+        "version": 1, "value": None,
+        "why_not_compared": "rows older than its own held-out ones came in since, so it has learned some of these",
+    }  # fmt: skip
+    assert train(prepare(late, timestamp_column="at", epochs=4)).live["why_not_compared"] is None
+
+
+def test_a_model_for_other_odds_of_drawn_negatives_is_not_compared(prepare, ratings):
+    popular = ratings.filter(pc.is_in(ratings["movie_id"], pa.array([f"m{number}" for number in range(50)])))
+    rows = pa.concat_tables([ratings.slice(0, 500), *[popular] * 3])
+
+    def click(negatives):
+        return {"seen": {"kind": "click", "label": "seen", "negatives": negatives}}
+
+    first = train(prepare(rows, tasks=click(3)))
+    assert first.judged_by == {
+        "name": "seen", "kind": "click", "label": "seen", "metric": "log loss", "negatives": 3,
+    }  # fmt: skip
+    second = train(prepare(rows, tasks=click(1)))
+    assert second.live["why_not_compared"] == "it was judged by log loss of seen (click, 3 negatives)"
+
+
 def test_old_versions_go_with_their_reports(prepare):
     settings = prepare(epochs=1, refit=False, keep_versions=2, max_regression="off")
     (settings.output / "7").mkdir(parents=True)
