@@ -70,6 +70,13 @@ def look_up(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return found
 
 
+def count_popularity(candidates: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+    """How popular each candidate's code is, int64: its rows; where labels are 0 and 1, its rows of 1."""
+    chosen = candidates if labels is None or not is_binary(labels) else candidates[labels == 1]
+    counts: np.ndarray = np.bincount(chosen, minlength=int(candidates.max(initial=-1)) + 1)
+    return counts
+
+
 def popularity_percentiles(counts: np.ndarray) -> np.ndarray:
     """How popular each candidate is among all, float64 from 0 to 1: the share with fewer rows, equals half."""
     _, place, equals = np.unique(counts, return_inverse=True, return_counts=True)
@@ -81,8 +88,7 @@ class Baselines:
     """All baselines, fitted on a training table and ready for any table with the same id columns.
 
     `label_column` may be None (every row is an interaction): then there are no mean and biases. Labels are finite
-    numbers, ids text or whole numbers, and nothing is null. A candidate is as popular as it has rows; where labels
-    are 0 and 1, rows of 1.
+    numbers, ids text or whole numbers, and nothing is null. Popularity is that of `count_popularity`.
     """
 
     def __init__(
@@ -94,13 +100,11 @@ class Baselines:
         users = self._users.add(training.column(user_column))
         candidates = self._candidates.add(training.column(candidate_column))
         self.biases: Biases | None = None
-        chosen = np.ones(training.num_rows, bool)
+        labels = None
         if label_column is not None and training.num_rows:
             labels = numbers(training.column(label_column))
             self.biases = fit_biases(users, candidates, labels)
-            if is_binary(labels):
-                chosen = labels == 1
-        self._counts = np.bincount(candidates[chosen], minlength=len(self._candidates))
+        self._counts = count_popularity(candidates, labels)
 
     def predict_mean(self, table: pa.Table) -> np.ndarray:
         """The mean training label for every row, float64 `[rows]`."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from batchscore.config import EvaluateSettings
 from batchscore.errors import EXIT_OK, InputError
-from batchscore.evaluation.baselines import Biases, fit_biases, look_up, popularity_percentiles
+from batchscore.evaluation.baselines import Biases, count_popularity, fit_biases, look_up, popularity_percentiles
 from batchscore.evaluation.bootstrap import Measure
 from batchscore.evaluation.coded_files import CodedRows, Ids, read_coded
 from batchscore.evaluation.list_totals import ListTotals
@@ -146,8 +146,9 @@ def _read_truth(settings: EvaluateSettings, ids: Ids) -> Truth:
 
 @dataclass(frozen=True)
 class _Training:
-    """What the training rows say: rows of each candidate's code, and the biases where they have labels."""
+    """What the training rows say: which candidates (codes) they have, how popular, and the biases of labels."""
 
+    seen: np.ndarray
     counts: np.ndarray
     biases: Biases | None
 
@@ -157,7 +158,8 @@ def _read_training(settings: EvaluateSettings, ids: Ids) -> _Training | None:
         return None
     rows: CodedRows = read_coded(settings.training, ids, settings.label_column, label_required=False)
     biases = None if rows.labels is None else fit_biases(rows.users, rows.candidates, rows.labels)
-    return _Training(np.bincount(rows.candidates), biases)
+    seen = np.bincount(rows.candidates) > 0
+    return _Training(seen, count_popularity(rows.candidates, rows.labels), biases)
 
 
 class _Methods:
@@ -167,9 +169,8 @@ class _Methods:
         percentiles = None
         self._values: dict[str, np.ndarray] = {}
         if training is not None:
-            seen = training.counts > 0
-            percentiles = np.zeros(len(seen))
-            percentiles[seen] = popularity_percentiles(training.counts[seen])
+            percentiles = np.zeros(len(training.seen))
+            percentiles[training.seen] = popularity_percentiles(training.counts[training.seen])
             if training.biases is not None:
                 self._values[BIASES] = training.biases.candidates
             self._values[POPULARITY] = training.counts

@@ -113,6 +113,15 @@ def test_baselines_order_the_same_lists(files):
     assert value(found, "popularity bias@10") == pytest.approx(0)
 
 
+def test_of_clicks_popularity_counts_what_was_clicked(files):
+    training = [("p", "a", 1), ("q", "a", 1), *[(user, "b", 0) for user in "pqrs"], ("r", "c", 1)]
+    found = files({"u": {"b": 0.9, "c": 0.5, "a": 0.1}}, [("u", "a", 1)], training=training, label_column="stars")
+    assert value(found, "MRR", "popularity") == 1
+    # b was shown most and never clicked: of the percentiles 1/6, 3/6, 5/6 of b, c, a the user chose the last
+    assert value(found, "popularity bias@10") == pytest.approx(1 / 2 - 5 / 6)
+    assert value(found, "popularity bias@10", "popularity") == pytest.approx(1 / 2 - 5 / 6)
+
+
 def test_training_rows_without_the_label_give_popularity_alone(files, tmp_path):
     pairs = pa.table({"user_id": ["u"], "item_id": ["b"]})
     pq.write_table(pairs, tmp_path / "seen.parquet")
