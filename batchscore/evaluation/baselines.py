@@ -19,7 +19,8 @@ class Biases:
     """The model label = mean + bias of the user + bias of the candidate.
 
     `users` and `candidates` are float64, a bias a code. Predictions stay between `lowest` and `highest`, which are
-    those of the training labels (for labels 0 and 1: 0.01 and 0.99, so that no probability is certain).
+    those of the training labels (for labels 0 and 1: 0.01 and 0.99, or half of a mean that is rarer, so that no
+    probability is certain).
     """
 
     mean: float
@@ -58,7 +59,7 @@ def fit_biases(users: np.ndarray, candidates: np.ndarray, labels: np.ndarray) ->
         of_users = rest / (user_rows + USER_DAMPING)
     lowest, highest = float(labels.min()), float(labels.max())
     if is_binary(labels):
-        lowest, highest = _LEAST_RATE, 1 - _LEAST_RATE
+        lowest, highest = min(_LEAST_RATE, mean / 2), max(1 - _LEAST_RATE, (1 + mean) / 2)
     return Biases(mean, of_users, of_candidates, lowest, highest)
 
 

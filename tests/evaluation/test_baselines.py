@@ -81,6 +81,18 @@ def test_no_bias_is_certain_of_a_click():
     assert baselines.predict_biases(rows(("u", "a", 0), ("v", "b", 0))).tolist() == pytest.approx([0.99, 0.01])
 
 
+def test_rare_clicks_are_predicted_as_rare():
+    random = np.random.default_rng(3)
+    users, candidates = random.integers(0, 200, 50_000), random.integers(0, 50, 50_000)
+    labels = (random.random(50_000) < 0.002).astype(float)
+    biases = fit_biases(users, candidates, labels)
+    predicted = biases.predict(users, candidates)
+    assert predicted.mean() == pytest.approx(biases.mean, rel=0.5)
+    assert predicted.min() == pytest.approx(biases.mean / 2)
+    most = 1 - fit_biases(users, candidates, 1 - labels).predict(users, candidates)
+    assert most.tolist() == pytest.approx(predicted.tolist())
+
+
 @pytest.mark.parametrize("ids", [TEXT, pa.int64()])
 def test_tables_may_be_chunked_and_ids_text_or_numbers(ids):
     of = {TEXT: str, pa.int64(): int}[ids]
