@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from batchscore.errors import OutputError, UsageError
 from batchscore.training.metrics import Epoch
+
+_LOG = logging.getLogger(__name__)
 
 
 def require_tensorboard(folder: Path | None) -> None:
@@ -22,13 +25,17 @@ def require_tensorboard(folder: Path | None) -> None:
 
 
 class Board:
-    """Writes the loss and every figure of an epoch; does nothing without a folder."""
+    """Writes the loss and every figure of an epoch; does nothing without a folder.
+
+    Where a write fails later on there are no more, with a warning: the training is worth more than its logs.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         """Raises OutputError (E-OUTPUT) where `folder` cannot be written."""
         import tensorflow as tf  # noqa: PLC0415 - after require_keras_2
 
         self._tf = tf
+        self._folder = folder
         self._writer: Any = None
         if folder is not None:
             try:
@@ -44,6 +51,13 @@ class Board:
         """Add the figures of `epoch`, as `training/rating RMSE` and the like."""
         if self._writer is None:
             return
+        try:
+            self._write(epoch)
+        except self._tf.errors.OpError as error:
+            self._writer = None
+            _LOG.warning("no more logs for TensorBoard in %s: %s", self._folder, error.message)
+
+    def _write(self, epoch: Epoch) -> None:
         with self._writer.as_default(step=epoch.epoch):
             self._tf.summary.scalar("training/loss", epoch.loss)
             parts = {"training": epoch.training, "validation": epoch.validation, "held out": epoch.held_out}
