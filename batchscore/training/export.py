@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -229,8 +230,10 @@ def _handle_id(item: Any) -> int | None:
 
 
 def _absent_id(ids: pa.ChunkedArray) -> str | int:
-    """An id that stands in no row."""
-    present = set(pc.unique(ids).to_pylist())
-    if pa.types.is_integer(ids.type):
-        return next(number for number in range(len(present) + 1) if number not in present)
-    return next(text for text in (f"unknown-{n}" for n in range(len(present) + 1)) if text not in present)
+    """The first of 0, 1, 2 or unknown-0, unknown-1, unknown-2 and so on that stands in no row."""
+    present = pc.unique(ids)
+    if pa.types.is_integer(present.type):
+        numbers = np.sort(present.filter(pc.greater_equal(present, 0)).to_numpy())
+        return int(np.flatnonzero(np.append(numbers != np.arange(len(numbers)), True))[0])
+    texts = (f"unknown-{number}" for number in itertools.count())
+    return next(text for text in texts if pc.index(present, pa.scalar(text, present.type)).as_py() < 0)

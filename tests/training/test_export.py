@@ -5,11 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from batchscore.config import TrainSettings
 from batchscore.errors import ModelError, OutputError
 from batchscore.runtime.plan import Plan, read_plan
 from batchscore.runtime.saved_model import read_saved_model
@@ -200,3 +203,30 @@ def test_probes_are_seeded_rows_of_the_file_in_its_order(write, read):
     assert first.equals(again)
     assert not first.equals(other)
     assert first["user_id"][62].as_py() == first["movie_id"][63].as_py() == 200
+
+
+@pytest.mark.parametrize(
+    ("ids", "absent"),
+    [([0, 1, 3, -1], 2), ([-2, 7], 0), (["unknown-0", "x", "unknown-2"], "unknown-1"), (["x"], "unknown-0")],
+)
+def test_an_absent_id_is_the_first_that_no_row_has(ids, absent):
+    from batchscore.training.export import draw_probes
+
+    column = pa.array(ids * 2, pa.int64() if isinstance(ids[0], int) else pa.large_string())
+    rows = pa.table({"user_id": column, "movie_id": column})
+    probes = draw_probes(rows, TrainSettings(input="in.csv", output="model"))
+    assert probes["user_id"][-2].as_py() == probes["movie_id"][-1].as_py() == absent
+
+
+@pytest.mark.parametrize("spell", [int, "user {}".format], ids=["numbers", "texts"])
+def test_millions_of_ids_become_no_python_objects_for_an_absent_one(spell):
+    from batchscore.training.export import draw_probes
+
+    ids = pa.array([spell(number) for number in range(100_000)])
+    ids = ids if pa.types.is_integer(ids.type) else ids.cast(pa.large_string())
+    rows = pa.table({"user_id": ids, "movie_id": ids})
+    tracemalloc.start()
+    draw_probes(rows, TrainSettings(input="in.csv", output="model"))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 30 * len(ids)
