@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from batchscore.codes import pair_keys
 from batchscore.evaluation.truth import Truth
 
 
@@ -93,7 +94,7 @@ def rank_pairs(users: np.ndarray, candidates: np.ndarray, scores: np.ndarray) ->
     if not np.isfinite(scores).all():
         raise ValueError("scores must be finite")
     order = np.lexsort((candidates, -scores, users))
-    keys = users[order].astype(np.int64) << 32 | candidates[order]
+    keys = pair_keys(users[order], candidates[order])
     if len(np.unique(keys)) < len(keys):
         first = np.zeros(len(keys), bool)
         first[np.unique(keys, return_index=True)[1]] = True  # the first of equals, which has the highest score
