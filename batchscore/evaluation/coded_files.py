@@ -73,6 +73,8 @@ def read_coded(path: Path, ids: Ids, label_column: str | None, *, label_required
         _require_columns(path, source.schema, ids, label_column)
         return _read(path, source, ids, label_column)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        if isinstance(error, MemoryError):
+            raise
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(
             "E-TRUTH", "the file cannot be read", where=path,

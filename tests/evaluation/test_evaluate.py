@@ -254,6 +254,15 @@ def test_damaged_and_missing_files_are_refused(files, tmp_path):
     assert refusal(files, LISTS, tmp_path / "words.csv", label_column="stars").error_id == "E-TRUTH"
 
 
+def test_memory_that_runs_out_is_no_fault_of_a_file(files, monkeypatch):
+    def iter_batches(*_, **__):
+        raise pa.lib.ArrowMemoryError("malloc of size 64 failed")
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", iter_batches)
+    with pytest.raises(MemoryError):
+        files(LISTS, TRUTH)
+
+
 def test_what_is_no_ranked_file_is_refused(tmp_path):
     truth = save_pairs(tmp_path / "truth.parquet", TRUTH)
     with pytest.raises(InputError) as refused:
