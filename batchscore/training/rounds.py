@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import tensorflow_recommenders as tfrs
 
+from batchscore.errors import InputError
 from batchscore.interactions.identity import Identity
 from batchscore.interactions.splits import Split
 from batchscore.interactions.statistics import Statistics, learn_statistics
@@ -16,6 +17,7 @@ from batchscore.networks.dataset import TrainingBatches
 from batchscore.networks.factory import build_model
 from batchscore.networks.keras2 import seed_random_generators
 from batchscore.observer import Observer
+from batchscore.recipe import Ranking
 from batchscore.runtime.model_base import ModelBase
 from batchscore.train_settings import TrainSettings
 from batchscore.training.checkpoints import Checkpoints, open_state
@@ -23,7 +25,7 @@ from batchscore.training.comparison import Comparison, compare
 from batchscore.training.evaluation import Evaluator
 from batchscore.training.fitting import Fitted, Fitting, Schedule
 from batchscore.training.metrics import Epoch, metric_of
-from batchscore.training.parts import Part, draw_rows, make_parts
+from batchscore.training.parts import Part, can_judge_order, draw_rows, make_parts
 from batchscore.training.tensorboard import Board
 
 
@@ -67,8 +69,10 @@ def prepare_evaluated(
 ) -> EvaluatedRound:
     """The round that learns the training rows alone, as far as an earlier process brought it with these files.
 
-    Raises UsageError, InputError, ModelError or OutputError, as building a model and its checkpoints do.
+    Raises InputError (E-INTERACTIONS) where the validation rows can judge no order, and UsageError, InputError,
+    ModelError or OutputError, as building a model and its checkpoints do.
     """
+    _require_judgement(split, settings)
     statistics = learn_statistics(split.training, settings)
     model = _build(statistics, settings)
     parts = make_parts(split, statistics, settings)
@@ -99,6 +103,23 @@ def prepare_refit(rows: pa.Table, epochs: int, state: Path, settings: TrainSetti
     batches = TrainingBatches(rows, statistics, settings)
     fitting = Fitting(model, batches, evaluator.measure, schedule, checkpoints)
     return Round(model, statistics, settings, evaluator, fitting, _tell_nobody)
+
+
+def _require_judgement(split: Split, settings: TrainSettings) -> None:
+    """Any order of rows that do not differ is right: then the first epoch would be the best one for ever."""
+    task = next(iter(settings.all_tasks().values()))
+    rows = split.validation
+    if not rows.num_rows or not isinstance(task, Ranking):
+        return
+    if not can_judge_order(rows, task.label, settings.user_column):
+        raise InputError(
+            "E-INTERACTIONS",
+            "the validation rows cannot tell which epoch is best",
+            where=settings.input,
+            found=f"no user has two rows of different {task.label} among these {rows.num_rows:,}",
+            expected="an order that can be right or wrong",
+            next_step="raise --validation (with --split last: --last), or set --patience 0",
+        )
 
 
 def _build(statistics: Statistics, settings: TrainSettings) -> tfrs.Model:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscore.errors import RefusedError, UsageError
+from batchscore.errors import InputError, RefusedError, UsageError
 from batchscore.observer import Observer
 from batchscore.runtime.card import read_card
 from batchscore.runtime.model_base import EVALUATED, TRAINING
@@ -196,6 +197,15 @@ def test_the_page_shows_curves_calibration_and_the_table(prepare):
     for shown in ("validation RMSE", "popularity", "batch_rows", "Calibration"):
         assert shown in page
     assert page.count("<svg") >= 2
+
+
+def test_validation_rows_that_can_judge_no_order_decide_on_no_epoch(prepare):
+    order = {"order": {"kind": "listwise", "label": "user_rating"}}
+    with pytest.raises(InputError) as caught:
+        train(prepare(tasks=order, patience=1, validation=0.001, epochs=9))
+    assert caught.value.error_id == "E-INTERACTIONS"
+    assert "the validation rows cannot tell which epoch is best" in str(caught.value)
+    assert "raise --validation" in str(caught.value)
 
 
 def test_tensorboard_gets_each_epoch_s_figures(prepare, tmp_path, tf):
