@@ -52,8 +52,8 @@ class ListTotals:
 
     def add(
         self, users: np.ndarray, candidates: np.ndarray, ranks: np.ndarray, scores: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Take rows of lists; give each row's position in the truth (int64, MISSING where it is not there).
+    ) -> None:
+        """Take rows of lists.
 
         `users` are codes; those that the truth does not have (MISSING, or later ones) count for coverage alone.
         `candidates` are codes, `ranks` count from 1, `scores` are given where predictions are measured too.
@@ -73,7 +73,6 @@ class ListTotals:
             if self._percentiles is not None:
                 rows = known & first
                 self._add_percentiles(k, users[rows], look_up(self._percentiles, candidates[rows]))
-        return found
 
     def matched(self) -> tuple[np.ndarray, np.ndarray]:
         """Positions in the truth of all listed pairs that stand there, and their scores."""
