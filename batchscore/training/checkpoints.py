@@ -7,7 +7,8 @@ import hashlib
 import json
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class Checkpoints:
     """The states of one model in a folder: that of the last epoch, and of the best one.
 
     A state is the weights, the optimizer's, and all epochs so far. It appears whole or not at all. Raises
-    OutputError (E-OUTPUT) where it cannot be written.
+    OutputError (E-OUTPUT) where it cannot be written, or does not fit the model.
     """
 
     def __init__(self, folder: Path, model: tf.keras.Model) -> None:
@@ -55,13 +56,15 @@ class Checkpoints:
         if not numbers:
             return []
         self.restore(numbers[-1])
-        text = (self._place(numbers[-1]) / _STATE).read_text(encoding="utf-8")
-        return [Epoch(**epoch) for epoch in json.loads(text)]
+        with self._taking_up():
+            text = (self._place(numbers[-1]) / _STATE).read_text(encoding="utf-8")
+            return [Epoch(**epoch) for epoch in json.loads(text)]
 
     def restore(self, epoch: int) -> None:
         """Give the model its state after `epoch` (from 1), which is the last or was the best."""
-        status = self._checkpoint.read(str(self._place(epoch) / _WEIGHTS))
-        status.assert_existing_objects_matched().expect_partial()
+        with self._taking_up():
+            status = self._checkpoint.read(str(self._place(epoch) / _WEIGHTS))
+            status.assert_existing_objects_matched().expect_partial()
 
     def save(self, epochs: Sequence[Epoch], best: int) -> None:
         """Keep the state after the last of `epochs`; of earlier ones only that of epoch `best` stays."""
@@ -90,6 +93,19 @@ class Checkpoints:
                 next_step="check the permissions of --output and the free space",
             ) from error
 
+    @contextmanager
+    def _taking_up(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError, TypeError, AssertionError, tf.errors.OpError) as error:
+            raise OutputError(
+                "E-OUTPUT",
+                "the state of the training cannot be taken up",
+                where=self._folder,
+                found=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}",
+                next_step=f"remove {self._folder} to begin anew",
+            ) from error
+
     def _place(self, epoch: int) -> Path:
         return self._folder / f"{_PREFIX}{epoch:05d}"
 
@@ -105,7 +121,8 @@ def open_state(base: ModelBase, files: Mapping[str, Identity], settings: TrainSe
     """The folder for the checkpoints of this very training; those of any other are removed.
 
     It is another training where a setting differs that the model depends on, one of the input `files`, the
-    libraries, or the source of the factory, whose module is loaded by now. Raises OutputError (E-OUTPUT).
+    libraries, or the source of the factory, which is loaded by now with what it imports from its package or folder.
+    Raises OutputError (E-OUTPUT).
     """
     folder = base.training / _identify(files, settings)
     try:
@@ -132,6 +149,15 @@ def _identify(files: Mapping[str, Identity], settings: TrainSettings) -> str:
         "libraries": library_versions(),
     }
     if settings.model.factory is not None:
-        source = Path(str(sys.modules[settings.model.factory.partition(":")[0]].__file__))
-        told["factory"] = hashlib.sha256(source.read_bytes()).hexdigest()
+        told["factory"] = _identify_source(settings.model.factory)
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _identify_source(factory: str) -> str:
+    """A hash of the factory's module, and of all that are loaded from its package or its folder."""
+    name = factory.partition(":")[0]
+    files = {loaded: Path(file) for loaded, module in list(sys.modules.items())
+             if (file := getattr(module, "__file__", None)) is not None}  # fmt: skip
+    package, folder = name.partition(".")[0], files[name].parent
+    own = {file for loaded, file in files.items() if loaded.partition(".")[0] == package or file.parent == folder}
+    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in sorted(own))).hexdigest()
