@@ -180,9 +180,12 @@ def hold_model_base(path: Path) -> Iterator[ModelBase]:
 
 
 def _lock(handle: int, path: Path) -> None:
+    """Lock the file that stands in `path` now; one that went with a directory made for nothing holds nothing."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+        if not os.path.samestat(os.fstat(handle), (path / LOCK).stat()):
+            raise BlockingIOError
+    except (BlockingIOError, FileNotFoundError) as error:
         raise TryLaterError(
             "E-LOCKED",
             "another process is making a model for this directory",

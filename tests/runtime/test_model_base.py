@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 
@@ -268,3 +269,23 @@ def test_a_directory_that_was_made_for_nothing_is_removed(tmp_path):
     with hold_model_base(path):
         pass
     assert path.is_dir()
+
+
+@pytest.mark.parametrize("third", [True, False])
+def test_a_lock_that_went_with_its_directory_holds_nothing(tmp_path, monkeypatch, third):
+    lock = model_base._lock
+    with ExitStack() as stack:
+        first = stack.enter_context(ExitStack())
+        first.enter_context(hold_model_base(tmp_path / "base"))
+
+        def lock_after_the_first_has_gone(*arguments):
+            monkeypatch.setattr(model_base, "_lock", lock)
+            first.close()
+            if third:
+                stack.enter_context(hold_model_base(tmp_path / "base"))
+            lock(*arguments)
+
+        monkeypatch.setattr(model_base, "_lock", lock_after_the_first_has_gone)
+        with pytest.raises(TryLaterError), hold_model_base(tmp_path / "base"):
+            pass
+        assert (tmp_path / "base" / INCOMING).exists() == third
