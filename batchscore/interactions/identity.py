@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from batchscore.config import TrainSettings
+from batchscore.train_settings import TrainSettings
 
 _TAIL_BYTES = 64 * 1024
 

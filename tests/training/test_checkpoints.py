@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from batchscore.config import TrainSettings
 from batchscore.errors import OutputError
 from batchscore.runtime.model_base import hold_model_base
+from batchscore.train_settings import TrainSettings
 from batchscore.training.metrics import Epoch
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]

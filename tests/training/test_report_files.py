@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from batchscore.config import TrainSettings
 from batchscore.errors import RefusedError
 from batchscore.observer import Observer
 from batchscore.runtime.model_base import hold_model_base
+from batchscore.train_settings import TrainSettings
 from batchscore.training import report_files
 from batchscore.training.report import Journal
 from batchscore.training.report_files import keep_reports

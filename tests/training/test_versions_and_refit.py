@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from batchscore.errors import RefusedError, UsageError
 from batchscore.errors import InputError, RefusedError, UsageError
 from batchscore.observer import Observer
 from batchscore.runtime.card import read_card
