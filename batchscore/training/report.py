@@ -25,8 +25,9 @@ from batchscore.training.metrics import Epoch, metric_of
 
 _LOG = logging.getLogger(__name__)
 
-_PLACES: Any = {
+_NOT_OF_THE_MODEL: Any = {
     **dict.fromkeys(("input", "output", "users", "candidates", "tensorboard"), True),
+    **dict.fromkeys(("max_regression", "keep_versions"), True),
     "model": {"factory_folder": True},
 }
 _OF_THE_MODEL = frozenset({
@@ -178,7 +179,7 @@ class Journal:
         Nothing of what else stood there, so that the same training leaves the same card.
         """
         facts = {name: _plain(value) for name, value in self._facts.items() if name in _OF_THE_MODEL}
-        return {"settings": self._settings.model_dump(mode="json", exclude=_PLACES), **facts}
+        return {"settings": self._settings.model_dump(mode="json", exclude=_NOT_OF_THE_MODEL), **facts}
 
     def report(
         self, status: str = "published", exit_code: int = EXIT_OK, error_id: str | None = None

@@ -42,7 +42,7 @@ def test_the_card_gets_facts_but_neither_paths_nor_times():
     journal.note(users=2, epochs=[Epoch(1, 0.5, figures)], live={"version": 3}, resumed_epochs=1)
     facts = json.loads(json.dumps(journal.for_card()))
     assert facts["settings"]["layers"] == [8]
-    assert {"input", "output"}.isdisjoint(facts["settings"])
+    assert {"input", "output", "max_regression", "keep_versions"}.isdisjoint(facts["settings"])
     assert facts["epochs"] == [{"epoch": 1, "loss": 0.5, "training": figures, "validation": None, "held_out": None}]
     assert set(facts) == {"settings", "users", "epochs"}
 
