@@ -22,7 +22,7 @@ def require_better_than_baseline(comparison: Comparison, training_rows: int, set
         raise RefusedError(
             "E-MODEL-QUALITY",
             "the held-out rows cannot tell whether the model is any good; it was not published",
-            found=f"{metric.name} is not defined: no user has two held-out rows of different labels",
+            found=f"{metric.name} is not defined: no user has held-out rows of different labels, one above 0",
             expected="an order that can be right or wrong",
             next_step="hold out more of each user: raise --held-out or --last, or take --split random",
         )

@@ -69,8 +69,8 @@ def prepare_evaluated(
 ) -> EvaluatedRound:
     """The round that learns the training rows alone, as far as an earlier process brought it with these files.
 
-    Raises InputError (E-INTERACTIONS) where the validation rows can judge no order, and UsageError, InputError,
-    ModelError or OutputError, as building a model and its checkpoints do.
+    Raises InputError (E-INTERACTIONS) where held-out or validation rows can judge no order, and UsageError,
+    InputError, ModelError or OutputError, as building a model and its checkpoints do.
     """
     _require_judgement(split, settings)
     statistics = learn_statistics(split.training, settings)
@@ -106,20 +106,26 @@ def prepare_refit(rows: pa.Table, epochs: int, state: Path, settings: TrainSetti
 
 
 def _require_judgement(split: Split, settings: TrainSettings) -> None:
-    """Any order of rows that do not differ is right: then the first epoch would be the best one for ever."""
+    """Any order of rows that do not differ is right: every epoch, and every model, would be the best there is."""
     task = next(iter(settings.all_tasks().values()))
-    rows = split.validation
-    if not rows.num_rows or not isinstance(task, Ranking):
+    if not isinstance(task, Ranking):
         return
-    if not can_judge_order(rows, task.label, settings.user_column):
-        raise InputError(
-            "E-INTERACTIONS",
-            "the validation rows cannot tell which epoch is best",
-            where=settings.input,
-            found=f"no user has two rows of different {task.label} among these {rows.num_rows:,}",
-            expected="an order that can be right or wrong",
-            next_step="raise --validation (with --split last: --last), or set --patience 0",
-        )
+    parts = (
+        (split.held_out, "held-out rows cannot tell whether the model is any good",
+         "hold out more of each user: raise --held-out or --last, or take --split random"),
+        (split.validation, "validation rows cannot tell which epoch is best",
+         "raise --validation (with --split last: --last), or set --patience 0"),
+    )  # fmt: skip
+    for rows, what, next_step in parts:
+        if rows.num_rows and not can_judge_order(rows, task.label, settings.user_column):
+            raise InputError(
+                "E-INTERACTIONS",
+                f"the {what}",
+                where=settings.input,
+                found=f"no user has two rows of different {task.label} among these {rows.num_rows:,}",
+                expected="an order that can be right or wrong",
+                next_step=next_step,
+            )
 
 
 def _build(statistics: Statistics, settings: TrainSettings) -> tfrs.Model:

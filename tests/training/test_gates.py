@@ -42,7 +42,7 @@ def test_small_data_gets_smaller_batches_as_advice():
 
 
 def test_rows_that_cannot_judge_an_order_let_nothing_pass():
-    with pytest.raises(RefusedError, match="no user has two held-out rows of different labels") as caught:
+    with pytest.raises(RefusedError, match="no user has held-out rows of different labels") as caught:
         require_better_than_baseline(comparison(NDCG, None, None), 9_600, settings())
     assert caught.value.error_id == "E-MODEL-QUALITY"
 

@@ -207,6 +207,15 @@ def test_validation_rows_that_can_judge_no_order_decide_on_no_epoch(prepare):
     assert "raise --validation" in str(caught.value)
 
 
+def test_held_out_rows_that_can_judge_no_order_are_told_before_the_first_epoch(prepare):
+    order = {"order": {"kind": "listwise", "label": "user_rating"}}
+    watch = Stages()
+    with pytest.raises(InputError) as caught:
+        train(prepare(tasks=order, split="random", held_out=0.0005), watch)
+    assert (caught.value.error_id, watch.begun[-1]) == ("E-INTERACTIONS", "prepare")
+    assert "the held-out rows cannot tell whether the model is any good" in str(caught.value)
+
+
 def test_tensorboard_gets_each_epoch_s_figures(prepare, tmp_path, tf):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     report = train(prepare(patience=2, refit=False, tensorboard=tmp_path / "logs"))
@@ -229,6 +238,16 @@ def test_tensorboard_that_is_missing_is_told_before_anything_is_read(prepare, tm
 
 class Stopped(BaseException):
     pass
+
+
+class Stages(Observer):
+    """Remembers which stages began."""
+
+    def __init__(self):
+        self.begun = []
+
+    def stage(self, name, total_rows=None):
+        self.begun.append(name)
 
 
 class StopIn(Observer):
