@@ -18,7 +18,7 @@ from batchscore.interactions.statistics import Statistics
 from batchscore.recipe import Click, Rating, Task
 from batchscore.train_settings import TrainSettings
 from batchscore.training.metrics import ORDER_CUTOFF, Metric, metric_of
-from batchscore.training.parts import Part, can_judge_order
+from batchscore.training.parts import MEASURED_ROWS, Part, can_judge_order, draw_rows
 
 MODEL = "model"
 
@@ -95,7 +95,8 @@ def _fit_baselines(task: Task, split: Split, statistics: Statistics, settings: T
         drawing, candidates = drawing_task(settings), statistics.candidates
         if drawing is None or candidates is None:
             raise AssertionError
-        training = add_negatives(split.training.select(columns), candidates, drawing, settings)
+        some = draw_rows(split.training.select(columns), settings, MEASURED_ROWS // (1 + drawing.negatives))
+        training = add_negatives(some, candidates, drawing, settings)
     return Baselines(
         training,
         user_column=settings.user_column,

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from batchscore.errors import ModelError
+from batchscore.evaluation.baselines import Baselines
 from batchscore.interactions.splits import Split
 from batchscore.interactions.statistics import learn_statistics
 from batchscore.train_settings import TrainSettings
@@ -117,6 +118,22 @@ def test_drawn_negatives_are_judged_with_the_rows_and_counted_for_no_other_task(
     assert comparison.value == pytest.approx(base_rate)
     again = Part(split.held_out, statistics, settings)
     assert again.rows.equals(part.rows)
+
+
+def test_baselines_of_drawn_negatives_take_bounded_memory(monkeypatch):
+    """A row becomes several, and all of them are in memory at once."""
+    settings = train_settings(tasks={"click": {"kind": "click", "label": "clicked", "negatives": 3}})
+    split, statistics = divide(settings)
+    part = Part(split.held_out, statistics, settings)
+    fitted = []
+    monkeypatch.setattr("batchscore.training.comparison.MEASURED_ROWS", 200)
+    monkeypatch.setattr(
+        "batchscore.training.comparison.Baselines",
+        lambda rows, **ids: fitted.append(rows) or Baselines(rows, **ids),
+    )
+    comparison = compare({"click": np.full(404, 0.3, np.float32)}, part, split, statistics, settings)
+    assert 200 <= fitted[0].num_rows < 400
+    assert comparison.baseline == pytest.approx(-(0.25 * math.log(0.25) + 0.75 * math.log(0.75)))
 
 
 def test_popularity_with_drawn_negatives_counts_what_was_clicked():
