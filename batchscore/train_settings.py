@@ -113,6 +113,19 @@ class TrainSettings(Settings):
             raise ValueError("a split by time needs timestamp_column")
         return self
 
+    @model_validator(mode="after")
+    def _nothing_in_vain(self) -> Self:
+        defaults = {name: field.default for name, field in type(self).model_fields.items()}
+        if self.last != defaults["last"] and self.split != "last":
+            raise ValueError(
+                'last is how many rows of each user are held out with split = "last"; else it is held_out'
+            )
+        if self.held_out != defaults["held_out"] and self.split == "last":
+            raise ValueError('held_out changes nothing with split = "last": each user\'s newest rows are held out')
+        if self.validation != defaults["validation"] and not self.patience:
+            raise ValueError("validation says by which rows training stops early, so it needs patience")
+        return self
+
     def all_features(self) -> dict[str, Feature]:
         """The declared features, by column; the two ids come first and are vocabularies unless declared."""
         ids: dict[str, Feature] = {

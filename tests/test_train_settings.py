@@ -178,6 +178,9 @@ def test_without_tables_the_two_ids_predict_the_rating():
             {"rating_column": "stars", "tasks": {"a": {"kind": "rating", "label": "x"}}},
             "settings: rating_column changes nothing beside tasks: their labels are x",
         ),
+        ({"last": 2}, "last is how many rows of each user are held out"),
+        ({"split": "last", "held_out": 0.3}, "held_out changes nothing with split"),
+        ({"validation": 0.3}, "validation says by which rows training stops early, so it needs patience"),
     ],
 )
 def test_declarations_that_are_not_valid(tables, problem):

@@ -50,16 +50,13 @@ def split(users, moments=None, **more):
 
 
 ROWS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 12)), min_size=1, max_size=60)
-HOW = st.fixed_dictionaries(
-    {
-        "split": st.sampled_from(["random", "time", "last"]),
-        "held_out": st.floats(0.02, 0.9),
-        "validation": st.floats(0.02, 0.9),
-        "patience": st.integers(0, 1),
-        "last": st.integers(1, 4),
-        "seed": st.integers(0, 3),
-    }
+SHARE = st.floats(0.02, 0.9)
+CHOSEN = st.one_of(
+    st.fixed_dictionaries({"split": st.sampled_from(["random", "time"]), "held_out": SHARE}),
+    st.fixed_dictionaries({"split": st.just("last"), "last": st.integers(1, 4)}),
 )
+STOPPED = st.one_of(st.just({"patience": 0}), st.fixed_dictionaries({"patience": st.just(1), "validation": SHARE}))
+HOW = st.builds(lambda chosen, stopped, seed: chosen | stopped | {"seed": seed}, CHOSEN, STOPPED, st.integers(0, 3))
 
 
 @given(ROWS, HOW)
@@ -96,7 +93,7 @@ def is_refused(*rows, **how):
     return False
 
 
-@given(ROWS, st.integers(1, 4), st.integers(0, 1), st.floats(0.02, 0.9))
+@given(ROWS, st.integers(1, 4), st.integers(0, 1), SHARE)
 def test_a_split_is_refused_only_where_it_cannot_be_made(rows, last, patience, share):
     users, moments = map(list, zip(*rows, strict=True))
     enough = max(Counter(users).values()) > last * (1 + patience)
