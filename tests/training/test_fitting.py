@@ -30,7 +30,8 @@ def prepare(write, read, tmp_path):
             "user_id": list("abcde") * 20, "movie_id": list("vwxyzuvwxy") * 10, "user_rating": list(range(10)) * 10,
         }  # fmt: skip
         columns["movie_id"] = [f"{movie}{row // 10}" for row, movie in enumerate(columns["movie_id"])]
-        chosen = write(columns, **{"batch_rows": 32, "layers": (4,), "validation": 0.3} | settings)
+        stopped = {"validation": 0.3} if settings.get("patience") else {}
+        chosen = write(columns, **{"batch_rows": 32, "layers": (4,)} | stopped | settings)
         split = split_interactions(read(chosen), chosen)
         statistics = learn_statistics(split.training, chosen)
         seed_random_generators(chosen.seed)
