@@ -86,9 +86,9 @@ STAGES = {
     "distinct": set(),
     "memory": set(),
     "coded": {"casts"},
-    "scorer": {"positions"},
+    "scorer": {"casts", "positions"},
     "parts": {"casts", "distinct", "keys", "positions"},
-    "planned": {"parts", "positions", "scorer"},
+    "planned": {"casts", "parts", "positions", "scorer"},
     "badrows": {"binding", "casts", "coded", "reader", "scorer"},
     "unknown": {"distinct", "scorer"},
     "impersonal": set(),
@@ -116,7 +116,7 @@ PASSED_ON = {
     "parts": {"PartTables", "Placed", "find_order"},
     "keys": {"sort_by_both"},
     "cut": {"cut"},
-    "casts": {"Cast", "find_cast", "is_text", "FLOATS", "INTEGERS"},
+    "casts": {"Cast", "find_cast", "is_text", "placeholders", "FLOATS", "INTEGERS"},
 }
 """What a stage may take from another one: data classes, the rules of types, and one error."""
 

@@ -62,6 +62,14 @@ def find_cast(column: pa.DataType, dtype: str, *, is_id: bool) -> Cast | None:
     return None
 
 
+def placeholders(dtype: str, rows: int) -> pa.Array:
+    """`rows` values of an input dtype that mean nothing: empty texts, zeros or false."""
+    if dtype == "string":
+        return pa.repeat(pa.scalar("", pa.large_string()), rows)
+    type_ = pa.bool_() if dtype == "bool" else (INTEGERS | FLOATS)[dtype]
+    return pa.array(np.zeros(rows, type_.to_pandas_dtype()), type_)
+
+
 def is_text(type_: pa.DataType) -> bool:
     """Whether the type is a string of any layout."""
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))

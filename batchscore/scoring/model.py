@@ -21,7 +21,6 @@ from batchscore.runtime.probes import replay_probes
 from batchscore.runtime.saved_model import (
     SavedModel,
     Signature,
-    TensorSpec,
     choose_signature,
     read_saved_model,
     require_columns,
@@ -31,6 +30,7 @@ from batchscore.runtime.session import Session, open_session
 from batchscore.runtime.versions import list_versions
 from batchscore.runtime.vocabulary import Vocabulary, read_vocabularies
 from batchscore.scoring.binding import Binding
+from batchscore.scoring.casts import placeholders
 from batchscore.scoring.unknown import IdRole, IsKnown
 
 _log = logging.getLogger("batchscore")
@@ -176,7 +176,7 @@ def _by_signature(
     def lookup(input_: str, output: str) -> IsKnown:
         def is_known(ids: pa.Array) -> np.ndarray:
             feeds = {
-                name: ids if name == input_ else _placeholders(spec, len(ids))
+                name: ids if name == input_ else placeholders(spec.dtype, len(ids))
                 for name, spec in signature.inputs.items()
             }
             return session.run(signature, feeds, [output])[output].reshape(-1).astype(bool)
@@ -184,12 +184,6 @@ def _by_signature(
         return is_known
 
     return {"user": (lookup(inputs[0], outputs[0]), None), "candidate": (lookup(inputs[1], outputs[1]), None)}
-
-
-def _placeholders(spec: TensorSpec, rows: int) -> pa.Array:
-    if spec.dtype == "string":
-        return pa.repeat(pa.scalar("", pa.large_string()), rows)
-    return pa.repeat(pa.scalar(0, pa.type_for_alias(spec.dtype)), rows)
 
 
 def require_probes(model: RunModel, session: Session, settings: RunSettings) -> None:

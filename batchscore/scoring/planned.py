@@ -20,6 +20,7 @@ from batchscore.errors import ModelError
 from batchscore.runtime.plan import Plan
 from batchscore.runtime.session import Session
 from batchscore.runtime.tolerance import score_tolerance
+from batchscore.scoring.casts import placeholders
 from batchscore.scoring.parts import PartTables, Placed, find_order
 from batchscore.scoring.positions import find_positions, row_bytes
 from batchscore.scoring.scorer import ScorablePairs, ScoredPairs, Scorer
@@ -173,7 +174,7 @@ class PlannedScorer:
         head = self._plan.head
         rows = np.zeros(head.call_rows, np.int32)
         tables = [table for part in self._parts for table in part.tables]
-        inputs = [_nothing(item.dtype, head.call_rows) for item in head.inputs]
+        inputs = [placeholders(item.dtype, head.call_rows) for item in head.inputs]
         self._head(np.array(0, np.int32), *(rows for _ in self._parts), *tables, *inputs)
 
     def _place(self, pairs: ScorablePairs) -> list[Placed]:
@@ -264,12 +265,6 @@ class _Task:
 
     scores: Future[np.ndarray]
     failures: Mapping[int, str]
-
-
-def _nothing(dtype: str, rows: int) -> pa.Array:
-    if dtype == "string":
-        return pa.repeat(pa.scalar("", pa.large_string()), rows)
-    return pa.array(np.zeros(rows, {"bfloat16": "float32"}.get(dtype, dtype)))
 
 
 def _feeds(pairs: ScorablePairs, names: list[str]) -> dict[str, pa.Array]:

@@ -45,6 +45,7 @@ def open_scorer(
     budget_bytes = part_budget(settings.memory, model_bytes)
     kept = list(binding.kept_outputs.values())
     scorer = Scorer(session, model.signature, model.score, threads=settings.threads, keep=kept)
+    scorer.begin()
     if settings.plan == "off":
         return scorer, "--plan off"
     if settings.plan == "auto" and pairs < LEAST_PAIRS:

@@ -20,6 +20,7 @@ from batchscore.errors import ModelError
 from batchscore.runtime.saved_model import Signature
 from batchscore.runtime.score import Score, kept_type, take_column
 from batchscore.runtime.session import Session
+from batchscore.scoring.casts import placeholders
 from batchscore.scoring.positions import find_positions, row_bytes
 
 COMPUTE_ROWS = 4096
@@ -115,6 +116,13 @@ class Scorer:
         """How many positions of a call the self-test found to differ."""
         return self._compute_rows - len(self._positions)
 
+    def begin(self) -> None:
+        """Call the model once with nothing in it, while the pairs are read: its first call takes longest.
+
+        What becomes of it nobody asks; whether the model fails is for the pairs to tell.
+        """
+        self._pool.submit(self._call_with_nothing)
+
     def score(self, batches: Iterator[ScorablePairs]) -> Iterator[ScoredPairs]:
         """Score each batch; order and length are kept, and kept outputs follow the kept columns.
 
@@ -176,6 +184,11 @@ class Scorer:
         places = self._positions[: len(rows)]
         padded[places] = rows
         return self._call(pairs, padded).at(places)
+
+    def _call_with_nothing(self) -> None:
+        inputs = self._signature.inputs.values()
+        feeds = {spec.name: placeholders(spec.dtype, self._compute_rows) for spec in inputs}
+        self._session.run(self._signature, feeds, self._outputs)
 
     def _call_for_bits(self, pairs: ScorablePairs, rows: np.ndarray) -> np.ndarray:
         chunk = self._call(pairs, rows)

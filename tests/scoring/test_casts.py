@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscore.scoring.casts import FLOATS, INTEGERS, find_cast, is_text
+from batchscore.scoring.casts import FLOATS, INTEGERS, find_cast, is_text, placeholders
 
 TEXTS = [pa.string(), pa.large_string(), pa.string_view()]
 INTEGER_TYPES = list(INTEGERS.values())
@@ -293,3 +293,11 @@ def test_no_value_makes_a_cast_raise_and_nulls_stay_null(data, column, dtype):
         good = np.ones(len(chosen), bool) if bad is None else ~bad
         nulls = chosen.is_null().to_numpy(zero_copy_only=False)
         assert result.is_null().filter(pa.array(good)).to_pylist() == nulls[good].tolist()
+
+
+@pytest.mark.parametrize("dtype", ["string", "bool", *INTEGERS, *FLOATS])
+def test_placeholders_can_be_fed_and_mean_nothing(dtype):
+    nothing = placeholders(dtype, 3)
+    assert (len(nothing), nothing.null_count) == (3, 0)
+    assert not any(nothing.to_pylist())
+    assert find_cast(nothing.type, dtype, is_id=False).apply(nothing)[0].to_pylist() == nothing.to_pylist()

@@ -96,6 +96,23 @@ def test_scores_keep_order_and_length_and_every_call_has_one_shape(make_pairs, s
     assert {len(call) for call in session.calls} <= {ROWS}
 
 
+def test_the_first_call_is_made_before_there_are_pairs_and_nothing_comes_of_it(make_pairs):
+    def model(x):
+        if not x.any():
+            raise model_error()
+        return identity(x)
+
+    session = StubSession(model)
+    scorer = Scorer(session, signature_of(), SCORE, threads=1)
+    scorer.begin()
+    scorer._pool.submit(lambda: None).result()
+    assert [call.tolist() for call in session.calls] == [[0.0] * ROWS]
+    x = np.arange(1.0, 40)
+    (scored,) = scorer.score(iter([make_pairs({"x": x})]))
+    scorer.close()
+    assert scored.scores.tolist() == x.tolist()
+
+
 def test_padding_is_a_real_row(make_pairs):
     session = StubSession(identity)
     score_all(session, batches_of(make_pairs, [5.0, 6.0, 7.0], 10))
