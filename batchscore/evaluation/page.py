@@ -38,9 +38,9 @@ class TrainingPage:
     """What the page shows, in this order; a part that is empty is left out.
 
     `summary` is a sentence below the title. `epochs` has a mapping an epoch, with `epoch` (from 1) and figures by
-    the name of their series; series whose names end with the same word (`training RMSE`, `validation RMSE`) share a
-    chart, and a missing or non-finite figure is a gap. `notes` explain the comparison. `facts` and `settings` are
-    names with values.
+    the name of their series; series whose names differ in the first word alone (`training log loss`, `validation
+    log loss`) share a chart, and a missing or non-finite figure is a gap. `notes` explain the comparison.
+    `facts` and `settings` are names with values.
     """
 
     title: str
@@ -143,10 +143,10 @@ def _cell(figure: Measure, *, best: bool) -> str:
 
 
 def _units(epochs: Sequence[Mapping[str, float | None]]) -> dict[str, list[str]]:
-    """The series by the last word of their names."""
+    """The series that share a chart: `training log loss` and `validation log loss`, by what follows the part."""
     units: dict[str, list[str]] = {}
     for name in dict.fromkeys(name for row in epochs for name in row if name != "epoch"):
-        units.setdefault(name.split()[-1], []).append(name)
+        units.setdefault(name.partition(" ")[2], []).append(name)
     return units
 
 

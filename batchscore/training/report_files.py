@@ -94,7 +94,7 @@ def _facts(report: TrainingReport) -> Iterator[tuple[str, object]]:
     yield "split", _spell(report.split)
     yield "best epoch", f"{report.best_epoch} of {len(report.epochs)}"
     yield "refitted on all rows", {None: "not reached", True: "yes", False: "no"}[report.refitted]
-    yield "live version", _spell(report.live)
+    yield "live version", _spell_live(report.live or {})
     yield "seconds", f"{sum(report.seconds.values()):.1f}"
     for name, version in report.versions.items():
         yield name, version
@@ -121,5 +121,19 @@ def _curve(epoch: Epoch) -> dict[str, float | None]:
     return curves
 
 
+def _spell_live(live: dict[str, Any]) -> str:
+    version, value = live.get("version"), live.get("value")
+    if value is None:
+        return "none" if version is None else f"{version}, not compared: {live.get('why_not_compared')}"
+    return f"{version}: {value:.4f} on the same rows"
+
+
 def _spell(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    """A value for a reader: `how random, held_out 0.2, seed 42`; what is not there is left out."""
+    if isinstance(value, dict):
+        return (
+            ", ".join(f"{name} {_spell(item)}" for name, item in value.items() if item not in (None, [], {})) or "-"
+        )
+    if isinstance(value, list):
+        return ", ".join(map(_spell, value)) or "-"
+    return value if isinstance(value, str) else "-" if value is None else json.dumps(value)

@@ -59,6 +59,11 @@ def page() -> TrainingPage:
     )
 
 
+def test_series_share_a_chart_where_only_their_part_differs():
+    losses = {"training loss": 1.0, "training log loss": 0.7, "validation log loss": 0.6}
+    assert render_page(TrainingPage("Losses", epochs=[{"epoch": 1, **losses}])).count("</svg>") == 2
+
+
 @pytest.fixture(scope="module")
 def text(page) -> str:
     return render_page(page)

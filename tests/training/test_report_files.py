@@ -33,6 +33,24 @@ def test_a_place_for_reports_that_is_none_costs_no_published_model(tmp_path, jou
     assert "reports of earlier trainings cannot be removed" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("live", "told"),
+    [
+        ({"version": None, "value": None, "why_not_compared": "no version is live"}, "none"),
+        ({"version": 3, "value": None, "why_not_compared": "it has no card"}, "3, not compared: it has no card"),
+        ({"version": 3, "value": 0.5, "why_not_compared": None}, "3: 0.5000 on the same rows"),
+    ],
+)
+def test_the_page_says_what_stands_in_the_report_in_words(journal, live, told):
+    journal.note(live=live, split={"how": "random", "held_out": 0.2, "seed": 42})
+    page = report_files.make_page(journal.report(), "published")
+    facts, settings = dict(page.facts), dict(page.settings)
+    assert facts["live version"] == told
+    assert facts["split"] == "how random, held_out 0.2, seed 42"
+    assert (settings["layers"], settings["timestamp_column"], settings["refit"]) == ("256, 64", "-", "true")
+    assert settings["model"].startswith("interaction concat, cross_layers 1, biases false")
+
+
 def test_a_page_that_breaks_costs_no_published_model(tmp_path, journal, caplog, monkeypatch):
     def render_page(_):
         raise ValueError("Vega-Lite to SVG conversion failed")
