@@ -9,9 +9,10 @@ from pathlib import Path
 def sync(path: Path) -> None:
     """Flush a file to the disk, or a directory: the names that were made, moved or removed in it.
 
-    A symbolic link is not followed. Raises OSError.
+    A symbolic link to a directory is followed, any other is not. Raises OSError.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    kind = os.O_DIRECTORY if path.is_dir() else os.O_NOFOLLOW
+    descriptor = os.open(path, os.O_RDONLY | kind | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

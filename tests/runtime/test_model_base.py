@@ -29,6 +29,14 @@ def test_versions_count_up_from_one_in_a_new_directory(tmp_path):
     assert sorted(entry.name for entry in path.iterdir()) == [LOCK, HIGHEST_VERSION, "1", "2", "3"]
 
 
+def test_a_directory_behind_a_link_is_one_like_any_other(tmp_path):
+    (tmp_path / "releases" / "42").mkdir(parents=True)
+    (tmp_path / "current").symlink_to("releases/42")
+    assert publish(tmp_path / "current") == tmp_path / "current" / "1"
+    publish(tmp_path / "current" / "model")
+    assert (tmp_path / "releases" / "42" / "model" / "1" / "saved_model.pb").exists()
+
+
 def test_the_version_is_one_above_the_highest_that_ever_was(tmp_path):
     path = tmp_path / "model"
     publish(path)

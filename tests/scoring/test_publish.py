@@ -206,6 +206,14 @@ def test_memory_running_out_is_no_output_error(output):
 # after the commit point
 
 
+def test_a_directory_behind_a_link_is_flushed(tmp_path, caplog):
+    (tmp_path / "releases" / "42").mkdir(parents=True)
+    (tmp_path / "current").symlink_to("releases/42")
+    publish(tmp_path / "current" / "ranked.parquet")
+    assert (tmp_path / "releases" / "42" / "ranked.parquet").exists()
+    assert caplog.text == ""
+
+
 def test_a_directory_that_cannot_be_flushed_only_warns(output, monkeypatch, caplog):
     real = os.fsync
     monkeypatch.setattr(os, "fsync", lambda fd: no_space() if stat.S_ISDIR(os.fstat(fd).st_mode) else real(fd))
