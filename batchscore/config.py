@@ -91,6 +91,7 @@ class RunSettings(Settings):
     map: ColumnMap = Field(default_factory=dict)
     set: Constants = Field(default_factory=dict)
     fill: Constants = Field(default_factory=dict)
+    allow_nonfinite: tuple[str, ...] = ()
     max_bad_rows: Limit = Limit("0", count=0)
     max_unknown_users: Limit = Limit("50%", fraction=Fraction(1, 2))
     max_unknown_candidates: Limit = Limit("50%", fraction=Fraction(1, 2))

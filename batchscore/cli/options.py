@@ -51,7 +51,7 @@ def print_config(resolved: Resolved[Any]) -> None:
 def _spell(value: Any) -> str:
     if isinstance(value, dict):
         value = ", ".join(f"{key}={item}" for key, item in value.items()) or None
-    return "-" if value is None else str(value)
+    return "-" if value in (None, []) else str(value)
 
 
 def print_out(text: str) -> None:

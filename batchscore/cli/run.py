@@ -42,6 +42,12 @@ from batchscore.config import MODEL_ENVIRONMENT, RunSettings
 @click.option("--map", multiple=True, metavar="INPUT=COLUMN", help="Feed a model input from another column.")
 @click.option("--set", multiple=True, metavar="INPUT=VALUE", help="Feed a model input with a constant.")
 @click.option("--fill", multiple=True, metavar="INPUT=VALUE", help="What stands in for nulls of a feature.")
+@click.option(
+    "--allow-nonfinite",
+    multiple=True,
+    metavar="INPUT",
+    help="Feed NaN and infinite numbers; else such rows are bad.",
+)
 @click.option("--max-bad-rows", metavar="LIMIT", help="Bad rows to leave out: 100, 0.1% or off.  [default: 0]")
 @click.option("--max-unknown-users", metavar="LIMIT", help="Distinct users unknown to the model.  [default: 50%]")
 @click.option("--max-unknown-candidates", metavar="LIMIT", help="The same for candidates.  [default: 50%]")

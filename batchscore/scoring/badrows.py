@@ -67,9 +67,9 @@ class BadRows:
     def drop_unusable(self, batches: Iterator[PairBatch], binding: Binding) -> Iterator[ScorablePairs]:
         """Cast each batch to what the model takes and leave its bad rows out.
 
-        Bad are: a null or invalid id, a null feature without a fill, a value that its cast cannot keep. Once over
-        the budget the rest of the input is still checked, so that the count is whole, but nothing more is passed
-        on; then InputError (E-BAD-ROWS).
+        Bad are: a null or invalid id, a null feature without a fill, one that is NaN or infinite unless the model
+        takes such, a value that its cast cannot keep. Once over the budget the rest of the input is still checked,
+        so that the count is whole, but nothing more is passed on; then InputError (E-BAD-ROWS).
         """
         for batch in batches:
             self.rows += batch.table.num_rows
@@ -160,6 +160,8 @@ class BadRows:
             column = columns[bound.column]
             values, uncast = bound.cast.apply(column.values)
             bad.mark(column.spread(uncast), bound.column, bound.cast.reason)
+            if not bound.nonfinite:
+                bad.mark(column.spread(_not_finite(values)), bound.column, "NaN or infinite")
             feeds[bound.input.name] = column.with_values(values).to_array()
             nulls = column.nulls()
             if bound.fill is None:
@@ -212,6 +214,16 @@ class _Marks:
             for positions, column, reason in self.found
             for position in positions.tolist()
         )
+
+
+def _not_finite(array: pa.Array) -> np.ndarray | None:
+    """Rows that are NaN or infinite, or None where none is."""
+    if not pa.types.is_floating(array.type):
+        return None
+    bad = ~np.isfinite(array.to_numpy(zero_copy_only=False))
+    if array.null_count:
+        bad &= array.is_valid().to_numpy(zero_copy_only=False)
+    return bad if bad.any() else None
 
 
 def _fill(array: pa.Array, value: pa.Scalar) -> pa.Array:

@@ -21,12 +21,16 @@ from batchscore.scoring.casts import FLOATS, INTEGERS, Cast, find_cast, is_text
 
 @dataclass(frozen=True)
 class BoundColumn:
-    """A model input that a pair column feeds. `fill` (length 1, of the input's dtype) stands in for nulls."""
+    """A model input that a pair column feeds. `fill` (length 1, of the input's dtype) stands in for nulls.
+
+    With `nonfinite` the model is given NaN and infinite numbers too; else such a row is bad.
+    """
 
     input: TensorSpec
     column: str
     cast: Cast
     fill: pa.Scalar | None
+    nonfinite: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,11 @@ class _Binder:
             self.problems += [
                 f"{flag} {name}: the model has no such input" for name in given if name not in self.signature.inputs
             ]
+        self.problems += [
+            f"--allow-nonfinite {name}: the model has no such input of floats"
+            for name in settings.allow_nonfinite
+            if name not in self.signature.inputs or self.signature.inputs[name].dtype not in FLOATS
+        ]
         for name in settings.set:
             if name in settings.map or name in settings.fill:
                 self.problems.append(f"input {name}: --set excludes --map and --fill")
@@ -181,7 +190,8 @@ class _Binder:
             if column in self.ids:
                 self.problems.append(f"--fill {spec.name}: an id is never filled in; a null id is a bad row")
             fill = self._constant(spec, self.settings.fill[spec.name], "--fill")
-        self.inputs.append(BoundColumn(spec, column, cast, fill))
+        nonfinite = spec.name in self.settings.allow_nonfinite
+        self.inputs.append(BoundColumn(spec, column, cast, fill, nonfinite))
 
     def _constant(self, spec: TensorSpec, text: str, flag: str) -> pa.Scalar:
         try:

@@ -23,6 +23,8 @@ INTEGERS = {
 FLOATS = {"float16": pa.float16(), "bfloat16": pa.float32(), "float32": pa.float32(), "float64": pa.float64()}
 """Arrow type that a session takes for each float dtype; it narrows to bfloat16 itself."""
 
+_FED = {"string": pa.large_string(), "bool": pa.bool_(), **INTEGERS, **FLOATS}
+
 _BFLOAT16_OVERFLOW = (2 - 2.0**-8) * 2.0**127
 """The least float32 that rounds to infinity as bfloat16."""
 
@@ -51,6 +53,8 @@ def find_cast(column: pa.DataType, dtype: str, *, is_id: bool) -> Cast | None:
     array of the column's type without its dictionary, keeps nulls, and never raises on a value.
     """
     type_ = plain_type(column)
+    if pa.types.is_null(type_) and not is_id and dtype in _FED:
+        return Cast(f"nulls as {dtype}", "", lambda array: (pa.nulls(len(array), _FED[dtype]), None))
     if dtype == "string":
         return _to_text(type_)
     if dtype == "bool":
@@ -66,7 +70,7 @@ def placeholders(dtype: str, rows: int) -> pa.Array:
     """`rows` values of an input dtype that mean nothing: empty texts, zeros or false."""
     if dtype == "string":
         return pa.repeat(pa.scalar("", pa.large_string()), rows)
-    type_ = pa.bool_() if dtype == "bool" else (INTEGERS | FLOATS)[dtype]
+    type_ = _FED[dtype]
     return pa.array(np.zeros(rows, type_.to_pandas_dtype()), type_)
 
 

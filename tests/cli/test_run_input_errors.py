@@ -179,7 +179,7 @@ E-BAD-ROWS: 1 bad row
 @pytest.mark.tensorflow
 def test_scores_that_are_no_numbers(workplace):
     workplace.write_pairs(value=pa.array([1, float("nan"), float("inf")], pa.float32()))
-    workplace.assert_refused(workplace.run(), 3, """\
+    workplace.assert_refused(workplace.run("--allow-nonfinite", "value"), 3, """\
 E-BAD-ROWS: 2 bad rows
   where:    <folder>/pairs.parquet, row 1, column score: score is not finite
   found:    score is not finite: 2

@@ -222,7 +222,7 @@ E-MODEL-CARD: the card's known signature 'vocabulary' does not fit the SavedMode
 @pytest.mark.tensorflow
 def test_every_score_is_no_number(workplace):
     workplace.write_pairs(value=pa.array([float("nan")] * 3, pa.float32()))
-    workplace.assert_refused(workplace.run(), 4, """\
+    workplace.assert_refused(workplace.run("--allow-nonfinite", "value"), 4, """\
 E-MODEL-NONFINITE: no pair has a finite score
   found:    3 pairs scored, every one NaN or infinite
   expected: finite scores
@@ -250,7 +250,7 @@ E-MODEL-LOAD: TensorFlow cannot load the SavedModel
 @pytest.mark.tensorflow
 def test_the_report_of_a_refusal_tells_what_was_known(workplace):
     workplace.write_pairs(value=pa.array([float("nan")] * 3, pa.float32()))
-    workplace.run()
+    workplace.run("--allow-nonfinite", "value")
     report = json.loads((workplace.state / "ranked.parquet.failed.json").read_text())
     assert (report["rows_read"], report["pairs_scored"], report["rows_written"]) == (3, 3, 0)
     assert report["bad_rows"] == {"score is not finite": 3}

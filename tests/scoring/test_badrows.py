@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from unittest import mock
 
@@ -92,6 +93,37 @@ def test_each_kind_of_bad_row_is_named_with_column_reason_and_value():
     assert pairs[0].feeds["age"].type == pa.int8()
     assert (bad.count, bad.rows, bad.by_reason["null id"]) == (4, 6, 2)
     assert bad.users == {"u"}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_numbers_that_are_not_finite_are_bad_unless_the_model_takes_them(dtype):
+    schema = pa.schema([("user_id", pa.string()), ("item_id", pa.string()), ("price", pa.float64())])
+    signature = signature_of(user_id="string", item_id="string", price=dtype)
+    prices = [1.5, math.nan, None, math.inf, -math.inf, 1e300]
+    table = table_of([("u", "a", price) for price in prices], schema)
+
+    def bad_of(**how):
+        bad, pairs = check(table, binding_of(schema, signature=signature, fill={"price": "7"}, **how))
+        return {reject.row: reject.reason for reject in bad.rejects}, pairs[0].feeds["price"].to_pylist()
+
+    reasons, fed = bad_of()
+    overflows = {} if dtype == "float64" else {5: f"overflows {dtype}"}
+    assert reasons == {1: "NaN or infinite", 3: "NaN or infinite", 4: "NaN or infinite"} | overflows
+    assert fed[:2] == [1.5, 7]
+    reasons, fed = bad_of(allow_nonfinite=["price"])
+    assert reasons == overflows
+    assert math.isnan(fed[1])
+    assert fed[2:5] == [7, math.inf, -math.inf]
+
+
+def test_a_column_of_nulls_alone_is_filled_or_bad():
+    schema = pa.schema([("user_id", pa.string()), ("item_id", pa.string()), ("age", pa.null())])
+    signature = signature_of(user_id="string", item_id="string", age="int8")
+    table = table_of([("u", "a", None), ("u", "b", None)], schema)
+    bad, _ = check(table, binding_of(schema, signature=signature))
+    assert dict(bad.by_reason) == {"null feature": 2}
+    bad, pairs = check(table, binding_of(schema, signature=signature, fill={"age": "7"}))
+    assert (bad.count, pairs[0].feeds["age"].to_pylist(), bad.filled["age"]) == (0, [7, 7], 2)
 
 
 def test_the_first_thing_that_is_wrong_wins_a_row():

@@ -140,6 +140,15 @@ def test_fill_is_a_scalar_of_the_inputs_dtype():
     assert (bound.fill.as_py(), bound.fill.type) == (7.0, pa.float32())
 
 
+def test_inputs_of_floats_may_be_given_what_is_not_finite():
+    signature = signature_of(user_id="string", movie_id="string", age="float32", price="float64")
+    bound = bind(PAIRS, signature, card_of(), settings_of(allow_nonfinite=["age"])).inputs
+    assert {item.input.name for item in bound if item.nonfinite} == {"age"}
+    message = refused(PAIRS, signature, card_of(), allow_nonfinite=["movie_id", "height"])
+    for name in ("movie_id", "height"):
+        assert f"--allow-nonfinite {name}: the model has no such input of floats" in message
+
+
 def test_the_card_fills_nulls_unless_a_flag_says_otherwise():
     signature = signature_of(user_id="string", movie_id="string", age="float32", price="float32")
     card = card_of().model_copy(update={"fill": {"age": "7", "price": "1.5"}})

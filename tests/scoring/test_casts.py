@@ -133,8 +133,8 @@ def test_ids_never_pass_through_floats(dtype):
         (pa.list_(pa.int64()), "int64"),
         (pa.time32("s"), "int64"),
         (pa.duration("s"), "int64"),
-        (pa.null(), "string"),
         (pa.int64(), "resource"),
+        (pa.null(), "resource"),
     ],
     ids=str,
 )
@@ -293,6 +293,14 @@ def test_no_value_makes_a_cast_raise_and_nulls_stay_null(data, column, dtype):
         good = np.ones(len(chosen), bool) if bad is None else ~bad
         nulls = chosen.is_null().to_numpy(zero_copy_only=False)
         assert result.is_null().filter(pa.array(good)).to_pylist() == nulls[good].tolist()
+
+
+@pytest.mark.parametrize("dtype", ["string", "bool", *INTEGERS, *FLOATS])
+def test_a_column_of_nulls_alone_is_one_of_any_feature_and_of_no_id(dtype):
+    cast = find_cast(pa.null(), dtype, is_id=False)
+    assert find_cast(pa.null(), dtype, is_id=True) is None
+    values, uncast = cast.apply(pa.nulls(3))
+    assert (values.type, values.null_count, uncast) == (placeholders(dtype, 1).type, 3, None)
 
 
 @pytest.mark.parametrize("dtype", ["string", "bool", *INTEGERS, *FLOATS])
