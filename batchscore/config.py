@@ -281,6 +281,8 @@ def _problem(item: Mapping[str, Any], sources: Mapping[str, str], given_as: str)
         del within[1:2]  # which kind of feature or task pydantic took it for
     key = ".".join((setting, *(part for part in within if not part.isdigit())))
     message = str(item["msg"]).removeprefix("Value error, ")
+    if not item["loc"]:
+        return f"{key}: {message}"  # several settings, each from wherever it came
     if item["type"] == "missing":
         flag = given_as == "flag" and not within
         how = f"; add --{key.replace('_', '-')} or the key {key}" if flag else ""

@@ -189,6 +189,15 @@ def test_declarations_that_are_not_valid(tables, problem):
     assert problem in str(caught.value)
 
 
+def test_a_problem_of_several_settings_is_said_to_come_from_none(tmp_path):
+    config = tmp_path / "train.toml"
+    config.write_text('[train]\ninput = "i.csv"\noutput = "o"\nsplit = "last"\nheld_out = 0.3\n')
+    with pytest.raises(UsageError) as caught:
+        resolve(TrainSettings, "train", {}, config=config, given_as="flag")
+    assert "held_out changes nothing" in str(caught.value)
+    assert "from flag" not in str(caught.value)
+
+
 def test_a_factory_is_looked_for_beside_the_toml_and_settings_can_be_given_again(tmp_path):
     config = tmp_path / "train.toml"
     config.write_text('[train]\ninput = "in.csv"\noutput = "model"\n[model]\nfactory = "ours:build"\n')

@@ -197,7 +197,7 @@ class _Reading:
         for name, task in self._settings.all_tasks().items():
             if not task.has_label_column and task.label in self._file.names:
                 meaning = f"the task {name} takes every row for a yes and draws its negatives"
-                advice = "leave the column out, or set negatives = 0"
+                advice = "give the task a label of another name, or set negatives = 0"
                 self._problems[task.label] = [f"{task.label}: stands in the interactions, yet {meaning}; {advice}"]
 
     def _key(self, role: Role) -> str:

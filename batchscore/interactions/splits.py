@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from batchscore.interactions.draws import draw_by_content
 from batchscore.interactions.prepared import PreparedRows
 from batchscore.interactions.read import Interactions
 from batchscore.train_settings import TrainSettings
+
+_LOG = logging.getLogger(__name__)
 
 _TRAINING, _VALIDATION, _HELD_OUT = range(3)
 
@@ -108,6 +111,8 @@ def _find_cut(moments: np.ndarray, share: float) -> int:
 
 
 def _choose_last(rows: pa.Table, settings: TrainSettings) -> Parts:
+    if settings.timestamp_column is None:
+        _LOG.warning("no timestamp_column: a user's newest rows are those that come last in the file")
     users, _ = encode(rows[settings.user_column])
     order = (
         np.argsort(users, kind="stable")

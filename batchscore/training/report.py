@@ -104,9 +104,8 @@ class TrainingReport:
         refitted = f"refitted on all {self.rows:,} rows" if self.refitted else "not refitted"
         return (
             f"published model {self.model_version}: held-out {metric} {value:.4f}, "
-            f"{self.judged['baseline']}'s {baseline:.4f}{against}; {refitted}; "
-            f"{self.users:,} users, {self.candidates:,} candidates, {self.training_rows:,} training rows, "
-            f"{sum(self.seconds.values()):.1f} s"
+            f"{self.judged['baseline']}'s {baseline:.4f}{against} (learned from {self.training_rows:,} rows, "
+            f"{self.users:,} users, {self.candidates:,} candidates); {refitted}; {sum(self.seconds.values()):.1f} s"
         )
 
 

@@ -175,6 +175,14 @@ def test_the_last_rows_of_each_user_are_held_out_and_the_ones_before_validate():
     assert split(users, split="last") == ([0, 1, 2, 3, 4, 5, 8], [], [6, 7])
 
 
+def test_that_the_order_of_the_file_counts_is_told(caplog):
+    split([1, 1, 2, 2], split="last")
+    assert "no timestamp_column: a user's newest rows are those that come last in the file" in caplog.text
+    caplog.clear()
+    split([1, 1, 2, 2], [0, 1, 0, 1], split="last")
+    assert caplog.text == ""
+
+
 def test_the_order_of_the_file_counts_in_long_lists_too():
     users = np.random.default_rng(5).integers(3, size=2_000)
     newest = sorted(int(np.flatnonzero(users == user)[-1]) for user in range(3))
