@@ -61,9 +61,10 @@ class Evaluation(_Part):
     """How good the lists of a ranked file are.
 
     Metrics of lists are means over `truth.relevant_users`; `users_without_list` of them have no list and count as 0
-    (in popularity bias they do not count). `predicted_pairs` are the pairs that have both a score and a label; on
-    them predictions are measured, with the scores read as `scores_are` says (None: there are no labels).
-    `table` is `{row: {metric: {"value", "low", "high"}}}` with 95 % intervals over users.
+    (in popularity bias they do not count). `matched_pairs` are the listed pairs that stand in the truth,
+    `predicted_pairs` those of them with a label; on these predictions are measured, with the scores read as
+    `scores_are` says (None: there are no labels). `table` is `{row: {metric: {"value", "low", "high"}}}` with 95 %
+    intervals over users.
     """
 
     schema_version: Literal[1] = 1
@@ -75,6 +76,7 @@ class Evaluation(_Part):
     settings: dict[str, Any]
     users_without_list: int
     catalogue: int
+    matched_pairs: int
     predicted_pairs: int
     scores_are: Literal["ratings", "probabilities", "logits"] | None
     table: dict[str, dict[str, dict[str, float | None]]]
@@ -120,6 +122,7 @@ def evaluate(settings: EvaluateSettings, observer: Observer = _UNOBSERVED) -> Ev
         table.add(name, predicted.get(name, {}), lists_measured)
         if name == MODEL and MEAN in predicted:
             table.add(MEAN, predicted[MEAN])
+    matched = len(methods.model.matched()[0])
     return Evaluation(
         ranked=EvaluatedFile(path=str(settings.ranked), rows=ranked.rows, users=users),
         truth=_describe_truth(settings, truth),
@@ -127,7 +130,8 @@ def evaluate(settings: EvaluateSettings, observer: Observer = _UNOBSERVED) -> Ev
         settings=settings.model_dump(mode="json", exclude={"ranked", "truth", "training"}),
         users_without_list=int((~has_list & (truth.relevant_counts > 0)).sum()),
         catalogue=len(ids.candidates),
-        predicted_pairs=len(methods.model.matched()[0]) if settings.label_column else 0,
+        matched_pairs=matched,
+        predicted_pairs=matched if settings.label_column else 0,
         scores_are=scores_are,
         table=table.to_dict(),
         calibration=calibration,

@@ -44,6 +44,7 @@ TRUTH     truth.csv       3 users, 4 pairs, 1 repeated rows left out
 TRAINING  training.csv
 
 3 relevant pairs (stars >= 4) of 3 users, 1 of them without a list (counted as 0)
+3 of 5 listed pairs stand in TRUTH
 3 pairs have a score and a label; scores are read as ratings
 
                 RMSE     MAE  NDCG@2   MAP@2     MRR  recall@2  coverage@2  popularity bias@2

@@ -79,7 +79,7 @@ def test_by_hand(files):
 def test_without_a_label_every_row_is_relevant(files):
     found = files(LISTS, TRUTH)
     assert value(found, "recall@10") == pytest.approx((1 + 1 + 0 + 0) / 4)
-    assert (found.scores_are, found.predicted_pairs) == (None, 0)
+    assert (found.scores_are, found.matched_pairs, found.predicted_pairs) == (None, 3, 0)
     assert "RMSE" not in found.to_table().columns
 
 
