@@ -60,7 +60,8 @@ ERROR_IDS: dict[str, str] = {
     "E-MODEL-PLAN": "the plan of the model cannot be made, read or used",
     "E-MODEL-LOAD": "TensorFlow cannot load the SavedModel",
     "E-MODEL-RUN": "the model failed while it scored",
-    "E-MODEL-PROBES": "the model does not give the scores that it gave when it was exported",
+    "E-MODEL-PROBES": "the model does not give the scores that it gave when it was exported, or a row's depends on "
+    "more than the row",
     "E-MODEL-NONFINITE": "every score is NaN or infinite",
     "E-TRAINING-DIVERGED": "the training loss is not finite",
     # 5: output

@@ -1,4 +1,4 @@
-"""Probe rows: does a model still give the scores that it gave when it was exported."""
+"""Probe rows: does a model give each row a score of its own, and the one that it gave when it was exported."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ from batchscore.runtime.score import Score
 from batchscore.runtime.session import Session
 from batchscore.runtime.tolerance import score_tolerance
 
+EXPORT_FOR_SERVING = "export the model for serving: no dropout, no random op, no statistics over the batch"
+"""The next step where a score depends on more than its row."""
+
+_FILLING_ROWS = 8
 _ARROW_TYPES = {
     "string": pa.string(),
     "bool": pa.bool_(),
@@ -60,8 +64,7 @@ def replay_probes(session: Session, signature: Signature, score: Score, card: Mo
     """
     expected = np.asarray(card.probes.scores, np.float64)
     scores = score_rows(session, signature, score, card.probes.inputs, expected.size).astype(np.float64)
-    difference = np.abs(scores - expected)
-    difference[~np.isfinite(difference)] = math.inf
+    difference = _difference(scores, expected)
     row = int(difference.argmax())
     return ProbeResult(
         rows=expected.size,
@@ -71,6 +74,48 @@ def replay_probes(session: Session, signature: Signature, score: Score, card: Mo
         expected=float(expected[row]),
         tolerance=score_tolerance(expected),
     )
+
+
+def require_stable_scores(session: Session, signature: Signature, score: Score, card: ModelCard) -> None:
+    """Raise ModelError (E-MODEL-PROBES) where the score of a probe row of `card` depends on more than the row.
+
+    The rows are scored twice as they are. Then each of a few fills a call of as many rows (a signature may fix
+    their number), and must get at every place the score that it had beside the others. Tolerance and errors are
+    those of `replay_probes`; rows whose score is not finite are for it to judge.
+    """
+    rows = len(card.probes.scores)
+
+    def score_probes(inputs: Mapping[str, list[Any]]) -> np.ndarray:
+        return score_rows(session, signature, score, inputs, rows).astype(np.float64)
+
+    def require_same(how: str, found: np.ndarray, chosen: np.ndarray) -> None:
+        difference = _difference(found, scores[chosen])
+        difference[~np.isfinite(scores[chosen])] = 0
+        worst = int(difference.argmax())
+        if difference[worst] > tolerance:
+            raise ModelError(
+                "E-MODEL-PROBES",
+                f"the model gives one row other scores {how}; it was not published",
+                where=f"probe row {chosen[worst]} of {rows}",
+                found=f"{found[worst]:.7g} and {scores[chosen[worst]]:.7g}",
+                expected=f"a score that depends on the row alone (at most {tolerance:.3g} apart)",
+                next_step=EXPORT_FOR_SERVING,
+            )
+
+    scores = score_probes(card.probes.inputs)
+    tolerance = score_tolerance(scores)
+    require_same("from call to call", score_probes(card.probes.inputs), np.arange(rows))
+    for row in np.unique(np.linspace(0, rows - 1, _FILLING_ROWS, dtype=np.int64)).tolist():
+        repeated = {name: [values[row]] * rows for name, values in card.probes.inputs.items()}
+        require_same("beside other rows", score_probes(repeated), np.full(rows, row))
+
+
+def _difference(scores: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """How far apart they are, float64; infinite where a score is not finite."""
+    with np.errstate(invalid="ignore"):
+        difference: np.ndarray = np.abs(scores - expected)
+    difference[~np.isfinite(difference)] = math.inf
+    return difference
 
 
 def score_rows(

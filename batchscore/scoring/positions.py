@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from batchscore.errors import ModelError
+from batchscore.runtime.probes import EXPORT_FOR_SERVING
 
 TESTED_ROWS = 8
 
@@ -59,7 +60,7 @@ def find_positions(
             f"the model gives one {what} different scores within one call",
             found=f"only {int(usable.sum()):,} of {call_rows:,} positions agree",
             expected=f"a score that depends on the {what} alone",
-            next_step="export the model for serving: no dropout, no random op, no statistics over the batch",
+            next_step=EXPORT_FOR_SERVING,
         )
     return np.flatnonzero(usable)
 

@@ -23,7 +23,7 @@ from batchscore.networks.predictions import predict
 from batchscore.planning.plan_model import plan_model
 from batchscore.runtime.card import CARD_PATH, KnownSignature, ModelCard, Probes, list_files, write_card
 from batchscore.runtime.plan import write_plan
-from batchscore.runtime.probes import ProbeResult, replay_probes
+from batchscore.runtime.probes import ProbeResult, replay_probes, require_stable_scores
 from batchscore.runtime.saved_model import SERVING_DEFAULT, SavedModel, read_saved_model
 from batchscore.runtime.score import choose_score
 from batchscore.runtime.session import open_session
@@ -175,7 +175,8 @@ def leave_plan(saved: SavedModel, settings: TrainSettings) -> None:
 def check_export(path: Path) -> Exported:
     """Load the SavedModel at `path` as the ranking job will, and replay its probe rows.
 
-    Raises ModelError: E-MODEL-PROBES where a score differs beyond the tolerance, and those of reading and loading.
+    Raises ModelError: E-MODEL-PROBES where a score depends on more than its row, or is not the trained model's, and
+    those of reading and loading.
     """
     saved = read_saved_model(path)
     card = saved.card
@@ -184,7 +185,9 @@ def check_export(path: Path) -> Exported:
     signature = saved.signatures[card.signature]
     session = open_session(saved.path, threads=1)
     try:
-        result = replay_probes(session, signature, choose_score(signature, card=card)[0], card)
+        score, _ = choose_score(signature, card=card)
+        require_stable_scores(session, signature, score, card)
+        result = replay_probes(session, signature, score, card)
     finally:
         session.close()
     if not result.ok:

@@ -282,10 +282,13 @@ def test_models_that_cannot_be_ranked_by_are_refused_and_nothing_is_published(ex
     assert "it takes lists" in refusal("E-MODEL-SIGNATURE", saved_model=modules / "listwise", output=base)
     message = refusal("E-MODEL-PROBES", saved_model=modules / "noisy", output=base)
     assert "the model gives one row other scores from call to call" in message
+    assert "no dropout" in message
+    message = refusal("E-MODEL-PROBES", saved_model=modules / "mixing", output=base)
+    assert "the model gives one row other scores beside other rows" in message
+    assert "no statistics over the batch" in message
     assert "every one NaN or infinite" in refusal(
         "E-MODEL-NONFINITE", saved_model=modules / "no_number", output=base
     )
-    assert "no dropout" in message
     assert list(base.glob("[0-9]*")) == []
 
 

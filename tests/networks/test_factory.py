@@ -67,6 +67,23 @@ class Several(Ours):
         flat = super().call(features)[:, 0]
         return {"one": flat, "two": flat}
 
+class Mixing(Ours):
+    def call(self, features, training=False):
+        flat = super().call(features)[:, 0]
+        return flat - tf.reduce_mean(flat) + 3.4
+
+class Normalised(Ours):
+    def __init__(self, context):
+        super().__init__(context)
+        self.normalise = tf.keras.layers.BatchNormalization()
+
+    def call(self, features, training=False):
+        return self.normalise(super().call(features), training=True)
+
+class Noisy(Ours):
+    def call(self, features, training=False):
+        return tf.nn.dropout(super().call(features) + 1, 0.5)
+
 number = 3
 """
 
@@ -119,6 +136,25 @@ def test_a_model_of_one_s_own_is_trained_exported_and_scored_like_any(ours, tmp_
     assert exported.saved.card.known is None
     tensors = dataset.to_tensors(probes)
     assert exported.saved.card.probes.scores == pytest.approx(model(tensors).numpy()[:, 0].tolist())
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [("Mixing", "beside other rows"), ("Normalised", "beside other rows"), ("Noisy", "from call to call")],
+)
+def test_a_model_whose_scores_are_not_those_of_a_row_alone_is_not_let_through(ours, tmp_path, name, how):
+    from batchscore.training import export
+
+    settings = declare(ours, name)
+    path = tmp_path / "export"
+    path.mkdir()
+    probes = export.draw_probes(ROWS, settings)
+    export.export_model(build(settings), probes, path, settings, made_with={}, training={})
+    with pytest.raises(ModelError) as caught:
+        export.check_export(path)
+    assert caught.value.error_id == "E-MODEL-PROBES"
+    assert f"the model gives one row other scores {how}" in str(caught.value)
+    assert "no dropout, no random op, no statistics over the batch" in str(caught.value)
 
 
 def test_the_working_directory_and_what_is_installed_are_searched_too(ours):

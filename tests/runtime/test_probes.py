@@ -8,7 +8,7 @@ import pytest
 
 from batchscore.errors import ModelError
 from batchscore.runtime.card import ModelCard, Probes
-from batchscore.runtime.probes import replay_probes
+from batchscore.runtime.probes import replay_probes, require_stable_scores
 from batchscore.runtime.saved_model import Signature, TensorSpec
 from batchscore.runtime.score import Score
 
@@ -120,3 +120,80 @@ def test_a_model_that_does_not_give_one_score_a_row():
         replay_probes(Fixed([[1, 2], [3, 4]]), signature(u="string"), SCORE, card([1, 2], u=["a", "b"]))
     assert caught.value.error_id == "E-MODEL-OUTPUT"
     assert "[2, 2] for 2 pairs" in str(caught.value)
+
+
+class Computed:
+    """A session that computes scores from input `x` as an array, and counts its calls."""
+
+    runtime = "computed"
+
+    def __init__(self, compute):
+        self.compute = compute
+        self.calls = 0
+
+    def run(self, signature, feeds, outputs):
+        self.calls += 1
+        x = feeds["x"].to_numpy()
+        return dict.fromkeys(outputs, np.asarray(self.compute(x), np.float32))
+
+
+VALUES = [0.5, -1.0, 2.0, 7.25, 0.0, 3.0, -4.5, 1.5, 9.0, 2.5]
+
+
+def require_stable(compute, values=VALUES, rows=None):
+    """Of a model whose signature fixes `rows`, if any."""
+    inputs = {"x": TensorSpec("x", "x:0", "float32", (rows,))}
+    known = Signature("serving_default", inputs, {"s": TensorSpec("s", "s:0", "float32", (rows,))})
+    require_stable_scores(Computed(compute), known, SCORE, card([0.0] * len(values), x=values))
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda x: 2 * x,
+        lambda x: x + 1e-6 * np.arange(len(x)),  # float noise of a position
+        lambda x: np.where(x > 0, x, np.nan),
+        lambda x: np.where(x > 0, x, np.inf),
+        np.zeros_like,
+    ],
+)
+def test_a_score_of_the_row_alone_is_stable(compute):
+    require_stable(compute)
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda x: x - x.mean() + 3.4,
+        lambda x: x / max(np.abs(x).max(), 1),
+        lambda x: (x - x.mean()) / np.sqrt(x.var() + 1e-3),
+        lambda x: x + np.append(0, x[:-1]),
+        lambda x: x + np.arange(len(x)),
+        lambda x: x / np.ptp(x),
+        lambda x: np.random.default_rng(7).permutation(len(x)) * x,  # a dropout that draws the same in every call
+    ],
+)
+@pytest.mark.parametrize("rows", [None, len(VALUES)])
+def test_a_score_that_depends_on_the_rows_beside_it_is_refused(compute, rows):
+    with pytest.raises(ModelError) as caught, np.errstate(all="ignore"):
+        require_stable(compute, rows=rows)
+    assert caught.value.error_id == "E-MODEL-PROBES"
+    message = str(caught.value)
+    assert message.startswith("E-MODEL-PROBES: the model gives one row other scores beside other rows")
+    assert "no dropout, no random op, no statistics over the batch" in message
+    assert "where:    probe row " in message
+
+
+def test_scores_that_change_from_call_to_call_are_refused():
+    random = np.random.default_rng(1)
+    with pytest.raises(ModelError) as caught:
+        require_stable(lambda x: x * random.integers(2, size=len(x)))
+    message = str(caught.value)
+    assert message.startswith("E-MODEL-PROBES: the model gives one row other scores from call to call")
+    assert "no dropout, no random op, no statistics over the batch" in message
+
+
+def test_stability_is_asked_of_probe_rows_that_fit_the_signature():
+    with pytest.raises(ModelError) as caught:
+        require_stable_scores(Computed(np.zeros_like), signature(x="float32"), SCORE, card([1, 2], x=[1.0]))
+    assert caught.value.error_id == "E-MODEL-CARD"
