@@ -29,7 +29,8 @@ ERROR_IDS: dict[str, str] = {
     "E-NO-PREVIOUS": "no earlier output is kept that a rollback could publish",
     "E-KERAS-3": "Keras 3 is already loaded in this process, and TensorFlow Recommenders needs Keras 2",
     "E-EXTRA-MISSING": "an optional package that this command needs is not installed",
-    "E-FACTORY": "the model factory cannot be imported or called, or does not return a model of TFRS",
+    "E-FACTORY": "the model factory cannot be imported or called, or does not return a model of TFRS that can be "
+    "trained",
     "E-GOLDEN": "a golden case is missing or not valid",
     # 3: input data
     "E-INPUT-UNREADABLE": "the input cannot be opened",

@@ -13,8 +13,9 @@ from typing import Any
 
 import tensorflow_recommenders as tfrs
 
-from batchscore.errors import BatchscoreError, UsageError
+from batchscore.errors import UsageError
 from batchscore.interactions.statistics import Statistics
+from batchscore.networks.failures import tell_failures
 from batchscore.networks.predictions import predict
 from batchscore.networks.ranking_model import build_ranking_model, compile_model, one_empty_row
 from batchscore.recipe import Feature, Task
@@ -52,20 +53,12 @@ def build_model(statistics: Statistics, settings: TrainSettings) -> tfrs.Model:
         return build_ranking_model(statistics, settings)
     build = _import(settings.model.factory, settings.model.factory_folder)
     context = ModelContext(settings.all_features(), settings.all_tasks(), statistics, settings)
-    try:
+    with tell_failures(settings, "it failed"):
         model = build(context)
-    except BatchscoreError:
-        raise
-    except Exception as error:
-        raise _unusable(settings, f"it failed: {type(error).__name__}: {error}") from error
     if not isinstance(model, tfrs.Model):
-        raise _unusable(settings, f"it returned a {type(model).__name__}")
-    try:
+        raise _no_model(settings, f"it returned a {type(model).__name__}")
+    with tell_failures(settings, "its model cannot be called"):
         predict(model, one_empty_row(statistics), settings)
-    except BatchscoreError:
-        raise
-    except Exception as error:
-        raise _unusable(settings, f"its model cannot be called: {type(error).__name__}: {error}") from error
     if getattr(model, "optimizer", None) is None:
         compile_model(model, settings)
     return model
@@ -115,7 +108,7 @@ def _not_found(factory: str, folder: Path | None, found: str) -> UsageError:
     )
 
 
-def _unusable(settings: TrainSettings, found: str) -> UsageError:
+def _no_model(settings: TrainSettings, found: str) -> UsageError:
     return UsageError(
         "E-FACTORY",
         f"the model factory {settings.model.factory} gives no model that can be trained",

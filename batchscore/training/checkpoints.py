@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import logging
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ import tensorflow as tf
 from batchscore.durable import sync
 from batchscore.errors import OutputError
 from batchscore.interactions.identity import Identity
+from batchscore.networks.factory_source import find_source
 from batchscore.runtime.model_base import ModelBase, remove
 from batchscore.train_settings import TrainSettings
 from batchscore.training.metrics import Epoch
@@ -149,15 +149,6 @@ def _identify(files: Mapping[str, Identity], settings: TrainSettings) -> str:
         "libraries": library_versions(),
     }
     if settings.model.factory is not None:
-        told["factory"] = _identify_source(settings.model.factory)
+        hashes = (hashlib.sha256(file.read_bytes()) for file in sorted(find_source(settings.model.factory)))
+        told["factory"] = hashlib.sha256(b"".join(each.digest() for each in hashes)).hexdigest()
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _identify_source(factory: str) -> str:
-    """A hash of the factory's module, and of all that are loaded from its package or its folder."""
-    name = factory.partition(":")[0]
-    files = {loaded: Path(file) for loaded, module in list(sys.modules.items())
-             if (file := getattr(module, "__file__", None)) is not None}  # fmt: skip
-    package, folder = name.partition(".")[0], files[name].parent
-    own = {file for loaded, file in files.items() if loaded.partition(".")[0] == package or file.parent == folder}
-    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in sorted(own))).hexdigest()

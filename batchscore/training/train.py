@@ -39,36 +39,38 @@ def train(settings: TrainSettings, observer: Observer = _UNOBSERVED) -> Training
                 journal.note_rows(interactions, split)
             with journal.stage("load TensorFlow"):
                 require_keras_2()
+                from batchscore.networks.failures import tell_failures  # noqa: PLC0415
                 from batchscore.training import export, gates, rounds  # noqa: PLC0415
                 from batchscore.training.live_version import measure_live_version  # noqa: PLC0415
-            with journal.stage("prepare"):
-                evaluated = rounds.prepare_evaluated(split, interactions.files, base, settings)
-            with journal.stage("train", rows=evaluated.rows_left):
-                fitted = evaluated.fit(observer)
-                journal.note(**fitted.describe())
-            with journal.stage("evaluate"):
-                comparison = evaluated.compare(split)
-                live = measure_live_version(base, evaluated.held_out, settings)
-                journal.note_comparison(comparison, live)
-            gates.require_better_than_baseline(comparison, split.training.num_rows, settings)
-            gates.require_no_regression(comparison, live, settings)
-            published: rounds.Round = evaluated
-            if settings.refit:
-                with journal.stage("prepare refit"):
-                    published = rounds.prepare_refit(interactions.rows, fitted.best, evaluated.state, settings)
-                with journal.stage("refit", rows=published.rows_left):
-                    published.fit(observer)
-            journal.note(refitted=settings.refit)
-            with journal.stage("export"):
-                probes = export.draw_probes(interactions.rows, settings)
-                told = {"made_with": library_versions(), "training": journal.for_card()}
-                export.export_model(published.model, probes, base.incoming, settings, **told)
-                exported = export.check_export(base.incoming)
-                export.leave_plan(exported.saved, settings)
+            with tell_failures(settings):
+                with journal.stage("prepare"):
+                    evaluated = rounds.prepare_evaluated(split, interactions.files, base, settings)
+                with journal.stage("train", rows=evaluated.rows_left):
+                    fitted = evaluated.fit(observer)
+                    journal.note(**fitted.describe())
+                with journal.stage("evaluate"):
+                    comparison = evaluated.compare(split)
+                    live = measure_live_version(base, evaluated.held_out, settings)
+                    journal.note_comparison(comparison, live)
+                gates.require_better_than_baseline(comparison, split.training.num_rows, settings)
+                gates.require_no_regression(comparison, live, settings)
+                published: rounds.Round = evaluated
                 if settings.refit:
-                    export.export_model(evaluated.model, probes, base.incoming_evaluated, settings, **told)
-                    export.check_export(base.incoming_evaluated)
-                journal.note(**exported.describe())
+                    with journal.stage("prepare refit"):
+                        published = rounds.prepare_refit(interactions.rows, fitted.best, evaluated.state, settings)
+                    with journal.stage("refit", rows=published.rows_left):
+                        published.fit(observer)
+                journal.note(refitted=settings.refit)
+                with journal.stage("export"):
+                    probes = export.draw_probes(interactions.rows, settings)
+                    told = {"made_with": library_versions(), "training": journal.for_card()}
+                    export.export_model(published.model, probes, base.incoming, settings, **told)
+                    exported = export.check_export(base.incoming)
+                    export.leave_plan(exported.saved, settings)
+                    if settings.refit:
+                        export.export_model(evaluated.model, probes, base.incoming_evaluated, settings, **told)
+                        export.check_export(base.incoming_evaluated)
+                    journal.note(**exported.describe())
             with journal.stage("publish"):
                 observer.committing()
                 path = base.publish()
