@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from batchscore.errors import BatchscoreError, UsageError
+import tensorflow as tf
+
+from batchscore.errors import BatchscoreError, OutOfMemoryError, UsageError, as_out_of_memory
 from batchscore.networks.factory_source import find_source
 from batchscore.train_settings import TrainSettings
 
@@ -27,8 +29,9 @@ _FRAMES = ("Graph execution error:", "Detected at node", "Traceback ", *_WRAPPED
 def tell_failures(settings: TrainSettings, doing: str = "its model failed") -> Iterator[None]:
     """What a model raises within comes out as an error that says in words what can be done about it.
 
-    An error of batchscore comes out as itself, also where TensorFlow has wrapped it. With a factory any other is
-    its model's: UsageError (E-FACTORY). Without one it is a fault of ours, and stays what it is.
+    An error of batchscore comes out as itself, also where TensorFlow has wrapped it, and memory that ran out as
+    OutOfMemoryError (E-MEMORY). With a factory any other error is its model's: UsageError (E-FACTORY). Without one
+    it is a fault of ours, and stays what it is.
     """
     try:
         yield
@@ -38,6 +41,14 @@ def tell_failures(settings: TrainSettings, doing: str = "its model failed") -> I
         origin = _find_origin(error)
         if isinstance(origin, BatchscoreError):
             raise origin from None
+        if isinstance(origin, tf.errors.ResourceExhaustedError) or as_out_of_memory(origin) is not None:
+            raise OutOfMemoryError(
+                "E-MEMORY",
+                "memory ran out while the model was made or trained; nothing was published",
+                found=_find_words(origin),
+                next_step="lower --layers, --embedding-dimension, --batch-rows or --shuffle-rows, or give it more "
+                "memory",
+            ) from error
         if settings.model.factory is None:
             raise
         _LOG.debug("the model of the factory %s failed", settings.model.factory, exc_info=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from batchscore.errors import ModelError, OutOfMemoryError
+from batchscore.errors import ModelError
 from batchscore.networks.dataset import TrainingBatches
 from batchscore.observer import Observer
 from batchscore.training.checkpoints import Checkpoints
@@ -91,21 +91,14 @@ class Fitting:
         """Fit to the end, or until there was no better epoch for too long; the model then has the best weights.
 
         A line for each epoch goes to the log, and the epoch to `told`. Raises ModelError (E-TRAINING-DIVERGED) as
-        soon as the loss of a batch or a prediction is not finite, OutOfMemoryError (E-MEMORY), OutputError.
+        soon as the loss of a batch or a prediction is not finite, and OutputError.
         """
-        try:
-            while not self._is_over():
-                epoch = self._make_epoch(observer)
-                self.epochs.append(epoch)
-                self._checkpoints.save(self.epochs, self._best())
-                _LOG.info("%s", self._line(epoch))
-                told(epoch)
-        except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-            raise OutOfMemoryError(
-                "E-MEMORY",
-                "memory ran out while the model was trained; nothing was published",
-                next_step="lower --batch-rows, --shuffle-rows or --embedding-dimension, or give it more memory",
-            ) from error
+        while not self._is_over():
+            epoch = self._make_epoch(observer)
+            self.epochs.append(epoch)
+            self._checkpoints.save(self.epochs, self._best())
+            _LOG.info("%s", self._line(epoch))
+            told(epoch)
         best = self._best()
         if best != len(self.epochs):
             self._checkpoints.restore(best)

@@ -28,7 +28,8 @@ def train(settings: TrainSettings, observer: Observer = _UNOBSERVED) -> Training
     than a baseline and not much worse than the live version, and its export must give the trained model's scores.
     With `settings.refit` what is published has then been fitted anew on all rows.
 
-    Raises UsageError, InputError, ModelError, OutputError, RefusedError or TryLaterError, each with `.report`.
+    Raises UsageError, InputError, ModelError, OutputError, RefusedError, OutOfMemoryError or TryLaterError, each
+    with `.report`.
     """
     with Journal(settings, observer) as journal:
         require_tensorboard(settings.tensorboard)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from batchscore.errors import ModelError, OutOfMemoryError, OutputError
+from batchscore.errors import ModelError, OutputError
 from batchscore.interactions.splits import split_interactions
 from batchscore.observer import Observer
 from batchscore.training.metrics import RMSE
@@ -240,15 +240,3 @@ def test_weights_that_the_last_batch_ruined_are_found_by_the_evaluation(prepare)
     with pytest.raises(ModelError, match="predictions of rating are NaN") as caught:
         fitting.run(Ruin(), ignore)
     assert caught.value.error_id == "E-TRAINING-DIVERGED"
-
-
-def test_memory_that_runs_out_is_no_bug(prepare, monkeypatch, tf):
-    fitting, model = prepare()
-
-    def compute_loss(*_, **__):
-        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
-
-    monkeypatch.setattr(model, "compute_loss", compute_loss)
-    with pytest.raises(OutOfMemoryError) as caught:
-        fitting.run(Observer(), ignore)
-    assert caught.value.exit_code == 7

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batchscore.errors import ModelError, RefusedError, TryLaterError
+from batchscore.errors import ModelError, OutOfMemoryError, RefusedError, TryLaterError
 from batchscore.observer import Observer
 from batchscore.runtime.model_base import hold_model_base
 from batchscore.runtime.versions import list_versions
@@ -204,3 +204,27 @@ def test_the_tutorial_s_recipe_on_real_ratings(tmp_path, caplog):
     assert report.judged["value"] < report.judged["baseline_value"] - 0.02
     assert report.evaluation["rating"]["biases"]["RMSE"]["value"] == pytest.approx(0.87, abs=0.01)
     assert caplog.messages[-1] == report.summary()
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"layers": [10**13]}, {"embedding_dimension": 10**13}], ids=lambda sizes: next(iter(sizes))
+)
+def test_a_model_that_no_memory_can_hold_is_no_bug(write, sizes):
+    ids = [f"{number}" for number in range(40)]
+    settings = write({"user_id": ids, "movie_id": ids, "user_rating": [1.0, 2.0] * 20}, batch_rows=8, **sizes)
+    with pytest.raises(OutOfMemoryError) as caught:
+        train(settings)
+    assert (caught.value.error_id, caught.value.report.exit_code) == ("E-MEMORY", 7)
+    assert "OOM when allocating tensor" in str(caught.value)
+
+
+def test_memory_that_runs_out_while_it_is_fitted_is_no_bug(write, monkeypatch, tf):
+    from batchscore.networks.ranking_model import RankingModel
+
+    def compute_loss(*_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(RankingModel, "compute_loss", compute_loss)
+    ids = [f"{number}" for number in range(40)]
+    with pytest.raises(OutOfMemoryError, match="E-MEMORY"):
+        train(write({"user_id": ids, "movie_id": ids, "user_rating": [1.0, 2.0] * 20}, batch_rows=8))
