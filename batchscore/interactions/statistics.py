@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchscore.errors import InputError
+from batchscore.interactions.negatives import drawing_task
 from batchscore.interactions.table_rows import TableRows
-from batchscore.recipe import Buckets, Feature, Labels, Number, Text, Timestamp, Vocabulary
+from batchscore.recipe import Buckets, Click, Feature, Labels, Number, Text, Timestamp, Vocabulary
 from batchscore.train_settings import TrainSettings
 
 SAMPLE_ROWS = 1_000_000
@@ -87,7 +88,8 @@ def learn_statistics(rows: pa.Table, settings: TrainSettings) -> Statistics:
     """The statistics of the training `rows`, which have the canonical types and no nulls.
 
     `rows` may be larger than memory: it is walked a few times, and only what is distinct is kept. Raises InputError
-    (E-INTERACTIONS) with every feature that has no value to learn, or where negatives cannot be drawn.
+    (E-INTERACTIONS) with every feature that has no value to learn, or where a task draws more negatives than there
+    are other candidates.
     """
     features: dict[str, FeatureStatistics] = {}
     problems: list[str] = []
@@ -97,11 +99,11 @@ def learn_statistics(rows: pa.Table, settings: TrainSettings) -> Statistics:
             problems.append(f"{name}: {_why_empty(feature)}")
         features[name] = found
     tasks = settings.all_tasks().values()
+    drawing = drawing_task(settings)
     candidates = None
-    if not all(task.has_label_column for task in tasks):
+    if drawing is not None:
         candidates = _last_rows(rows, settings)
-        if candidates.num_rows < 2:  # noqa: PLR2004 - one is the row's own
-            problems.append(f"{settings.candidate_column}: negatives are drawn from at least two candidates")
+        _require_enough(candidates.num_rows - 1, drawing, settings)
     if problems:
         raise InputError(
             "E-INTERACTIONS",
@@ -226,6 +228,20 @@ def _last_rows(rows: pa.Table, settings: TrainSettings) -> pa.Table:
     others = [name for name in names if name != key]
     grouped = rows.select(names).group_by(key, use_threads=False).aggregate([(name, "last") for name in others])
     return grouped.rename_columns([key, *others]).select(names).sort_by(key)
+
+
+def _require_enough(others: int, task: Click, settings: TrainSettings) -> None:
+    """Raise InputError where `task` draws more negatives a row than there are `others`, not the row's own."""
+    if task.negatives > others:
+        negatives = "1 negative" if task.negatives == 1 else f"{task.negatives:,} negatives"
+        raise InputError(
+            "E-INTERACTIONS",
+            f"the click task of {task.label} draws more negatives than there are other candidates",
+            where=settings.input,
+            found=f"{negatives} a row, {others:,} other candidates in the training rows",
+            expected="a few negatives of many candidates",
+            next_step=f"lower negatives to {others:,} at most" if others else "give rows of more candidates",
+        )
 
 
 def _one_chunk(column: Any) -> pa.Array:

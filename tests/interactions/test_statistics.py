@@ -133,9 +133,26 @@ def test_features_without_a_value_are_all_named():
     assert "title: no word in it" in text
 
 
-def test_negatives_need_another_candidate():
-    with pytest.raises(InputError, match="at least two candidates"):
-        learn(
-            {"movie_id": texts(["x"] * 4)},
-            tasks={"click": {"kind": "click", "label": "clicked", "negatives": 1}},
-        )
+@pytest.mark.parametrize(
+    ("movies", "negatives", "found"),
+    [
+        ("xxxx", 1, "1 negative a row, 0 other candidates in the training rows"),
+        ("xyzx", 3, "3 negatives a row, 2 other candidates in the training rows"),
+        ("xyzx", 100_000, "100,000 negatives a row, 2 other candidates in the training rows"),
+    ],
+)
+def test_negatives_are_no_more_than_the_other_candidates(movies, negatives, found):
+    def learn_with(count):
+        tasks = {"click": {"kind": "click", "label": "clicked", "negatives": count}}
+        return learn({"movie_id": texts(list(movies))}, tasks=tasks)
+
+    with pytest.raises(InputError) as caught:
+        learn_with(negatives)
+    assert caught.value.error_id == "E-INTERACTIONS"
+    message = str(caught.value)
+    assert "the click task of clicked draws more negatives" in message
+    assert f"  found:    {found}" in message
+    others = len(set(movies)) - 1
+    assert (f"next:     lower negatives to {others} at most" in message) == (others > 0)
+    if others:
+        assert learn_with(others).candidates.num_rows == others + 1

@@ -127,7 +127,8 @@ def test_each_task_has_its_own_head_and_bias(features):
 
 def test_a_click_is_a_probability_and_its_score_the_logit(features):
     tasks = {"click": {"kind": "click", "label": "c", "negatives": 3}}
-    model = build(tasks=tasks, model={"biases": True})
+    ids = {"user_id": ["a", "b", "a", "b"], "movie_id": ["x", "y", "z", "w"]}
+    model = build(ids, tasks=tasks, model={"biases": True})
     assert float(model.heads["click"].bias.numpy()[0]) == pytest.approx(np.log(1 / 3))
     served = model.serve(features)
     assert served["click"].numpy() == pytest.approx(1 / (1 + np.exp(-served["score"].numpy())))
