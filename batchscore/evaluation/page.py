@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
+import json
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,30 +54,20 @@ class TrainingPage:
     calibration: Sequence[CalibrationBin] = ()
     settings: Sequence[tuple[str, object]] = ()
 
+    def to_json(self) -> str:
+        """The page for another process, with all values as the page spells them."""
+        document = dataclasses.asdict(self) | {"comparison": self.comparison.to_dict()}
+        for name in ("facts", "settings"):
+            document[name] = [(label, str(value)) for label, value in document[name]]
+        return json.dumps(document)
 
-def write_page(page: TrainingPage, path: Path) -> str | None:
-    """Write the page to `path`, as a whole or not at all; None where it was written, else a warning, logged too.
-
-    The page is never worth a failure: without the extra `report`, where it breaks, or where the file cannot be
-    written, the warning says so.
-    """
-    try:
-        text = render_page(page)
-    except ImportError as error:
-        warning = f"no HTML report, for want of packages ({error}): pip install 'batchscore[report]'"
-    except Exception as error:  # noqa: BLE001 - the model is published by now, or something worse is to be told
-        warning = f"no HTML report: {type(error).__name__}: {error}"
-    else:
-        try:
-            temporary = path.with_name(f".{path.name}.tmp")
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
-        except OSError as error:
-            warning = f"the HTML report {path} could not be written: {error.strerror}"
-        else:
-            return None
-    _LOG.warning("%s", warning)
-    return warning
+    @classmethod
+    def from_json(cls, text: str | bytes) -> TrainingPage:
+        """The page that `to_json` wrote."""
+        document = json.loads(text)
+        document["comparison"] = ComparisonTable.from_dict(document["comparison"])
+        document["calibration"] = [CalibrationBin(**part) for part in document["calibration"]]
+        return cls(**document)
 
 
 def render_page(page: TrainingPage) -> str:
@@ -103,6 +95,33 @@ def render_page(page: TrainingPage) -> str:
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>\n'
         f"<body>\n{chr(10).join(parts)}\n</body></html>\n"
     )
+
+
+def write_page(page: TrainingPage, path: Path, render: Callable[[TrainingPage], str] = render_page) -> str | None:
+    """Write the page to `path`, as a whole or not at all; None where it was written, else a warning, logged too.
+
+    `render` gives its text.
+
+    The page is never worth a failure: without the extra `report`, where it breaks, or where the file cannot be
+    written, the warning says so.
+    """
+    try:
+        text = render(page)
+    except ImportError as error:
+        warning = f"no HTML report, for want of packages ({error}): pip install 'batchscore[report]'"
+    except Exception as error:  # noqa: BLE001 - the model is published by now, or something worse is to be told
+        warning = f"no HTML report: {type(error).__name__}: {error}"
+    else:
+        try:
+            temporary = path.with_name(f".{path.name}.tmp")
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+        except OSError as error:
+            warning = f"the HTML report {path} could not be written: {error.strerror}"
+        else:
+            return None
+    _LOG.warning("%s", warning)
+    return warning
 
 
 def _facts(heading: str, facts: Sequence[tuple[str, object]]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from batchscore.errors import BatchscoreError
 from batchscore.evaluation.page import TrainingPage, write_page
+from batchscore.evaluation.page_process import render_apart
 from batchscore.evaluation.prediction_metrics import CalibrationBin
 from batchscore.evaluation.table import ComparisonTable
 from batchscore.runtime.model_base import ModelBase
@@ -60,7 +61,7 @@ def _write(base: ModelBase, name: str, report: TrainingReport, summary: str) -> 
         _LOG.warning("the report of the training cannot be written to %s: %s", place, error.strerror)
         return
     if all(find_spec(package) for package in _PAGE_PACKAGES):
-        write_page(make_page(report, summary), place.with_suffix(".html"))
+        write_page(make_page(report, summary), place.with_suffix(".html"), render_apart)
     else:
         _LOG.debug("no HTML page of the training: pip install 'batchscore[report]'")
 

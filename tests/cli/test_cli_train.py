@@ -39,6 +39,22 @@ def tree(model):
 
 
 @pytest.mark.process
+def test_a_page_that_the_address_space_does_not_hold_costs_no_published_model(folder):
+    """What draws the charts reserves more than that, and aborts its process."""
+    command = (
+        'ulimit -v 40000000 && exec "$0" -c "from batchscore.cli import main; main()" train --config train.toml'
+    )
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable], capture_output=True, text=True, timeout=240, check=False, cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    reports = folder / "model" / "_batchscore"
+    assert (reports / "1.report.json").exists()
+    assert (reports / "1.report.html").exists() or "WARNING no HTML report: " in done.stderr
+
+
+@pytest.mark.process
 def test_it_trains_tells_and_publishes_the_same_bytes_again(folder, tmp_path):
     first = start("train", "--config", "train.toml", "--json", cwd=folder, PYTHONHASHSEED="1")
     assert first.returncode == 0, first.stderr

@@ -318,7 +318,7 @@ def interpreter(tmp_path, monkeypatch):
         path = tmp_path / "python"
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
-        monkeypatch.setattr(planner.sys, "executable", str(path))
+        monkeypatch.setattr(sys, "executable", str(path))
 
     return be
 
@@ -350,7 +350,7 @@ def test_a_planner_that_leaves_nothing(tmp_path, interpreter):
 
 
 def test_a_planner_that_cannot_be_started(tmp_path, monkeypatch):
-    monkeypatch.setattr(planner.sys, "executable", str(tmp_path / "nothing"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
     with pytest.raises(OSError, match="nothing"):
         make(tmp_path)
 

@@ -52,10 +52,10 @@ def test_the_page_says_what_stands_in_the_report_in_words(journal, live, told):
 
 
 def test_a_page_that_breaks_costs_no_published_model(tmp_path, journal, caplog, monkeypatch):
-    def render_page(_):
+    def render_apart(_):
         raise ValueError("Vega-Lite to SVG conversion failed")
 
-    monkeypatch.setattr("batchscore.evaluation.page.render_page", render_page)
+    monkeypatch.setattr(report_files, "render_apart", render_apart)
     monkeypatch.setattr(report_files, "find_spec", lambda _: True)
     with hold_model_base(tmp_path) as base, keep_reports(base, journal):
         pass
@@ -64,10 +64,10 @@ def test_a_page_that_breaks_costs_no_published_model(tmp_path, journal, caplog, 
 
 
 def test_a_page_that_breaks_does_not_hide_why_the_training_failed(tmp_path, journal, monkeypatch):
-    def render_page(_):
+    def render_apart(_):
         raise ValueError("Vega-Lite to SVG conversion failed")
 
-    monkeypatch.setattr("batchscore.evaluation.page.render_page", render_page)
+    monkeypatch.setattr(report_files, "render_apart", render_apart)
     monkeypatch.setattr(report_files, "find_spec", lambda _: True)
     with pytest.raises(RefusedError), hold_model_base(tmp_path) as base, keep_reports(base, journal):
         raise RefusedError("E-MODEL-QUALITY", "no", next_step="none")
