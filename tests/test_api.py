@@ -160,7 +160,7 @@ def test_users_without_a_ranked_pair_are_counted(job):
     report = batchscore.run(**job, max_bad_rows="off")
     assert ranked(job) == [("u2", "a", 1.0, 1)]
     assert (report.users, report.users_none, report.users_short) == (3, 2, 1)
-    assert report.bad_rows == {"null id": 1, "score is not finite": 2}
+    assert report.bad_rows == {"null id": 1, "NaN or infinite": 2}
 
 
 def test_a_bug_is_no_batchscore_error_but_is_recorded(job, monkeypatch):

@@ -90,7 +90,8 @@ def test_scores_keep_order_and_length_and_every_call_has_one_shape(make_pairs, s
     session = StubSession(identity)
     batches = batches_of(make_pairs, list(range(total)), size)
     _, scored = score_all(session, batches, threads=threads)
-    assert [batch.pairs for batch in scored] == batches
+    assert [batch.pairs.rows.tolist() for batch in scored] == [pairs.rows.tolist() for pairs in batches]
+    assert [batch.pairs.feeds for batch in scored] == [pairs.feeds for pairs in batches]
     assert np.concatenate([np.empty(0), *(batch.scores for batch in scored)]).tolist() == list(range(total))
     assert all(batch.scores.dtype == np.float32 and not batch.failures for batch in scored)
     assert {len(call) for call in session.calls} <= {ROWS}
