@@ -121,7 +121,7 @@ def rollback(output: str | os.PathLike[str], *, state_dir: str | os.PathLike[str
     """
     from pathlib import Path
 
-    from batchscore.scoring.rollback import rollback as roll_back
+    from batchscore.publishing.rollback import rollback as roll_back
 
     return roll_back(Path(output), None if state_dir is None else Path(state_dir))
 

@@ -25,11 +25,11 @@ from batchscore.errors import (
     TryLaterError,
     UsageError,
 )
+from batchscore.publishing.publish import Claim, claim
 from batchscore.report import Report
 from batchscore.scoring import model as model_module
 from batchscore.scoring import reader
 from batchscore.scoring import run as run_module
-from batchscore.scoring.publish import Claim, claim
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ LAYERS = {
         "difference",
         "ranked",
         "scoring",
+        "publishing",
         "runtime",
         "base",
     },
@@ -48,7 +49,8 @@ LAYERS = {
     "ranked": {"runtime", "base"},
     "planning": {"runtime", "base"},
     "datasets": {"runtime", "base"},
-    "scoring": {"runtime", "base"},
+    "scoring": {"publishing", "runtime", "base"},
+    "publishing": {"runtime", "base"},
     "runtime": {"base"},
     "base": set(),
 }
@@ -74,10 +76,6 @@ STAGES = {
     "casts": set(),
     "folders": set(),
     "inputs": {"folders"},
-    "disk": set(),
-    "lock": {"disk"},
-    "previous": {"disk"},
-    "publish": {"disk", "lock", "previous"},
     "recurring": {"distinct"},
     "reader": {"inputs", "recurring"},
     "binding": {"casts"},
@@ -101,9 +99,6 @@ STAGES = {
 PASSED_ON = {
     "folders": {"list_pair_files"},
     "inputs": {"PairFile", "Pairs", "corrupt"},
-    "disk": {"cannot_write", "link", "move", "tolerated"},
-    "lock": {"locked"},
-    "previous": {"PreviousOutputs"},
     "reader": {"PairBatch"},
     "recurring": {"RecurringValues"},
     "impersonal": {"count_impersonal"},
@@ -120,7 +115,7 @@ PASSED_ON = {
 }
 """What a stage may take from another one: data classes, the rules of types, and one error."""
 
-STORY = {"run", "account", "model", "plans", "rollback"}
+STORY = {"run", "account", "model", "plans"}
 """They tell the run and know the stages; no stage knows them."""
 
 

@@ -28,7 +28,7 @@ def command(output: Path, state_dir: Path | None, as_json: bool, quiet: bool, ve
     place: a second rollback takes the first one back.
     """
     with job_console(quiet=quiet, verbose=verbose) as observer:
-        from batchscore.scoring.rollback import rollback
+        from batchscore.publishing.rollback import rollback
 
         report = rollback(output, state_dir, observer)
     if as_json:

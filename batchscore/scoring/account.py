@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchscore.errors import BatchscoreError, ModelError
+from batchscore.publishing.publish import Claim
 from batchscore.report import InputBinding, InputFile, KnownIds, PlanUsed, Report
 from batchscore.scoring.badrows import BadRows
 from batchscore.scoring.binding import Binding
 from batchscore.scoring.inputs import Pairs
 from batchscore.scoring.model import RunModel
 from batchscore.scoring.plans import AnyScorer
-from batchscore.scoring.publish import Claim
 from batchscore.scoring.unknown import UnknownIds
 
 if TYPE_CHECKING:

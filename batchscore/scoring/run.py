@@ -17,6 +17,7 @@ from batchscore.config import RunSettings
 from batchscore.errors import as_out_of_memory
 from batchscore.limits import Limit
 from batchscore.observer import Observer
+from batchscore.publishing.publish import Claim, claim
 from batchscore.report import Clock, Report
 from batchscore.scoring import account
 from batchscore.scoring.badrows import BadRows
@@ -25,7 +26,6 @@ from batchscore.scoring.guards import Guards
 from batchscore.scoring.inputs import Pairs, open_pairs
 from batchscore.scoring.model import choose_model, id_roles, load_beside, require_probes
 from batchscore.scoring.plans import open_scorer
-from batchscore.scoring.publish import Claim, claim
 from batchscore.scoring.reader import PairBatch, ReadAhead, read_batches
 from batchscore.scoring.scorer import ScorablePairs
 from batchscore.scoring.unknown import UnknownIds, watch_unknown

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from batchscore.scoring.previous import PreviousOutputs
-from batchscore.scoring.publish import Claim
+from batchscore.publishing.previous import PreviousOutputs
+from batchscore.publishing.publish import Claim
 
 pytestmark = pytest.mark.tensorflow
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchscore.paths import is_same_file
-from batchscore.scoring.disk import link, move
+from batchscore.publishing.disk import link, move
 
 
 @dataclass(frozen=True)

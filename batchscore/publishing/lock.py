@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from batchscore.errors import TryLaterError
-from batchscore.scoring.disk import cannot_write
+from batchscore.publishing.disk import cannot_write
 
 
 @contextmanager

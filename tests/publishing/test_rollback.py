@@ -11,9 +11,9 @@ import pytest
 
 from batchscore.config import RunSettings
 from batchscore.errors import OutputError, TryLaterError, UsageError
+from batchscore.publishing.publish import claim
+from batchscore.publishing.rollback import rollback
 from batchscore.report import Report, read_report
-from batchscore.scoring.publish import claim
-from batchscore.scoring.rollback import rollback
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from batchscore.durable import sync
 from batchscore.errors import OutputError, UsageError
 from batchscore.observer import Observer
 from batchscore.paths import require_usable
+from batchscore.publishing.disk import cannot_write, tolerated
+from batchscore.publishing.publish import Claim, claim
 from batchscore.report import Report, read_report
-from batchscore.scoring.disk import cannot_write, tolerated
-from batchscore.scoring.publish import Claim, claim
 
 _log = logging.getLogger("batchscore")
 

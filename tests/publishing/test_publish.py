@@ -18,8 +18,8 @@ import pytest
 
 from batchscore.config import RunSettings
 from batchscore.errors import OutputError, TryLaterError, UsageError
+from batchscore.publishing.publish import claim
 from batchscore.report import Output, Report
-from batchscore.scoring.publish import claim
 
 OLD = b"last night's file"
 

@@ -25,11 +25,11 @@ import pyarrow.parquet as pq
 from batchscore.durable import sync
 from batchscore.errors import UsageError
 from batchscore.paths import is_same_file
+from batchscore.publishing.disk import cannot_write, tolerated
+from batchscore.publishing.lock import locked
+from batchscore.publishing.previous import PreviousOutputs
 from batchscore.report import Output, Report, read_report
 from batchscore.runtime.formats import PB
-from batchscore.scoring.disk import cannot_write, tolerated
-from batchscore.scoring.lock import locked
-from batchscore.scoring.previous import PreviousOutputs
 
 STATE_FOLDER = "_batchscore"
 
