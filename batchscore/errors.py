@@ -114,7 +114,7 @@ class BatchscoreWarning(UserWarning):
 class BatchscoreError(Exception):
     """A failure that batchscore understands.
 
-    `str(error)` is the whole message. `exit_code` is the process exit code of DESIGN's table in the README,
+    `str(error)` is the whole message. `exit_code` is the process exit code of the README's table,
     `error_id` the stable id, `report` the report of the failed run as far as it got (None before it began).
     """
 
@@ -212,6 +212,10 @@ class OutOfMemoryError(BatchscoreError):
     exit_code = EXIT_MEMORY
 
 
+_LOST_MEMORY_ERROR = "error return without exception set"
+"""What Python says where a library lost the MemoryError on the way; seen while polars was imported."""
+
+
 def means_out_of_memory(text: str) -> bool:
     """Whether these words of the system, of a loader of libraries or of Python say that memory ran out."""
     return any(words in text.lower() for words in _MEMORY_WORDS)
@@ -219,8 +223,9 @@ def means_out_of_memory(text: str) -> bool:
 
 def as_out_of_memory(error: BaseException) -> OutOfMemoryError | None:
     """E-MEMORY for an error that Python or a library raised because memory ran out; None for any other."""
-    foreign = isinstance(error, (ImportError, OSError, RuntimeError))
-    if not isinstance(error, MemoryError) and not (foreign and means_out_of_memory(str(error))):
+    foreign = isinstance(error, (ImportError, OSError, RuntimeError)) and means_out_of_memory(str(error))
+    lost = isinstance(error, SystemError) and str(error) == _LOST_MEMORY_ERROR
+    if not (isinstance(error, MemoryError) or foreign or lost):
         return None
     return OutOfMemoryError(
         "E-MEMORY",

@@ -102,6 +102,7 @@ def test_lists_in_messages_are_short():
         ImportError("libtensorflow_cc.so.2: failed to map segment from shared object"),
         OSError(12, "Cannot allocate memory"),
         RuntimeError("can't start new thread"),
+        SystemError("error return without exception set"),
     ],
 )
 def test_what_says_that_memory_ran_out_is_no_bug(error):
@@ -111,7 +112,14 @@ def test_what_says_that_memory_ran_out_is_no_bug(error):
 
 
 @pytest.mark.parametrize(
-    "error", [ImportError("no module"), RuntimeError("bug"), ValueError("cannot allocate memory"), StoppedError(15)]
+    "error",
+    [
+        ImportError("no module"),
+        RuntimeError("bug"),
+        SystemError("bad argument"),
+        ValueError("cannot allocate memory"),
+        StoppedError(15),
+    ],
 )
 def test_any_other_error_is_itself(error):
     assert as_out_of_memory(error) is None
