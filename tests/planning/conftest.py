@@ -80,7 +80,7 @@ def pad(values, rows):
 
 
 def tolerance(scores):
-    """The limit of the check of a plan: 1e-4 x the spread of the scores compared, at least 8 float32 ulps of the largest."""
+    """The check's: 1e-4 x the spread of the scores compared, at least 8 float32 ulps of the largest."""
     largest = np.float32(np.abs(scores).max())
     return max(1e-4 * float(np.std(scores.astype(np.float64))), 8 * float(np.spacing(largest)))
 
