@@ -30,6 +30,7 @@ from pydantic import (
     model_validator,
 )
 
+from batchscore.environment import MODEL_ENVIRONMENT
 from batchscore.errors import UsageError
 from batchscore.limits import Age, Limit
 from batchscore.paths import fill_date, is_same_file, require_usable
@@ -44,9 +45,6 @@ from batchscore.values import (
     share,
     tabular,
 )
-
-MODEL_ENVIRONMENT = "BATCHSCORE_MODEL"
-"""The one environment variable that is a setting: the model of `run`."""
 
 MOST_THREADS = 256
 

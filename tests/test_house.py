@@ -61,6 +61,7 @@ BASE = [
     "columns",
     "config",
     "durable",
+    "environment",
     "errors",
     "limits",
     "observer",

@@ -113,6 +113,7 @@ class BarObserver(Observer):
 @contextmanager
 def job_console(*, quiet: bool, verbose: bool) -> Iterator[Observer]:
     """Logging, progress and signals of one job; yields the observer that the job reports to."""
+    gc.freeze()  # what the modules made stays, and need not be looked through
     gc.enable()
     terminal = sys.stderr is not None and sys.stderr.isatty()
     _configure_logging(quiet=quiet, verbose=verbose, terminal=terminal)

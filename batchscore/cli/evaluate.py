@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from batchscore.cli.console import job_console
-from batchscore.cli.options import print_config as show_config
-from batchscore.cli.options import print_out, resolve_settings, shared_options
+from batchscore.cli.options import print_out, shared_options
+from batchscore.cli.settings import print_config as show_config
+from batchscore.cli.settings import resolve_settings
 from batchscore.config import EvaluateSettings
 
 

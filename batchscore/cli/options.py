@@ -1,20 +1,17 @@
-"""What the job commands have in common: where their settings come from, and how much they say."""
+"""What the job commands have in common: options, and results on stdout."""
 
 from __future__ import annotations
 
-import datetime as dt
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from batchscore.cli.console import log_warning
-from batchscore.config import Resolved, Settings, resolve
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
 def shared_options(function: _Function) -> _Function:
@@ -31,27 +28,6 @@ def shared_options(function: _Function) -> _Function:
     )):  # fmt: skip
         function = option(function)
     return function
-
-
-def resolve_settings(
-    kind: type[SettingsT], table: str, flags: Mapping[str, Any], config: Path | None, date: dt.datetime | None
-) -> Resolved[SettingsT]:
-    """The settings of one command; see `config.resolve`."""
-    return resolve(kind, table, flags, config=config, date=date.date() if date else None, given_as="flag")
-
-
-def print_config(resolved: Resolved[Any]) -> None:
-    """Write each setting, its value and its source to stdout."""
-    values = resolved.settings.model_dump(mode="json")
-    width = max(map(len, values))
-    for name, value in values.items():
-        print_out(f"{name:<{width}}  {_spell(value)}  ({resolved.sources[name]})")
-
-
-def _spell(value: Any) -> str:
-    if isinstance(value, dict):
-        value = ", ".join(f"{key}={item}" for key, item in value.items()) or None
-    return "-" if value in (None, []) else str(value)
 
 
 def print_out(text: str) -> None:

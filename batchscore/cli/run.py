@@ -9,9 +9,8 @@ from typing import Any
 import click
 
 from batchscore.cli.console import job_console
-from batchscore.cli.options import print_config as show_config
-from batchscore.cli.options import print_out, resolve_settings, shared_options
-from batchscore.config import MODEL_ENVIRONMENT, RunSettings
+from batchscore.cli.options import print_out, shared_options
+from batchscore.environment import MODEL_ENVIRONMENT
 
 
 @click.command("run")
@@ -103,13 +102,20 @@ def command(
     The output appears whole or not at all. What was done stands in _batchscore/ beside it. Every setting may stand
     in the table [run] of --config instead.
     """
-    resolved = resolve_settings(RunSettings, "run", flags, config, date)
-    if print_config:
-        show_config(resolved)
-        return
-    from batchscore.scoring.run import run
+    from batchscore.runtime.early import library_beside
 
-    with job_console(quiet=quiet, verbose=verbose) as observer:
-        report = run(resolved.settings, observer)
+    with library_beside():
+        from batchscore.cli.settings import print_config as show_config
+        from batchscore.cli.settings import resolve_settings
+        from batchscore.config import RunSettings
+
+        resolved = resolve_settings(RunSettings, "run", flags, config, date)
+        if print_config:
+            show_config(resolved)
+            return
+        from batchscore.scoring.run import run
+
+        with job_console(quiet=quiet, verbose=verbose) as observer:
+            report = run(resolved.settings, observer)
     if as_json:
         print_out(report.to_json())

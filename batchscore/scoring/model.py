@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from batchscore.config import MODEL_ENVIRONMENT, RunSettings
+from batchscore.config import RunSettings
+from batchscore.environment import MODEL_ENVIRONMENT
 from batchscore.errors import ModelError
 from batchscore.report import ModelUsed
 from batchscore.runtime.card import KnownSignature, ModelCard

@@ -45,10 +45,11 @@ def open_scorer(
     budget_bytes = part_budget(settings.memory, model_bytes)
     kept = list(binding.kept_outputs.values())
     scorer = Scorer(session, model.signature, model.score, threads=settings.threads, keep=kept)
-    scorer.begin()
     if settings.plan == "off":
+        scorer.begin()
         return scorer, "--plan off"
     if settings.plan == "auto" and pairs < LEAST_PAIRS:
+        scorer.begin()
         return scorer, f"{pairs:,} pairs are scored sooner without (a plan pays from {LEAST_PAIRS:,} on)"
     plan = find_plan(model, binding, session.version, settings.plan_cache, warn)
     why_not = plan.reason if isinstance(plan, NotPlanned) else None
@@ -62,6 +63,7 @@ def open_scorer(
             why_not = error.in_one_line()
             warn(f"scored without the plan: {why_not}")
         else:
+            scorer.begin()
             return planned, None
     if settings.plan == "require":
         scorer.close()
