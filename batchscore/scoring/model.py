@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from batchscore.config import RunSettings
 from batchscore.environment import MODEL_ENVIRONMENT
 from batchscore.errors import ModelError
 from batchscore.report import ModelUsed
-from batchscore.runtime.card import KnownSignature, ModelCard
+from batchscore.runtime.card import KnownSignature, KnownTable, ModelCard
 from batchscore.runtime.known_ids import open_lookup
 from batchscore.runtime.probes import replay_probes
 from batchscore.runtime.saved_model import (
@@ -32,7 +33,7 @@ from batchscore.runtime.versions import list_versions
 from batchscore.runtime.vocabulary import Vocabulary, read_vocabularies
 from batchscore.scoring.binding import Binding
 from batchscore.scoring.casts import placeholders
-from batchscore.scoring.unknown import IdRole, IsKnown
+from batchscore.scoring.unknown import IdRole, IsKnown, NoLookUpError
 
 _log = logging.getLogger("batchscore")
 
@@ -139,7 +140,7 @@ def _by_tables(model: RunModel, session: Session, inputs: Mapping[str, str | Non
         named = {"user": card.known_tables.user, "candidate": card.known_tables.candidate}
         return {
             role: (None, "the model card names no table for it") if table is None
-            else (open_lookup(session, table, role), None)
+            else (_opened_late(session, table, role), None)
             for role, table in named.items()
         }  # fmt: skip
     vocabularies = read_vocabularies(model.saved.path, model.signature)
@@ -149,12 +150,25 @@ def _by_tables(model: RunModel, session: Session, inputs: Mapping[str, str | Non
 def _by_vocabulary(session: Session, role: str, vocabulary: Vocabulary) -> _LookedUp:
     if vocabulary.table is None:
         return None, vocabulary.why
-    try:
-        look_up = open_lookup(session, vocabulary.table.for_card(), role)
-        look_up(pa.array([], pa.string() if vocabulary.table.key_dtype == "string" else pa.int64()))
-    except ModelError as error:
-        return None, f"its table cannot be looked up: {error}".splitlines()[0]
-    return look_up, None
+    look_up = _opened_late(session, vocabulary.table.for_card(), role)
+
+    def is_known(ids: pa.Array) -> np.ndarray:
+        try:
+            return look_up(ids)
+        except ModelError as error:
+            raise NoLookUpError(f"its table cannot be looked up: {error}".splitlines()[0]) from error
+
+    return is_known, None
+
+
+def _opened_late(session: Session, table: KnownTable, role: str) -> IsKnown:
+    """The look-up in `table`, opened when it is first used: at the start the session has more urgent work."""
+    opened = cache(partial(open_lookup, session, table, role))
+
+    def is_known(ids: pa.Array) -> np.ndarray:
+        return opened()(ids)
+
+    return is_known
 
 
 def _by_signature(

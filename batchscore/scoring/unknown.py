@@ -21,7 +21,14 @@ _EXAMPLES = 5
 _FLOAT = re.compile(r"'-?\d+\.0'")
 
 IsKnown = Callable[[pa.Array], np.ndarray]
-"""Tells for ids (of the model input's dtype), [n], which are in the model's vocabulary: bool [n]."""
+"""Tells for ids (of the model input's dtype), [n], which are in the model's vocabulary: bool [n].
+
+Raises NoLookUpError where that cannot be told after all.
+"""
+
+
+class NoLookUpError(Exception):
+    """The model has no look-up for a role's ids; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,8 @@ class UnknownIds:
 
     def __init__(self, role: IdRole) -> None:
         self._role = role
+        self._is_known = role.is_known if role.input is not None else None
+        self._why = role.why
         self._seen: list[pa.Array] = []
         self._seen_ids = 0
         self._pending: list[pa.Array] = []
@@ -56,7 +65,7 @@ class UnknownIds:
 
     def add(self, pairs: ScorablePairs) -> None:
         """Count the ids of a batch."""
-        if self._role.is_known is None or self._role.input is None or not len(pairs):
+        if self._is_known is None or self._role.input is None or not len(pairs):
             return
         ids = self._unseen(pairs.feeds[self._role.input])
         self._pending.append(ids)
@@ -66,9 +75,9 @@ class UnknownIds:
 
     def counts(self) -> KnownIds:
         """Distinct known and unknown ids so far."""
-        if self._role.is_known is None or self._role.input is None:
-            return KnownIds(why=self._role.why)
         self._look_up()
+        if self._is_known is None:
+            return KnownIds(why=self._why)
         return KnownIds(known=self._known, unknown=self._unknown)
 
     def exceeded(self) -> bool:
@@ -114,7 +123,7 @@ class UnknownIds:
         return ids.dictionary.filter(pa.array(new))
 
     def _look_up(self) -> None:
-        if not self._pending or self._role.is_known is None:
+        if not self._pending or self._is_known is None:
             return
         ids = pc.unique(pa.chunked_array(self._pending))
         self._pending, self._pending_ids = [], 0
@@ -124,7 +133,11 @@ class UnknownIds:
             return
         self._seen.append(ids)
         self._seen_ids += len(ids)
-        known = self._role.is_known(ids)
+        try:
+            known = self._is_known(ids)
+        except NoLookUpError as error:
+            self._is_known, self._why = None, str(error)
+            return
         self._known += int(known.sum())
         self._unknown += int((~known).sum())
         examples = ids.filter(pa.array(~known)).slice(0, _EXAMPLES - len(self._examples))
