@@ -20,7 +20,7 @@ from batchscore.runtime.plan import Part
 from batchscore.runtime.session import Session
 from batchscore.runtime.table import Table
 from batchscore.scoring.casts import FLOATS, INTEGERS, is_text
-from batchscore.scoring.distinct import Distinct, find_distinct, is_same_array
+from batchscore.scoring.distinct import Distinct, find_distinct, find_used, is_same_array
 from batchscore.scoring.keys import sort_by_both
 from batchscore.scoring.positions import find_positions, row_bytes
 
@@ -49,17 +49,14 @@ class Placed:
     tables: tuple[Table, ...]
     failures: Mapping[int, str]
 
-    def slice(self, start: int, rows: int) -> Placed:
-        """At most `rows` pairs from `start` on."""
-        failures = {row - start: why for row, why in self.failures.items() if start <= row < start + rows}
-        return Placed(self.rows[start : start + rows], self.tables, failures)
-
     def count_bytes(self) -> int:
-        """Bytes of all rows of the tables that the pairs point at."""
+        """Bytes of the rows that the pairs point at, or of what they read in their own order, if that is cached."""
+        row_bytes = sum(table.values[:1].nbytes for table in self.tables)
+        in_order = (1 + int(np.count_nonzero(self.rows[1:] != self.rows[:-1]))) * row_bytes
+        if in_order <= _CACHED_BYTES:
+            return in_order
         rows = np.maximum(self.rows, 0)
-        pointed_at = np.zeros(int(rows.max(initial=0)) + 1, bool)
-        pointed_at[rows] = True
-        return int(np.count_nonzero(pointed_at)) * sum(table.values[:1].nbytes for table in self.tables)
+        return int(np.count_nonzero(find_used(rows, int(rows.max()) + 1))) * row_bytes
 
 
 def find_order(placed: Sequence[Placed]) -> np.ndarray:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate, chain
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,6 @@ from batchscore.scoring.positions import find_positions, row_bytes
 from batchscore.scoring.scorer import ScorablePairs, ScoredPairs, Scorer
 
 _BATCHES_IN_FLIGHT = 3
-_CALLS_A_TASK = 2
 _TESTED_BLOCKS = 2
 _SEED = 20_261_124
 
@@ -138,36 +137,25 @@ class PlannedScorer:
         self._signature_scorer.close()
 
     def _score(self, batches: Iterator[ScorablePairs]) -> Iterator[ScoredPairs]:
-        pending: deque[tuple[ScorablePairs, list[_Task]]] = deque()
+        pending: deque[tuple[ScorablePairs, list[_Begun]]] = deque()
         for pairs in batches:
             starts = range(0, len(pairs), self._most_pairs)
-            begun = (self._begin(pairs.slice(start, self._most_pairs), start) for start in starts)
-            pending.append((pairs, list(chain.from_iterable(begun))))
+            pending.append((pairs, [self._begin(pairs.slice(start, self._most_pairs)) for start in starts]))
             if len(pending) >= _BATCHES_IN_FLIGHT:
                 yield _collect(*pending.popleft())
         while pending:
             yield _collect(*pending.popleft())
 
-    def _begin(self, pairs: ScorablePairs, start: int) -> list[_Task]:
-        """Place the pairs, and begin to score them; `start` is where they stand in their batch."""
+    def _begin(self, pairs: ScorablePairs) -> _Begun:
+        """Place the pairs and begin to score them, in the order in which the head gathers best."""
         placed = self._place(pairs)
-        size = _CALLS_A_TASK * len(self._positions)
-        tasks = []
-        for first in range(0, len(pairs), size):
-            piece = [part.slice(first, size) for part in placed]
-            scores = self._pool.submit(self._score_task, pairs.slice(first, size), piece)
-            tasks.append(
-                _Task(scores, {start + first + row: why for part in piece for row, why in part.failures.items()})
-            )
-        return tasks
-
-    def _score_task(self, pairs: ScorablePairs, placed: list[Placed]) -> np.ndarray:
-        """Scores float32 [n] of the pairs, in their order, computed in the order in which the head gathers best."""
-        order, scores = find_order(placed), np.empty(len(pairs), np.float32)
-        for first in range(0, len(pairs), len(self._positions)):
-            rows = order[first : first + len(self._positions)]
-            scores[rows] = self._run_head(pairs, placed, rows)
-        return scores
+        order, size = find_order(placed), len(self._positions)
+        calls = [order[first : first + size] for first in range(0, len(pairs), size)]
+        return _Begun(
+            order=order,
+            scores=[self._pool.submit(self._run_head, pairs, placed, rows) for rows in calls],
+            failures={row: why for part in placed for row, why in part.failures.items()},
+        )
 
     def _compile_head(self) -> None:
         """Call the head once with nothing in it, while the first pairs are read: its first call compiles it."""
@@ -260,11 +248,19 @@ class _Compared:
 
 
 @dataclass(frozen=True)
-class _Task:
-    """Some pairs of a batch, being scored: each task's come after those of the task before."""
+class _Begun:
+    """Consecutive pairs of a batch, being scored: `scores` follow one another in the order of the rows `order`."""
 
-    scores: Future[np.ndarray]
+    order: np.ndarray
+    scores: list[Future[np.ndarray]]
     failures: Mapping[int, str]
+
+    def collect(self) -> np.ndarray:
+        """Scores float32 [n], NaN where the model failed."""
+        scores = np.empty(len(self.order), np.float32)
+        scores[self.order] = np.concatenate([call.result() for call in self.scores])
+        scores[list(self.failures)] = np.nan
+        return scores
 
 
 def _feeds(pairs: ScorablePairs, names: list[str]) -> dict[str, pa.Array]:
@@ -274,10 +270,12 @@ def _feeds(pairs: ScorablePairs, names: list[str]) -> dict[str, pa.Array]:
     }
 
 
-def _collect(pairs: ScorablePairs, tasks: list[_Task]) -> ScoredPairs:
-    scores = np.concatenate([np.empty(0, np.float32), *(task.scores.result() for task in tasks)])
-    failures = {row: why for task in tasks for row, why in task.failures.items()}
-    scores[list(failures)] = np.nan
+def _collect(pairs: ScorablePairs, begun: list[_Begun]) -> ScoredPairs:
+    scores = np.concatenate([np.empty(0, np.float32), *(some.collect() for some in begun)])
+    starts = accumulate((len(some.order) for some in begun), initial=0)
+    failures = {
+        start + row: why for start, some in zip(starts, begun, strict=False) for row, why in some.failures.items()
+    }
     return ScoredPairs(pairs, scores, failures)
 
 

@@ -180,12 +180,6 @@ def test_an_order_has_every_pair_once(one, other):
     assert sorted(order.tolist()) == list(range(size))
 
 
-def test_a_slice_knows_its_own_failures():
-    placed = Placed(np.array([4, -1, 5, -1], np.int32), (), {1: "one", 3: "three"})
-    piece = placed.slice(2, 2)
-    assert (piece.rows.tolist(), piece.failures) == ([5, -1], {1: "three"})
-
-
 def test_a_table_that_begins_anew_does_not_touch_the_old_one():
     parts = tables_of(StubSession(), "x", budget_rows=0)
     before = parts.place({"x": pa.array(["a", "b"])})
