@@ -187,12 +187,17 @@ def test_a_dictionary_may_hold_a_null_that_no_row_uses(open_model):
 
 def test_the_configuration_is_what_tensorflow_reads(tf):
     config = tf.compat.v1.ConfigProto.FromString(encode_config(threads=200))
-    assert config == tf.compat.v1.ConfigProto(
+    expected = tf.compat.v1.ConfigProto(
         device_count={"GPU": 0},
         intra_op_parallelism_threads=1,
         inter_op_parallelism_threads=200,
         use_per_session_threads=True,
     )
+    rewriting = expected.graph_options.rewrite_options
+    rewriting.layout_optimizer = rewriting.OFF
+    rewriting.memory_optimization = rewriting.NO_MEM_OPT
+    rewriting.meta_optimizer_iterations = rewriting.ONE
+    assert config == expected
 
 
 def test_what_a_model_keeps_outlives_the_memory_it_was_fed(open_model):
