@@ -215,7 +215,8 @@ class PartTables:
             kept.failure_of[keys[rows[0]]] = str(error)
             return
         for table, result in zip(kept.tables, results, strict=True):
-            table.values[kept.filled : kept.filled + len(rows)] = result[places]
+            written = table.values[kept.filled : kept.filled + len(rows)]
+            np.take(result, places, axis=0, out=written, mode="clip")
         kept.row_of.update(zip(map(keys.__getitem__, rows.tolist()), itertools.count(kept.filled), strict=False))
         kept.filled += len(rows)
 

@@ -201,6 +201,7 @@ class PlannedScorer:
         if self._probes is not None:
             samples.append(self._probes.slice(0, rows))
         try:
+            self._place(first.slice(0, self._most_pairs))  # all of them, while the head is compiled
             compared = [both for sample in samples for both in self._score_both_ways(sample)]
         except ModelError as error:
             return PlanCheck.failed(error.in_one_line())

@@ -167,10 +167,11 @@ class _Moments:
         values = scores.astype(np.float64)
         count, mean = len(values), float(values.mean())
         total, shift = self._count + count, mean - self._mean
-        self._squares += float(((values - mean) ** 2).sum()) + shift**2 * self._count * count / total
+        values -= mean
+        self._squares += float(np.square(values, out=values).sum()) + shift**2 * self._count * count / total
         self._mean += shift * count / total
         self._count = total
-        self._minimum, self._maximum = min(self._minimum, values.min()), max(self._maximum, values.max())
+        self._minimum, self._maximum = min(self._minimum, scores.min()), max(self._maximum, scores.max())
 
     def scores(self) -> Scores:
         if not self._count:
