@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from batchscore.runtime.libtensorflow import LibraryUnavailableError, load_library
 
 _WITH_EXTENSIONS = (
-    "csv", "fcntl", "google.protobuf.message_factory", "json", "pyarrow.compute", "pyarrow.parquet",
+    "csv", "fcntl", "google.protobuf.message_factory", "json", "mmap", "pyarrow.compute", "pyarrow.parquet",
     "pydantic.types", "subprocess",
 )  # fmt: skip
 

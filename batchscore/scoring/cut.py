@@ -48,10 +48,8 @@ def _distinct_codes(array: pa.Array) -> np.ndarray:
     codes = _codes(array, 2**31)
     if not isinstance(array, pa.DictionaryArray):
         return codes
-    used = np.flatnonzero(np.bincount(codes, minlength=len(array.dictionary)))
-    code_of = np.empty(len(array.dictionary), np.int32)
-    code_of[used] = _codes(array.dictionary.take(pa.array(used)))
-    distinct: np.ndarray = code_of[codes]
+    used, place = np.unique(codes, return_inverse=True)
+    distinct: np.ndarray = _codes(array.dictionary.take(pa.array(used)))[place]
     return distinct
 
 

@@ -21,7 +21,7 @@ from batchscore.runtime.session import Session
 from batchscore.runtime.table import Table
 from batchscore.scoring.casts import FLOATS, INTEGERS, is_text
 from batchscore.scoring.distinct import Distinct, find_distinct, find_used, is_same_array
-from batchscore.scoring.keys import sort_by_both
+from batchscore.scoring.keys import find_order_of
 from batchscore.scoring.positions import find_positions, row_bytes
 
 CALL_ROWS = 1024
@@ -68,8 +68,7 @@ def find_order(placed: Sequence[Placed]) -> np.ndarray:
     largest = placed[int(np.argmax(sizes))].rows
     if max(sizes) <= _CACHED_BYTES:
         return np.arange(len(largest))
-    _, order = sort_by_both(np.maximum(largest, 0), np.arange(len(largest)))
-    return order.astype(np.int64)
+    return find_order_of(np.maximum(largest, 0))
 
 
 @dataclass
