@@ -110,7 +110,7 @@ PASSED_ON = {
     "distinct": {"Distinct", "find_distinct", "find_close_numbers", "find_used", "is_same_array"},
     "coded": {"Coded"},
     "parts": {"PartTables", "Placed", "find_order"},
-    "keys": {"sort_by_both"},
+    "keys": {"find_order_of", "sort_by_both"},
     "cut": {"cut"},
     "casts": {"Cast", "find_cast", "is_text", "placeholders", "FLOATS", "INTEGERS"},
 }
