@@ -212,8 +212,11 @@ class OutOfMemoryError(BatchscoreError):
     exit_code = EXIT_MEMORY
 
 
-_LOST_MEMORY_ERROR = "error return without exception set"
-"""What Python says where a library lost the MemoryError on the way; seen while polars was imported."""
+_LOST_MEMORY_ERRORS = ("error return without exception set", "returned NULL without setting an exception")
+"""What Python says where a library lost the MemoryError on the way; both seen while polars was imported."""
+
+_POLARS_WITHOUT_LIBRARY = frozenset({"PyDataFrame", "PySeries", "plr"})
+"""Names that polars misses where its extension module could not be loaded, which it passes over (seen with 2.1)."""
 
 
 def means_out_of_memory(text: str) -> bool:
@@ -224,7 +227,8 @@ def means_out_of_memory(text: str) -> bool:
 def as_out_of_memory(error: BaseException) -> OutOfMemoryError | None:
     """E-MEMORY for an error that Python or a library raised because memory ran out; None for any other."""
     foreign = isinstance(error, (ImportError, OSError, RuntimeError)) and means_out_of_memory(str(error))
-    lost = isinstance(error, SystemError) and str(error) == _LOST_MEMORY_ERROR
+    lost = isinstance(error, SystemError) and str(error).endswith(_LOST_MEMORY_ERRORS)
+    lost |= isinstance(error, NameError) and error.name in _POLARS_WITHOUT_LIBRARY
     if not (isinstance(error, MemoryError) or foreign or lost):
         return None
     return OutOfMemoryError(

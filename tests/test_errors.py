@@ -103,6 +103,8 @@ def test_lists_in_messages_are_short():
         OSError(12, "Cannot allocate memory"),
         RuntimeError("can't start new thread"),
         SystemError("error return without exception set"),
+        SystemError("<function _find_and_load> returned NULL without setting an exception"),
+        NameError("name 'PySeries' is not defined", name="PySeries"),
     ],
 )
 def test_what_says_that_memory_ran_out_is_no_bug(error):
@@ -117,6 +119,7 @@ def test_what_says_that_memory_ran_out_is_no_bug(error):
         ImportError("no module"),
         RuntimeError("bug"),
         SystemError("bad argument"),
+        NameError("name 'rows' is not defined", name="rows"),
         ValueError("cannot allocate memory"),
         StoppedError(15),
     ],
