@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from batchscore.cli.console import job_console
 from batchscore.cli.options import print_out, shared_options
 from batchscore.environment import MODEL_ENVIRONMENT
-
-if TYPE_CHECKING:
-    from batchscore.config import Resolved, RunSettings
 
 
 @click.command("run")
@@ -105,25 +102,19 @@ def command(
     The output appears whole or not at all. What was done stands in _batchscore/ beside it. Every setting may stand
     in the table [run] of --config instead.
     """
-    if print_config:
-        from batchscore.cli.settings import print_config as show_config
-
-        show_config(_resolve(flags, config, date))
-        return
-    from batchscore.runtime.early import library_beside
-
-    with library_beside():
-        resolved = _resolve(flags, config, date)
-        from batchscore.scoring.run import run
-
-        with job_console(quiet=quiet, verbose=verbose) as observer:
-            report = run(resolved.settings, observer)
-    if as_json:
-        print_out(report.to_json())
-
-
-def _resolve(flags: dict[str, Any], config: Path | None, date: dt.datetime | None) -> Resolved[RunSettings]:
+    from batchscore.cli.settings import print_config as show_config
     from batchscore.cli.settings import resolve_settings
     from batchscore.config import RunSettings
 
-    return resolve_settings(RunSettings, "run", flags, config, date)
+    resolved = resolve_settings(RunSettings, "run", flags, config, date)
+    if print_config:
+        show_config(resolved)
+        return
+    from batchscore.runtime.early import library_beside
+
+    with job_console(quiet=quiet, verbose=verbose) as observer, library_beside():
+        from batchscore.scoring.run import run
+
+        report = run(resolved.settings, observer)
+    if as_json:
+        print_out(report.to_json())

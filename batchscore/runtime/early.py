@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from batchscore.runtime.libtensorflow import LibraryUnavailableError, load_library
+from batchscore.runtime.libtensorflow import load_library
 
 _WITH_EXTENSIONS = (
     "csv", "fcntl", "google.protobuf.message_factory", "json", "mmap", "pyarrow.compute", "pyarrow.parquet",
@@ -24,7 +24,8 @@ _WITH_EXTENSIONS = (
 def library_beside() -> Iterator[None]:
     """Load the library in a thread from now on: whoever needs it waits for it, and is told what goes wrong.
 
-    The block does not end before the thread does, since lines for standard error are held back until then. Where
+    The block does not end before the thread does, since lines for standard error are held back until then (whoever
+    asks whether that is a terminal asks before, and an error that is found meanwhile is told late). Where
     the address space is limited nothing is done: the library is the largest of all, and what comes after it and
     finds no room fails in ways that nobody can tell.
     """
@@ -42,5 +43,5 @@ def library_beside() -> Iterator[None]:
 
 
 def _load() -> None:
-    with suppress(LibraryUnavailableError, MemoryError):
+    with suppress(Exception):  # whoever needs the library loads it again, and is told there
         load_library()

@@ -7,7 +7,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _START_UP_LINE = re.compile(rb"WARNING: All log messages before absl::InitializeLog|[IW]\d{4} ")
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
@@ -37,7 +37,8 @@ def _errors_only() -> Iterator[None]:
 def _start_up_lines_dropped() -> Iterator[None]:
     """Hold back what arrives on file descriptor 2, then pass on all but the lines of TensorFlow's own start.
 
-    It writes them whatever log level is asked for. Lines of other threads arrive late, not never.
+    It writes them whatever log level is asked for. Lines of other threads arrive late; they are lost
+    only where the process ends meanwhile.
     """
     try:
         held = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
@@ -57,4 +58,5 @@ def _start_up_lines_dropped() -> Iterator[None]:
             held.seek(0)
             for line in held:
                 if not _START_UP_LINE.match(line):
-                    os.write(2, line)
+                    with suppress(OSError):  # nobody reads it any more
+                        os.write(2, line)

@@ -150,13 +150,18 @@ def _by_tables(model: RunModel, session: Session, inputs: Mapping[str, str | Non
 def _by_vocabulary(session: Session, role: str, vocabulary: Vocabulary) -> _LookedUp:
     if vocabulary.table is None:
         return None, vocabulary.why
-    look_up = _opened_late(session, vocabulary.table.for_card(), role)
+    table = vocabulary.table.for_card()
+    opened = _opened_late(session, table, role)
+    nothing = pa.array([], pa.string() if table.key_dtype == "string" else pa.int64())
+    tried: list[np.ndarray] = []
 
     def is_known(ids: pa.Array) -> np.ndarray:
-        try:
-            return look_up(ids)
-        except ModelError as error:
-            raise NoLookUpError(f"its table cannot be looked up: {error}".splitlines()[0]) from error
+        if not tried:
+            try:
+                tried.append(opened(nothing))
+            except ModelError as error:
+                raise NoLookUpError(f"its table cannot be looked up: {error}".splitlines()[0]) from error
+        return opened(ids)
 
     return is_known, None
 

@@ -68,6 +68,7 @@ def open_scorer(
     if settings.plan == "require":
         scorer.close()
         raise plan_required(str(why_not))
+    scorer.begin()
     return scorer, why_not
 
 

@@ -23,7 +23,7 @@ _FLOAT = re.compile(r"'-?\d+\.0'")
 IsKnown = Callable[[pa.Array], np.ndarray]
 """Tells for ids (of the model input's dtype), [n], which are in the model's vocabulary: bool [n].
 
-Raises NoLookUpError where that cannot be told after all.
+Raises NoLookUpError, the first time, where it turns out that this model cannot tell: nothing is counted then.
 """
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -293,3 +295,23 @@ def test_the_bytes_depend_on_nothing_around_the_run(night, published):
     assert done.returncode == 0, done.stderr
     assert (elsewhere / "lists.parquet").read_bytes() == published
     assert (elsewhere / "lists.parquet").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_on_a_terminal_no_line_is_dated(night, missing):
+    ours, theirs = pty.openpty()
+    command = night.command()
+    if missing:
+        (night.folder / "pairs.parquet").unlink()
+    process = subprocess.Popen(command, env=environment(), stderr=theirs, stdout=subprocess.DEVNULL)
+    os.close(theirs)
+    told = b""
+    try:
+        while chunk := os.read(ours, 65_536):
+            told += chunk
+    except OSError:  # the other end was closed
+        pass
+    os.close(ours)
+    assert process.wait(HANG_SECONDS) == (75 if missing else 0)
+    assert (b"ERROR: E-INPUT-MISSING" if missing else b"published ") in told
+    assert not re.search(rb"\d{4}-\d\d-\d\dT", told)

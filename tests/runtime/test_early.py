@@ -42,7 +42,7 @@ def test_the_block_ends_with_the_thread(monkeypatch):
     assert loaded.is_set()
 
 
-@pytest.mark.parametrize("error", [LibraryUnavailableError("none"), MemoryError()])
+@pytest.mark.parametrize("error", [LibraryUnavailableError("none"), MemoryError(), OSError("disk")])
 def test_what_goes_wrong_is_left_to_whoever_needs_the_library(monkeypatch, error):
     def fail():
         raise error

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscore.errors import RefusedError
+from batchscore.errors import ModelError, RefusedError
 from batchscore.limits import Limit
 from batchscore.report import KnownIds
 from batchscore.scoring import unknown
 from batchscore.scoring.scorer import ScorablePairs
-from batchscore.scoring.unknown import IdRole, UnknownIds, watch_unknown
+from batchscore.scoring.unknown import IdRole, NoLookUpError, UnknownIds, watch_unknown
 
 OFF = Limit.parse("off")
 HALF = Limit.parse("50%")
@@ -225,3 +225,26 @@ def test_a_small_file_is_decided_at_its_end():
 def test_no_rows_are_within_every_limit():
     passed, _, refusal = watch([], [UnknownIds(role("a", Limit.parse("0")))], [], first_look=10)
     assert (passed, refusal) == ([], None)
+
+
+def test_a_model_that_turns_out_not_to_tell_is_not_asked_again():
+    asked = []
+
+    def cannot_tell(ids):
+        asked.append(len(ids))
+        raise NoLookUpError("its table cannot be looked up: gone")
+
+    counted = UnknownIds(role(cannot_tell, Limit.parse("0")))
+    for _ in range(2):
+        counted.add(pairs_of(["a", "b"]))
+        assert counted.counts() == KnownIds(why="its table cannot be looked up: gone")
+        assert not counted.exceeded()
+    assert asked == [2]
+
+
+def test_a_look_up_that_fails_on_ids_ends_the_run():
+    failure = ModelError("E-MODEL-RUN", "the model failed in the table that knows users", next_step="roll back")
+    counted = UnknownIds(role(mock.Mock(side_effect=failure), Limit.parse("0")))
+    counted.add(pairs_of(["a"]))
+    with pytest.raises(ModelError):
+        counted.counts()
