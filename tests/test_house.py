@@ -67,6 +67,7 @@ BASE = [
     "observer",
     "paths",
     "recipe",
+    "regular_files",
     "report",
     "toml_tables",
     "train_settings",
