@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from batchscore.durable import sync
 from batchscore.errors import UsageError
 from batchscore.paths import is_same_file
+from batchscore.publishing.baseline import Baseline, count_ranked
 from batchscore.publishing.disk import cannot_write, tolerated
 from batchscore.publishing.lock import locked
 from batchscore.publishing.previous import PreviousOutputs
@@ -155,6 +156,23 @@ class Claim:
             return None
         known = report is not None and report.output is not None and report.output.bytes == published
         return report if known else None
+
+    def baseline(self) -> Baseline:
+        """What this run compares itself with; without a report, users and rows counted in the published file."""
+        report = self.previous_report()
+        file = self.output if self.output.exists() else None
+        if report is not None:
+            return Baseline(report, report.users - report.users_none, report.rows_written, file)
+        if file is None:
+            return Baseline()
+        lost = "the published output has no report"
+        try:
+            counted = count_ranked(file)
+        except ValueError as error:
+            nothing = f"its users cannot be counted ({error}): this run has nothing to compare itself with"
+            return Baseline(file=file, warnings=(f"{lost}, and {nothing}",))
+        warning = f"{lost}: this run compares itself with the users and rows of the file alone"
+        return Baseline(None, counted.users, counted.rows, file, (warning,))
 
     def _published_report_path(self) -> Path | None:
         return self.report_path if self.previous_report() is not None else None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchscore.errors import BatchscoreError, ModelError
+from batchscore.publishing.baseline import Baseline
 from batchscore.publishing.publish import Claim
 from batchscore.report import InputBinding, InputFile, KnownIds, PlanUsed, Report
 from batchscore.scoring.badrows import BadRows
@@ -121,7 +122,7 @@ def _note_plan(report: Report, scorer: AnyScorer) -> None:
     )
 
 
-def ranked(report: Report, lists: RankedLists, bad: BadRows, previous: Report | None) -> None:
+def ranked(report: Report, lists: RankedLists, bad: BadRows, baseline: Baseline) -> None:
     """The lists that are about to be published, against those published before."""
     report.rows_written = lists.rows
     report.users_none = lists.count_missing(bad.users)
@@ -132,12 +133,12 @@ def ranked(report: Report, lists: RankedLists, bad: BadRows, previous: Report | 
     if bad.count:
         rows = "1 bad row was" if bad.count == 1 else f"{bad.count:,} bad rows were"
         warn(report, f"{rows} left out (within --max-bad-rows)")
-    if previous is not None:
-        report.previous = {"users": previous.users, "rows": previous.rows_written}
-        if previous.users:
-            report.previous["users_change"] = report.users / previous.users - 1
-        if previous.rows_written:
-            report.previous["rows_change"] = report.rows_written / previous.rows_written - 1
+    before = {"users": baseline.users, "rows": baseline.rows}
+    report.previous = {name: number for name, number in before.items() if number is not None}
+    if baseline.users:
+        report.previous["users_change"] = report.users / baseline.users - 1
+    if baseline.rows:
+        report.previous["rows_change"] = report.rows_written / baseline.rows - 1
 
 
 def park(report: Report, lists: RankedLists, output: Claim) -> Path | None:

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from batchscore.config import RunSettings
 from batchscore.errors import RefusedError
 from batchscore.limits import Limit
-from batchscore.report import GuardResult, Report
+from batchscore.publishing.baseline import Baseline
+from batchscore.report import GuardResult
 from batchscore.scoring.inputs import Pairs
 
 if TYPE_CHECKING:
@@ -27,12 +28,12 @@ _EXAMPLES = 5
 class Guards:
     """The guards of one run; `results` gets the figure and the limit of each as it is known.
 
-    `published` is the report of the published output, None where there is none.
+    `baseline` is what the job published last.
     """
 
-    def __init__(self, settings: RunSettings, published: Report | None, results: list[GuardResult]) -> None:
+    def __init__(self, settings: RunSettings, baseline: Baseline, results: list[GuardResult]) -> None:
         self._settings = settings
-        self._published = published
+        self._baseline = baseline
         self._results = results
         self._park: Callable[[], Path | None] | None = None
         self._now = dt.datetime.now(dt.UTC)
@@ -40,10 +41,9 @@ class Guards:
 
     def warnings(self, pairs: Pairs) -> Iterator[str]:
         """What the person should know although nothing is refused for it."""
-        published = self._published
+        yield from self._baseline.warnings
+        published = self._baseline.report
         if published is None:
-            if self._settings.output.exists():
-                yield "the published output has no report: this run has nothing to compare itself with"
             return
         if published.rolled_back_at is not None:
             yield (
@@ -82,7 +82,7 @@ class Guards:
                 "E-TOO-FEW-PAIRS", f"{pairs.rows:,} pairs, at least {settings.min_pairs:,} wanted.",
                 where=pairs.path, next_step="rerun retrieval, or accept once with --min-pairs 0",
             )  # fmt: skip
-        before = None if self._published is None else self._published.rows_read
+        before = None if self._baseline.report is None else self._baseline.report.rows_read
         if self._dropped("max_pair_drop", pairs.rows, before, settings.max_pair_drop):
             raise self._refusal(
                 "E-PAIRS-DROPPED",
@@ -91,7 +91,7 @@ class Guards:
                 details=self._missing(read_users()),
                 next_step="rerun retrieval, or accept once with --max-pair-drop off",
             )
-        if pairs.rows < settings.min_users or _is_drop(pairs.rows, self._users_before, settings.max_user_drop):
+        if pairs.rows < settings.min_users or _is_drop(pairs.rows, self._baseline.users, settings.max_user_drop):
             self.check_users(pairs.rows, read_users, at_most=True)
 
     def check_model(self, model: Path) -> None:
@@ -132,10 +132,10 @@ class Guards:
                 "E-TOO-FEW-USERS", f"{found}, at least {settings.min_users:,} wanted.",
                 where=settings.input, next_step="rerun retrieval, or accept once with --min-users 0",
             )  # fmt: skip
-        if self._dropped("max_user_drop", users, self._users_before, settings.max_user_drop):
+        if self._dropped("max_user_drop", users, self._baseline.users, settings.max_user_drop):
             raise self._refusal(
                 "E-USERS-DROPPED",
-                self._drop_message(found, users, self._users_before, settings.max_user_drop),
+                self._drop_message(found, users, self._baseline.users, settings.max_user_drop),
                 where=settings.input,
                 details=self._missing(read_users()),
                 next_step="rerun retrieval, or accept once with --max-user-drop off",
@@ -182,10 +182,6 @@ class Guards:
             details = [*details, f"refused output: {parked}"]
         return RefusedError(error_id, f"{what} {self._kept}", details=details, **parts)
 
-    @property
-    def _users_before(self) -> int | None:
-        return None if self._published is None else self._published.users
-
     def _dropped(self, name: str, now: int, before: int | None, limit: Limit) -> bool:
         dropped = _is_drop(now, before, limit)
         self._note(name, 1 - now / before if before else None, str(limit), ok=not dropped)
@@ -200,8 +196,10 @@ class Guards:
         import polars as pl  # noqa: PLC0415 - it loads late
 
         found: list[str | int] = []
+        if self._baseline.file is None:
+            return []
         try:
-            published = pq.ParquetFile(self._settings.output)
+            published = pq.ParquetFile(self._baseline.file)
             for batch in published.iter_batches(columns=published.schema_arrow.names[:1]):
                 before = pl.Series(pl.from_arrow(batch.column(0))).unique(maintain_order=True)
                 found += before.filter(~before.is_in(users.cast(before.dtype).implode())).to_list()

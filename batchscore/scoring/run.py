@@ -70,8 +70,9 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
         binding = bind(pairs.schema, model.signature, model.saved.card, settings)
         pairs.require_same_columns(binding.columns)
     account.begun(report, pairs, model, binding)
-    guards = Guards(settings, output.previous_report(), report.guards)
     with clock.stage("guard"):
+        baseline = output.baseline()
+        guards = Guards(settings, baseline, report.guards)
         account.warn_all(report, guards.warnings(pairs))
         guards.check_input(pairs, lambda: _read_users(pairs, binding))
         guards.check_model(model.saved.path)
@@ -107,7 +108,7 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
 
         with clock.stage("rank"):
             lists = top.finish()
-        account.ranked(report, lists, bad, output.previous_report())
+        account.ranked(report, lists, bad, baseline)
         with clock.stage("guard"):
             guards.check_lists(lists, report.users, bad.finite, lambda: account.park(report, lists, output))
         observer.stage("publishing")

@@ -288,11 +288,12 @@ def test_after_a_rollback_the_next_night_is_compared_with_what_is_published(publ
     assert published.report()["rolled_back_at"] is None
 
 
-def test_an_output_that_lost_its_report_is_told(published):
+def test_an_output_that_lost_its_report_is_counted_and_compared_all_the_same(published):
     (published.folder / "_batchscore" / "ranked.parquet.report.json").unlink()
     published.retrieve(users=10, night=2)
     told = published.run()
-    assert told.exit_code == 0
-    assert told.troubles == (
-        "WARNING the published output has no report: this run has nothing to compare itself with\n"
+    assert told.exit_code == 6
+    assert told.troubles.startswith(
+        "WARNING the published output has no report: this run compares itself with the users and rows of the file "
+        "alone\nERROR E-USERS-DROPPED: 10 users, last published 40 (-75.0 %, limit 20 %). Kept last night's file.\n"
     )
