@@ -51,6 +51,7 @@ ERROR_IDS: dict[str, str] = {
     "E-DOWNLOAD": "the archive could not be downloaded or its checksum is wrong",
     # 4: model
     "E-MODEL-MISSING": "there is no model at the given place",
+    "E-MODEL-UNREADABLE": "a file or folder of the model cannot be read",
     "E-MODEL-NOT-SAVEDMODEL": "what stands there is not a TensorFlow SavedModel",
     "E-MODEL-INCOMPLETE": "files of the SavedModel are missing or short",
     "E-MODEL-UNTRUSTED": "the model would read or write files, call Python or open connections",

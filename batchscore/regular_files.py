@@ -45,13 +45,15 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def read_regular(path: Path, max_bytes: int = MAX_SMALL_BYTES) -> bytes:
-    """The content of the regular file `path`, at most `max_bytes`. Raises OSError as `open_regular` does."""
+    """The content of the regular file `path`, as long as it is when it is opened.
+
+    Raises OSError as `open_regular` does, and where the file is larger than `max_bytes`.
+    """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
-        content = file.read(max_bytes + 1) if size <= max_bytes else b""
-    if max(size, len(content)) > max_bytes:
-        raise OSError(errno.EFBIG, f"it is larger than {max_bytes / 2**20:,.0f} MiB", str(path))
-    return content
+        if size > max_bytes:
+            raise OSError(errno.EFBIG, f"it is larger than {max_bytes / 2**20:,.0f} MiB", str(path))
+        return file.read(size)
 
 
 def _stat(path: Path) -> os.stat_result:

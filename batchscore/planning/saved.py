@@ -9,6 +9,9 @@ from typing import Any
 
 from tensorflow.core.protobuf import saved_model_pb2
 
+from batchscore.regular_files import read_regular
+from batchscore.runtime.model_files import MAX_MODEL_FILE_BYTES
+
 
 class CannotPlanError(Exception):
     """There is no plan; the text is the reason, for `NotPlanned`."""
@@ -37,7 +40,7 @@ class Given:
 
 def read_signature(path: Path, signature: str, score_output: str) -> Given:
     """Read a signature of the SavedModel directory `path`, in which `read_saved_model` has found both of them."""
-    saved_model = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    saved_model = saved_model_pb2.SavedModel.FromString(read_regular(path / "saved_model.pb", MAX_MODEL_FILE_BYTES))
     serving = next(meta for meta in saved_model.meta_graphs if list(meta.meta_info_def.tags) == ["serve"])
     definition = serving.signature_def[signature]
     inputs = [_input(name, info) for name, info in sorted(definition.inputs.items())]

@@ -32,12 +32,14 @@ noticed; a key that changes the meaning of others would raise `schema_version`.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Literal
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from batchscore.errors import ModelError
+from batchscore.regular_files import read_regular
+from batchscore.runtime.model_files import list_model_files
 
 CARD_PATH = Path("assets.extra") / "batchscore.json"
 
@@ -86,10 +88,17 @@ class Probes(_Part):
     scores: list[float]
 
 
+def _require_inside(path: str) -> str:
+    pure = PurePosixPath(path)
+    if not path or pure.is_absolute() or ".." in pure.parts or "\0" in path:
+        raise ValueError("must name a file inside the model's directory")
+    return path
+
+
 class FileEntry(_Part):
     """A file of the SavedModel, relative to its directory, with its size in bytes."""
 
-    path: str
+    path: Annotated[str, AfterValidator(_require_inside)]
     bytes: int
 
 
@@ -126,7 +135,7 @@ def read_card(model: Path) -> ModelCard | None:
     """
     path = model / CARD_PATH
     try:
-        text = path.read_bytes()
+        text = read_regular(path)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -152,7 +161,7 @@ def read_card(model: Path) -> ModelCard | None:
 
 def list_files(model: Path) -> list[FileEntry]:
     """Every file of the SavedModel directory `model` but its card, sorted, with its size."""
-    files = sorted(file.relative_to(model) for file in model.rglob("*") if file.is_file())
+    files = [file.relative_to(model) for file in list_model_files(model)]
     return [
         FileEntry(path=file.as_posix(), bytes=(model / file).stat().st_size) for file in files if file != CARD_PATH
     ]

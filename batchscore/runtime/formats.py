@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from batchscore.errors import ModelError
+from batchscore.regular_files import open_regular, read_regular
+from batchscore.runtime.model_files import MAX_MODEL_FILE_BYTES
 from batchscore.runtime.proto import DecodeError, GraphProto
 
 PB = "saved_model.pb"
@@ -66,7 +68,7 @@ def recognise_file(path: Path) -> Format:
     """What the file `path` is, told by its first bytes, or by its name where those are shared."""
     if not path.is_file():
         return _SOME_FILE
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(_HEAD_BYTES)
     if head.startswith(b"PK"):
         return _recognise_zip(path)
@@ -148,7 +150,7 @@ def choose_meta_graph(meta_graphs: Sequence[Any], path: Path) -> Any:
 
 def _recognise_zip(path: Path) -> Format:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError):
         return Format("a damaged zip file", "copy or export it again")
@@ -162,7 +164,7 @@ def _recognise_zip(path: Path) -> Format:
 
 def _is_graph(path: Path) -> bool:
     try:
-        graph = GraphProto.FromString(path.read_bytes())
+        graph = GraphProto.FromString(read_regular(path, MAX_MODEL_FILE_BYTES))
     except (DecodeError, OSError):
         return False
     return bool(graph.node) and all(node.op for node in graph.node)

@@ -13,6 +13,7 @@ from batchscore.errors import ModelError
 from batchscore.runtime.card import CARD_PATH
 from batchscore.runtime.formats import choose_meta_graph
 from batchscore.runtime.graph import Graph
+from batchscore.runtime.model_files import list_model_files, readable_model
 from batchscore.runtime.plan import PLAN_FILE, NotPlanned, Plan
 from batchscore.runtime.plan_cache import PlanKey, default_cache, read_harmless_plan
 from batchscore.runtime.roles import Roles, choose_roles
@@ -26,7 +27,7 @@ from batchscore.runtime.saved_model import (
     require_columns,
 )
 from batchscore.runtime.score import choose_score
-from batchscore.runtime.variables_index import VARIABLES_INDEX, Variable, read_variables
+from batchscore.runtime.variables_index import Variable, read_variables
 from batchscore.runtime.versions import list_versions, missing_files
 from batchscore.runtime.vocabulary import Table, Vocabulary, asset_nodes, find_tables, find_vocabularies
 
@@ -123,15 +124,22 @@ def inspect_model(
     """Look at a SavedModel, or at the chosen version below a base directory, without loading it.
 
     `signature`, `score_output` and `plan_cache` are what `run` would be told. Raises ModelError where there is
-    nothing to look at: E-MODEL-MISSING, E-MODEL-NOT-SAVEDMODEL, E-MODEL-INCOMPLETE, E-MODEL-CARD.
+    nothing to look at: E-MODEL-MISSING, E-MODEL-UNREADABLE, E-MODEL-NOT-SAVEDMODEL, E-MODEL-INCOMPLETE,
+    E-MODEL-CARD.
     """
+    with readable_model(model):
+        return _inspect(model, version, signature, score_output, plan_cache)
+
+
+def _inspect(
+    model: Path, version: int | None, signature: str | None, score_output: str | None, plan_cache: Path | None
+) -> Inspection:
     saved = read_saved_model(model, version, trust_model=True)
     meta_graph = choose_meta_graph(read_meta_graphs(saved.path), saved.path)
     graph = Graph(meta_graph)
-    index = saved.path / VARIABLES_INDEX
-    variables = read_variables(index) if index.is_file() else []
+    variables = read_variables(saved.path)
     tables = find_tables(graph, asset_nodes(meta_graph), variables, saved.path)
-    files = [path for path in saved.path.rglob("*") if path.is_file()]
+    files = list_model_files(saved.path)
     choice = _choose(saved, signature, score_output)
     return Inspection(
         saved=saved,

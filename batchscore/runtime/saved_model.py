@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from batchscore.errors import ModelError
+from batchscore.regular_files import open_regular, read_regular
 from batchscore.runtime.card import ModelCard, read_card
 from batchscore.runtime.formats import PB, choose_meta_graph
+from batchscore.runtime.model_files import MAX_MODEL_FILE_BYTES, list_model_files, readable_model
 from batchscore.runtime.proto import DTYPES, DecodeError, SavedModelProto
 from batchscore.runtime.safety import ASSETS, INIT_OP, Hazard, find_hazards, is_inside, require_trusted
 from batchscore.runtime.versions import locate
@@ -71,21 +73,23 @@ def read_saved_model(model: Path, version: int | None = None, *, trust_model: bo
     """Find (see `versions.locate`) and describe a SavedModel that is safe to load.
 
     Costs one read of all its files, for the fingerprint. `trust_model` says that what it would do beyond computing
-    is wanted. Raises ModelError: E-MODEL-MISSING, E-MODEL-NOT-SAVEDMODEL, E-MODEL-INCOMPLETE, E-MODEL-CARD,
-    E-MODEL-SIGNATURE, E-MODEL-UNTRUSTED (see `safety.find_hazards`).
+    is wanted. Raises ModelError: E-MODEL-MISSING, E-MODEL-UNREADABLE, E-MODEL-NOT-SAVEDMODEL, E-MODEL-INCOMPLETE,
+    E-MODEL-CARD, E-MODEL-SIGNATURE, E-MODEL-UNTRUSTED (see `safety.find_hazards`).
     """
     located = locate(model, version)
     meta_graphs = read_meta_graphs(located.path)
     graph = choose_meta_graph(meta_graphs, located.path)
     hazards = find_hazards(meta_graphs, located.path)
     require_trusted(located.path, hazards, trust_model=trust_model)
-    _require_assets(graph, located.path)
+    with readable_model(located.path):
+        _require_assets(graph, located.path)
+        digest = fingerprint(located.path)
     return SavedModel(
         path=located.path,
         version=located.version,
         chosen=located.chosen,
         passed_over=located.passed_over,
-        fingerprint=fingerprint(located.path),
+        fingerprint=digest,
         tensorflow_version=graph.meta_info_def.tensorflow_version,
         signatures={
             item.key: Signature(item.key, _tensors(item.value.inputs), _tensors(item.value.outputs))
@@ -100,10 +104,13 @@ def read_saved_model(model: Path, version: int | None = None, *, trust_model: bo
 def read_meta_graphs(path: Path) -> list[Any]:
     """The graphs of the SavedModel directory `path`, one for each set of tags, as messages of `proto`.
 
-    Raises ModelError (E-MODEL-NOT-SAVEDMODEL) where saved_model.pb cannot be read.
+    Raises ModelError: E-MODEL-UNREADABLE where saved_model.pb cannot be read, E-MODEL-NOT-SAVEDMODEL where it is
+    something else.
     """
+    with readable_model(path):
+        content = read_regular(path / PB, MAX_MODEL_FILE_BYTES)
     try:
-        return list(SavedModelProto.FromString((path / PB).read_bytes()).meta_graphs)
+        return list(SavedModelProto.FromString(content).meta_graphs)
     except DecodeError as error:
         raise ModelError(
             "E-MODEL-NOT-SAVEDMODEL",
@@ -111,20 +118,18 @@ def read_meta_graphs(path: Path) -> list[Any]:
             where=path / PB,
             next_step="copy or export the model again",
         ) from error
-    except OSError as error:
-        raise ModelError(
-            "E-MODEL-NOT-SAVEDMODEL", f"{PB} cannot be read: {error.strerror}", where=path / PB,
-            next_step="check its permissions",
-        ) from error  # fmt: skip
 
 
 def fingerprint(model: Path) -> str:
-    """SHA-256 (hex) over the sorted (relative path, size, SHA-256) of all files of a SavedModel but its plan."""
+    """SHA-256 (hex) over the sorted (relative path, size, SHA-256) of all files of a SavedModel but its plan.
+
+    Raises OSError where one cannot be read.
+    """
     total = hashlib.sha256()
-    files = {os.fsencode(path.relative_to(model)): path for path in model.rglob("*") if path.is_file()}
+    files = {os.fsencode(path.relative_to(model)): path for path in list_model_files(model)}
     for name in sorted(files):
         if not name.startswith(PLAN_FILES.encode()):
-            with files[name].open("rb") as file:
+            with open_regular(files[name]) as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 size = file.tell()
             total.update(name + f"\0{size}\0{digest}\n".encode())

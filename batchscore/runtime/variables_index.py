@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchscore.errors import ModelError
+from batchscore.regular_files import read_regular
+from batchscore.runtime.model_files import MAX_MODEL_FILE_BYTES, readable_model
 from batchscore.runtime.proto import DTYPES, BundleEntryProto, DecodeError
 
 VARIABLES_INDEX = Path("variables") / "variables.index"
@@ -34,7 +37,7 @@ class CorruptIndexError(ValueError):
 
 def read_shards(index: Path) -> dict[str, int]:
     """Name of every shard file that `index` names, with the least size in bytes that it must have."""
-    data = index.read_bytes()
+    data = read_regular(index, MAX_MODEL_FILE_BYTES)
     try:
         entries = _entries(data)
         shared, added, header = next(entries, (-1, b"", b""))
@@ -63,14 +66,32 @@ class Variable:
     bytes: int
 
 
-def read_variables(index: Path) -> list[Variable]:
-    """Every tensor that `index` names, by name, but the bookkeeping of the object graph and slices of others.
+def read_variables(model: Path) -> list[Variable]:
+    """Every variable in the index of the SavedModel directory `model`, none where it has no index.
 
-    Raises CorruptIndexError.
+    Left out are the bookkeeping of the object graph and slices of others. Raises ModelError: E-MODEL-INCOMPLETE
+    where the index is damaged, E-MODEL-UNREADABLE where it cannot be read.
     """
+    index = model / VARIABLES_INDEX
+    if not index.is_file():
+        return []
+    with readable_model(model):
+        data = read_regular(index, MAX_MODEL_FILE_BYTES)
+    try:
+        return _variables(data)
+    except CorruptIndexError as error:
+        raise ModelError(
+            "E-MODEL-INCOMPLETE",
+            "the index of the model's variables is damaged",
+            where=index,
+            next_step="copy or export the model again",
+        ) from error
+
+
+def _variables(data: bytes) -> list[Variable]:
     found, key = [], b""
     try:
-        for shared, added, value in _entries(index.read_bytes()):
+        for shared, added, value in _entries(data):
             key = key[:shared] + added
             if len(key) > _MOST_KEY_BYTES:
                 raise CorruptIndexError("a key is too long")

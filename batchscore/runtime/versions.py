@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchscore.errors import ModelError
+from batchscore.regular_files import read_regular, require_regular
 from batchscore.runtime.card import CARD_PATH, read_card
 from batchscore.runtime.formats import PB, recognise_directory, recognise_file
+from batchscore.runtime.model_files import MAX_MODEL_FILE_BYTES, readable_model
 from batchscore.runtime.proto import DecodeError, SavedModelProto
 from batchscore.runtime.variables_index import CorruptIndexError, read_shards
 
@@ -29,8 +31,13 @@ def locate(model: Path, version: int | None = None) -> Located:
     """The SavedModel directory that `model` means.
 
     `model` is a SavedModel itself, or a base directory whose highest complete version is taken; `version` picks
-    one. Raises ModelError: E-MODEL-MISSING, E-MODEL-NOT-SAVEDMODEL, E-MODEL-INCOMPLETE.
+    one. Raises ModelError: E-MODEL-MISSING, E-MODEL-UNREADABLE, E-MODEL-NOT-SAVEDMODEL, E-MODEL-INCOMPLETE.
     """
+    with readable_model(model):
+        return _locate(model, version)
+
+
+def _locate(model: Path, version: int | None) -> Located:
     if not _exists(model):
         raise ModelError(
             "E-MODEL-MISSING",
@@ -126,7 +133,7 @@ def missing_files(model: Path) -> list[str]:
 def _is_complete(version: Path) -> bool:
     """Whether nothing is missing; a version that is still being copied may also break its parsers."""
     try:
-        SavedModelProto.FromString((version / PB).read_bytes())
+        SavedModelProto.FromString(read_regular(version / PB, MAX_MODEL_FILE_BYTES))
         return not missing_files(version)
     except (ModelError, DecodeError, OSError):
         return False
@@ -134,7 +141,7 @@ def _is_complete(version: Path) -> bool:
 
 def _restores_variables(model: Path) -> bool:
     try:
-        graphs = SavedModelProto.FromString((model / PB).read_bytes()).meta_graphs
+        graphs = SavedModelProto.FromString(read_regular(model / PB, MAX_MODEL_FILE_BYTES)).meta_graphs
     except (DecodeError, OSError):
         return False  # whoever reads the graph says so
     return any(graph.saver_def.restore_op_name for graph in graphs)
@@ -143,13 +150,17 @@ def _restores_variables(model: Path) -> bool:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:
+    except PermissionError:
+        raise
+    except OSError:  # no such name is possible
         return False
 
 
 def _lacks(model: Path, name: str, size: int, *, exact: bool) -> list[str]:
     try:
-        found = (model / name).stat().st_size
+        path = model / name
+        require_regular(path)
+        found = path.stat().st_size
     except OSError:
         return [name]
     if found < size or (exact and found != size):

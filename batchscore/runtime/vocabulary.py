@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from batchscore.regular_files import open_regular
 from batchscore.runtime.card import KnownTable
 from batchscore.runtime.formats import choose_meta_graph
 from batchscore.runtime.graph import (
@@ -28,10 +29,11 @@ from batchscore.runtime.graph import (
     node_name,
     variable_key,
 )
+from batchscore.runtime.model_files import readable_model
 from batchscore.runtime.proto import DTYPES
 from batchscore.runtime.safety import ASSETS
 from batchscore.runtime.saved_model import Signature, read_meta_graphs
-from batchscore.runtime.variables_index import VARIABLES_INDEX, Variable, read_variables
+from batchscore.runtime.variables_index import Variable, read_variables
 
 _TABLES = ("HashTableV2", "MutableHashTableV2")
 _FILLERS = ("LookupTableImport", "LookupTableImportV2", "InitializeTable", "InitializeTableV2")
@@ -137,12 +139,12 @@ def find_vocabularies(graph: Graph, signature: Signature, tables: Mapping[str, T
 
 
 def read_vocabularies(path: Path, signature: Signature) -> dict[str, Vocabulary]:
-    """`find_vocabularies` of the SavedModel directory `path`."""
+    """`find_vocabularies` of the SavedModel directory `path`. Raises ModelError where it cannot be read."""
     meta_graph = choose_meta_graph(read_meta_graphs(path), path)
-    index = path / VARIABLES_INDEX
-    variables = read_variables(index) if index.is_file() else []
     graph = Graph(meta_graph)
-    return find_vocabularies(graph, signature, find_tables(graph, asset_nodes(meta_graph), variables, path))
+    with readable_model(path):
+        tables = find_tables(graph, asset_nodes(meta_graph), read_variables(path), path)
+        return find_vocabularies(graph, signature, tables)
 
 
 def asset_nodes(meta_graph: Any) -> dict[str, str]:
@@ -238,7 +240,7 @@ def _filled_by_text(
 
 def _count_lines(path: Path) -> int:
     lines, last = 0, b"\n"
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while chunk := file.read(_CHUNK_BYTES):
             lines += chunk.count(b"\n")
             last = chunk[-1:]
@@ -264,7 +266,7 @@ class _TextIds:
     path: Path
 
     def __call__(self, count: int) -> list[str | int]:
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             return list(_texts(line.rstrip(b"\n") for line in islice(file, count)))
 
 

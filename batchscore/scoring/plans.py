@@ -12,6 +12,7 @@ import pyarrow as pa
 from batchscore.config import RunSettings
 from batchscore.errors import ModelError
 from batchscore.runtime.card import CARD_PATH
+from batchscore.runtime.model_files import list_model_files
 from batchscore.runtime.plan import PLAN_FILE, NotPlanned, Plan
 from batchscore.runtime.plan_cache import PlanKey, default_cache, read_harmless_plan
 from batchscore.runtime.planner import make_plan
@@ -41,7 +42,7 @@ def open_scorer(
     `warn` is told what somebody could mend, so that the next run has a plan. Raises ModelError (E-PLAN-REQUIRED)
     where the settings require a plan, OutOfMemoryError (E-MEMORY) where the run cannot fit.
     """
-    model_bytes = sum(path.stat().st_size for path in model.saved.path.rglob("*") if path.is_file())
+    model_bytes = sum(path.stat().st_size for path in list_model_files(model.saved.path))
     budget_bytes = part_budget(settings.memory, model_bytes)
     kept = list(binding.kept_outputs.values())
     scorer = Scorer(session, model.signature, model.score, threads=settings.threads, keep=kept)
