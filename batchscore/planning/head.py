@@ -48,7 +48,8 @@ def compile_head(outer: Sequence[Any], block: Block, versions: Any) -> graph_pb2
         tf.graph_util.import_graph_def(graph_pb2.GraphDef(node=outer, versions=versions), name="")
         fed = {name: graph.get_tensor_by_name(name) for name in _outer_names(block)}
         blocks = tf.compat.v1.placeholder(tf.int32, [], name=BLOCKS_FEED)
-        scores = _walk(block, versions, list(fed))(blocks, *fed.values())
+        with tf.name_scope(f"{PREFIX}/head/"):  # the call's node would else have a name that the model may have
+            scores = _walk(block, versions, list(fed))(blocks, *fed.values())
         tf.identity(scores, name=SCORES)
     return _with_fixed_names(graph.as_graph_def())
 

@@ -232,7 +232,8 @@ def encode_config(threads: int) -> bytes:
     """A serialized ConfigProto: one thread an op, `threads` for the ops of this session, no GPU, less rewriting.
 
     Fields of tensorflow/core/protobuf/config.proto: device_count = 1 (map), intra_op_parallelism_threads = 2,
-    inter_op_parallelism_threads = 5, use_per_session_threads = 9, graph_options = 10, in it rewrite_options = 10.
+    inter_op_parallelism_threads = 5, allow_soft_placement = 7 (a model may name devices of the machine that it was
+    trained on), use_per_session_threads = 9, graph_options = 10, in it rewrite_options = 10.
     Of rewriter_config.proto: layout_optimizer = 1 (OFF: 2), memory_optimization = 4 (NO_MEM_OPT: 1),
     meta_optimizer_iterations = 12 (ONE: 1). Each rewriting copies all vocabularies in the graph, and what is left
     out is for images, for training and for a second look.
@@ -241,8 +242,8 @@ def encode_config(threads: int) -> bytes:
     rewrite_options = b"\x08\x02\x20\x01\x60\x01"
     graph_options = b"\x52" + bytes([len(rewrite_options)]) + rewrite_options
     return (
-        b"\x0a" + bytes([len(no_gpu)]) + no_gpu + b"\x10\x01" + b"\x28" + _varint(threads) + b"\x48\x01"
-        + b"\x52" + bytes([len(graph_options)]) + graph_options
+        b"\x0a" + bytes([len(no_gpu)]) + no_gpu + b"\x10\x01" + b"\x28" + _varint(threads) + b"\x38\x01"
+        + b"\x48\x01" + b"\x52" + bytes([len(graph_options)]) + graph_options
     )  # fmt: skip
 
 

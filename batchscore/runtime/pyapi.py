@@ -40,6 +40,7 @@ class PythonSession(Session):
             intra_op_parallelism_threads=1,
             inter_op_parallelism_threads=threads,
             use_per_session_threads=True,
+            allow_soft_placement=True,  # a model may name devices of the machine that it was trained on
             device_count={"GPU": 0},
         )
         self._session: Any = tf.compat.v1.Session(graph=self._graph, config=config)

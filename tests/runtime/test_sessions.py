@@ -191,6 +191,7 @@ def test_the_configuration_is_what_tensorflow_reads(tf):
         device_count={"GPU": 0},
         intra_op_parallelism_threads=1,
         inter_op_parallelism_threads=200,
+        allow_soft_placement=True,
         use_per_session_threads=True,
     )
     rewriting = expected.graph_options.rewrite_options
