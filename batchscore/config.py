@@ -72,8 +72,12 @@ class Settings(BaseModel):
         return value
 
 
+def _today() -> dt.date:
+    return dt.datetime.now(dt.UTC).date()
+
+
 class RunSettings(Settings):
-    """Settings of `batchscore run`."""
+    """Settings of `batchscore run`. `date` is what `{date}` stands for, in paths and in constants."""
 
     input: Path
     output: Path
@@ -110,6 +114,7 @@ class RunSettings(Settings):
     keep_previous: Annotated[NonNegativeInt, Field(le=1000)] = 1
     state_dir: Path | None = None
     trust_model: bool = False
+    date: dt.date = Field(default_factory=_today)
 
 
 class DiffSettings(Settings):
@@ -175,6 +180,7 @@ class AdoptSettings(Settings):
     fill: Constants = Field(default_factory=dict)
     probes: Path | None = None
     trust_model: bool = False
+    date: dt.date = Field(default_factory=_today)
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -206,7 +212,8 @@ def resolve(
 ) -> Resolved[SettingsT]:
     """Settings of one command from its flags (None: not given), a TOML file and the environment.
 
-    `date` is what `{date}` in paths stands for: a date, or its text (2024-02-29); today in UTC where it is None.
+    `date` is what `{date}` in paths and constants stands for: a date, or its text (2024-02-29); today in UTC if it
+    is None. No file gives it: the date that is right tonight would be wrong on every other night.
     `given_as` is what messages call the flags: the Python API has arguments. Raises UsageError: E-CONFIG names
     every wrong value and where it came from; E-OUTPUT-IS-INPUT where the output would replace the configuration.
     """
@@ -218,13 +225,21 @@ def resolve(
     day = _day(date)
     if config is not None:
         config = Path(config)
-        for key, value in read_table(config, table, kind.tables, TABLES).items():
+        told = read_table(config, table, kind.tables, TABLES)
+        if "date" in told:
+            raise UsageError(
+                "E-CONFIG", "date cannot stand in a file: every other night it would be wrong", where=config,
+                next_step="leave it out, and give --date if the date is not today",
+            )  # fmt: skip
+        for key, value in told.items():
             values[key] = _anchored(kind, key, value, config.resolve().parent)
             sources[key] = str(config)
     for key, value in flags.items():
         if value is not None and value != ():
             values[key], sources[key] = value, given_as
-    values = {key: _dated(kind, key, value, day) for key, value in values.items()}
+    values = {key: _dated(kind, key, value, f"{day:%Y-%m-%d}") for key, value in values.items()}
+    if "date" in kind.model_fields:
+        values["date"], sources["date"] = day, "default" if date is None else given_as
     try:
         settings = kind.model_validate(values)
     except ValidationError as error:
@@ -244,14 +259,13 @@ def resolve(
     return Resolved(settings, sources)
 
 
-def _day(date: dt.date | str | None) -> str:
+def _day(date: dt.date | str | None) -> dt.date:
     try:
-        day = dt.date.fromisoformat(date) if isinstance(date, str) else date or dt.datetime.now(dt.UTC)
+        return dt.date.fromisoformat(date) if isinstance(date, str) else date or _today()
     except ValueError as error:
         raise UsageError(
             "E-CONFIG", f"{date!r} is not a date", expected="YYYY-MM-DD", next_step="correct --date"
         ) from error
-    return f"{day:%Y-%m-%d}"
 
 
 def _is_path(kind: type[Settings], key: str) -> bool:

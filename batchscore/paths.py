@@ -6,19 +6,27 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
+DATE = "{date}"
+"""What stands for the date of a run in paths and constants."""
+
 _PLACEHOLDER = re.compile(r"\{[A-Za-z_]\w*(:[^{}]*)?\}")
 
 
 def fill_date(path: str | Path, day: str) -> str:
-    """`path` with `day` in the place of each `{date}`."""
-    return str(path).replace("{date}", day)
+    """`path`, or another text, with `day` in the place of each `{date}`."""
+    return str(path).replace(DATE, day)
+
+
+def find_placeholder(text: str) -> str | None:
+    """The first `{name}` in `text`; None if there is none."""
+    found = _PLACEHOLDER.search(text)
+    return found[0] if found else None
 
 
 def require_usable(path: Path) -> None:
     """Raise ValueError where no file can have the path, no report could name it, or a `{name}` is left in it."""
-    unknown = _PLACEHOLDER.search(str(path))
-    if unknown:
-        raise ValueError(f"{unknown[0]} stands for nothing: only {{date}} is filled in")
+    if unknown := find_placeholder(str(path)):
+        raise ValueError(f"{unknown} stands for nothing: only {DATE} is filled in")
     if "\0" in str(path):
         raise ValueError("a path cannot hold a NUL character")
     with suppress(OSError):  # there is no working directory

@@ -58,6 +58,8 @@ class InputBinding(_Part):
     constant: str | None = None
     cast: str | None = None
     filled: int = 0
+    hidden: list[str] = Field(default_factory=list)
+    """What else could have fed it, in words: the pairs' own column, the card's constant."""
 
 
 class KnownIds(_Part):

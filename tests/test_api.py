@@ -94,6 +94,23 @@ def test_a_configuration_file_is_read_as_the_command_reads_it(job, tmp_path):
     assert ranked(job)[0] == ("u1", "b", 2.0, 1)
 
 
+def test_a_column_wins_over_the_cards_constant_and_the_report_says_so(job, echo, tmp_path):
+    model = shutil.copytree(echo / "1", tmp_path / "constant")
+    card = model / "assets.extra" / "batchscore.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"set": {"value": "5"}}))
+    report = batchscore.run(**job | {"model": model}, top_n=1)
+    assert ranked(job)[0] == ("u1", "b", 2.0, 1)
+    (value,) = [item for item in report.bindings if item.input == "value"]
+    assert (value.column, value.hidden) == ("value", ["the card's constant 5"])
+    assert "input value <- column value; the card's constant 5 is not used" in report.warnings
+    report = batchscore.run(
+        **job | {"model": model}, set={"value": "{date}"}, date="1970-01-02", allow_equal_scores=True
+    )
+    (value,) = [item for item in report.bindings if item.input == "value"]
+    assert (value.constant, value.hidden) == ("86400.0", ["the pairs' column value", "the card's constant 5"])
+    assert {row[2] for row in ranked(job)} == {86400.0}
+
+
 # failures
 
 

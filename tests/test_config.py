@@ -307,3 +307,11 @@ def test_a_count_is_a_whole_number(toml, value):
 def test_training_reads_parquet_or_csv_only():
     with pytest.raises(UsageError, match=r"ratings.json is neither .parquet nor .csv"):
         resolve(TrainSettings, "train", {"input": "ratings.json", "output": "model"}, environ={})
+
+
+def test_the_date_is_filled_later_in_constants_and_never_stands_in_a_file(toml):
+    settings = run_settings({"set": ["at={date}"]}, date="2024-02-29").settings
+    assert (settings.set, settings.date) == ({"at": "{date}"}, dt.date(2024, 2, 29))
+    assert run_settings().sources["date"] == "default"
+    for text in ("2024-02-29", '"2024-02-29"'):
+        assert "date cannot stand in a file" in refused(config=toml(f"[run]\ndate = {text}\n"))

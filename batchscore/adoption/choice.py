@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from batchscore.runtime.saved_model import (
 )
 from batchscore.runtime.score import Score, choose_score
 from batchscore.runtime.vocabulary import Vocabulary, read_vocabularies
-from batchscore.scoring.binding import spells_constant
+from batchscore.scoring.constants import spells_constant
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Choice:
     """The settled facts.
 
     `card` is the one that the SavedModel has already; `map`, `set` and `fill` are that card's with the flags over
-    them; `vocabularies` are those of the inputs.
+    them; `vocabularies` are those of the inputs; `date` is what `{date}` in a constant stands for today.
     """
 
     saved: SavedModel
@@ -41,6 +42,7 @@ class Choice:
     set: dict[str, str]
     fill: dict[str, str]
     vocabularies: Mapping[str, Vocabulary]
+    date: dt.date
     warnings: tuple[str, ...]
 
     def column_of(self, name: str) -> str:
@@ -120,6 +122,7 @@ def choose(settings: AdoptSettings) -> Choice:
         set=constants,
         fill=filled,
         vocabularies=read_vocabularies(saved.path, signature),
+        date=settings.date,
         warnings=tuple(warnings if saved.hazards else []),
     )
 

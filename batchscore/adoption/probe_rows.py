@@ -17,7 +17,8 @@ from batchscore.limits import Limit
 from batchscore.runtime.saved_model import TensorSpec
 from batchscore.runtime.vocabulary import Table
 from batchscore.scoring.badrows import BadRows
-from batchscore.scoring.binding import bind, parse_constant
+from batchscore.scoring.binding import bind
+from batchscore.scoring.constants import parse_constant
 from batchscore.scoring.inputs import open_pairs
 from batchscore.scoring.reader import read_batches
 from batchscore.scoring.scorer import ScorablePairs
@@ -62,6 +63,7 @@ def draw_rows(path: Path, choice: Choice) -> ProbeRows:
         map=choice.map,
         set=choice.set,
         fill=choice.fill,
+        date=choice.date,
         user_column=choice.column_of(choice.user_input),
         candidate_column=choice.column_of(choice.candidate_input),
     )
@@ -132,11 +134,11 @@ def _values(pairs: ScorablePairs, rows: np.ndarray) -> dict[str, list[Any]]:
 def _constant(choice: Choice, spec: TensorSpec) -> Any:
     text = choice.set[spec.name]
     try:
-        return parse_constant(spec.dtype, text).as_py()
-    except (ValueError, KeyError, OverflowError, pa.ArrowException) as error:
+        return parse_constant(spec.dtype, text, choice.date).as_py()
+    except ValueError as error:
         raise UsageError(
             "E-BINDING",
-            f"--set {spec.name}={text}: not a value of {spec.dtype}",
+            f"--set {spec.name}={text}: {error}",
             where=choice.saved.path,
             found=text,
             expected=str(spec),

@@ -20,7 +20,7 @@ def shared_options(function: _Function) -> _Function:
         click.option("--config", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.toml",
                      help="Read settings from this TOML file. Flags win over it."),
         click.option("--date", type=click.DateTime(["%Y-%m-%d"]), metavar="YYYY-MM-DD",
-                     help="What {date} in paths stands for. Default: today (UTC)."),
+                     help="What {date} in paths and constants stands for. Default: today (UTC)."),
         click.option("--print-config", is_flag=True, help="Print each setting with its source, and stop."),
         click.option("--json", "as_json", is_flag=True, help="Print the report to stdout as JSON."),
         click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong."),

@@ -48,6 +48,15 @@ def begun(report: Report, pairs: Pairs, model: RunModel, binding: Binding) -> No
             for name, value in binding.constants.items()
         ),
     ]
+    hidden = {feed.name: feed for feed in binding.hidden}
+    for bound in report.bindings:
+        if bound.input in hidden:
+            bound.hidden = list(hidden[bound.input].hidden)
+    for feed in hidden.values():
+        if feed.is_surprising:
+            warn(report, feed.describe_hidden())
+        else:
+            _log.info("%s", feed.describe_hidden())
     for warning in model.warnings:
         warn(report, warning)
     if not pairs.rows:

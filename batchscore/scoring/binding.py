@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 
 from batchscore.columns import RANK, SCORE, USER_ID, plain_type, ranked_schema
@@ -16,7 +15,9 @@ from batchscore.runtime.card import ModelCard
 from batchscore.runtime.roles import choose_candidate, looks_like_label
 from batchscore.runtime.saved_model import Signature, TensorSpec, is_column
 from batchscore.runtime.score import kept_type
-from batchscore.scoring.casts import FLOATS, INTEGERS, Cast, find_cast, is_text
+from batchscore.scoring.casts import FLOATS, Cast, find_cast, is_text
+from batchscore.scoring.constants import parse_constant
+from batchscore.scoring.feeding import Feed, choose_feeds
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Binding:
     user_input: str | None
     candidate_input: str | None
     schema: pa.Schema
+    hidden: tuple[Feed, ...] = ()
+    """The feeds that hide another one."""
 
     @property
     def columns(self) -> list[str]:
@@ -65,11 +68,12 @@ def bind(schema: pa.Schema, signature: Signature, card: ModelCard | None, settin
     Raises UsageError: E-BINDING with every problem, the inputs, the columns, what bound, and a line of flags to
     paste; E-KEEP for kept columns.
     """
-    settings = _with_card(settings, signature, card)
-    user, candidate = _roles(signature, card, settings)
-    binder = _Binder(schema, signature, settings, ids={user, candidate})
+    columns = {field.name: field.type for field in schema}
+    feeds = choose_feeds(signature, card, settings, columns)
+    user, candidate = _roles(signature, card, settings, feeds)
+    binder = _Binder(columns, signature, settings, feeds, ids={user, candidate})
     binder.check_flags()
-    binder.check_constants(_id_inputs(signature, card, settings, user, candidate))
+    binder.check_constants(_id_inputs(signature, card, feeds, user, candidate))
     for spec in signature.inputs.values():
         binder.bind_input(spec)
     binder.check_id("user", user)
@@ -91,6 +95,7 @@ def bind(schema: pa.Schema, signature: Signature, card: ModelCard | None, settin
         user_input=binder.input_of(user),
         candidate_input=binder.input_of(candidate),
         schema=ranked_schema(schema.field(user), schema.field(candidate), kept),
+        hidden=tuple(feed for feed in feeds.values() if feed.hidden),
     )
 
 
@@ -98,11 +103,17 @@ class _Binder:
     """Collects what binds, what does not, and the flags that would mend it."""
 
     def __init__(
-        self, schema: pa.Schema, signature: Signature, settings: RunSettings, ids: set[str | None]
+        self,
+        columns: Mapping[str, pa.DataType],
+        signature: Signature,
+        settings: RunSettings,
+        feeds: Mapping[str, Feed],
+        ids: set[str | None],
     ) -> None:
-        self.columns = {field.name: field.type for field in schema}
+        self.columns = columns
         self.signature = signature
         self.settings = settings
+        self.feeds = feeds
         self.ids = ids
         self.inputs: list[BoundColumn] = []
         self.constants: dict[str, pa.Scalar] = {}
@@ -129,23 +140,23 @@ class _Binder:
         self.problems += [
             f"--set {name}: this input takes the {role}'s id, which is no constant; leave the flag out"
             for name, role in id_inputs.items()
-            if name in self.settings.set
+            if name in self.feeds and self.feeds[name].constant is not None
         ]
 
     def bind_input(self, spec: TensorSpec) -> None:
-        name, settings = spec.name, self.settings
-        column = settings.map.get(name, name)
+        name, settings, feed = spec.name, self.settings, self.feeds[spec.name]
+        column = feed.column
         if not is_column(spec):
             self.problems.append(f"input {spec} takes a list: listwise models cannot be ranked")
-        elif name in settings.set:
-            self.constants[name] = self._constant(spec, settings.set[name], "--set")
+        elif feed.constant is not None:
+            self.constants[name] = self._constant(spec, feed.constant, "--set")
         elif column not in self.columns:
             label = looks_like_label(spec) and name not in settings.map and column not in self.ids
             hint = "; it looks like the label that the model was trained on" if label else ""
             self.problems.append(f"input {spec} has no column {column!r}{hint}")
             self.flags.append(_constant_flag(spec) if label else self._suggest(spec))
         else:
-            self._bind_column(spec, column)
+            self._bind_column(spec, feed)
 
     def check_id(self, role: str, column: str | None) -> None:
         flag = f"--{role}-column"
@@ -154,7 +165,7 @@ class _Binder:
             self.flags.append(f"{flag} COLUMN")
         elif column not in self.columns:
             self.problems.append(f"the pairs have no {role} column {column!r}")
-            if not any(self.settings.map.get(name, name) == column for name in self.signature.inputs):
+            if not any(feed.column == column for feed in self.feeds.values()):
                 self.flags.append(f"{flag} COLUMN")
         elif not _is_id(plain_type(self.columns[column])):
             type_ = self.columns[column]
@@ -165,7 +176,7 @@ class _Binder:
 
     def error(self) -> UsageError:
         bound = [f"{item.input.name} <- {shorten(item.column)}" for item in self.inputs]
-        bound += [f"{name} = {self.settings.set[name]}" for name in self.constants]
+        bound += [f"{name} = {self.feeds[name].constant}" for name in self.constants]
         flags = " ".join(dict.fromkeys(self.flags))
         return UsageError(
             "E-BINDING",
@@ -177,8 +188,8 @@ class _Binder:
             next_step=f"add {flags}" if flags else "correct what is named above",
         )
 
-    def _bind_column(self, spec: TensorSpec, column: str) -> None:
-        type_ = self.columns[column]
+    def _bind_column(self, spec: TensorSpec, feed: Feed) -> None:
+        column, type_ = feed.column, self.columns[feed.column]
         cast = find_cast(type_, spec.dtype, is_id=column in self.ids)
         if cast is None:
             hint = ": ids never pass through floats" if pa.types.is_floating(plain_type(type_)) else ""
@@ -186,18 +197,18 @@ class _Binder:
             self.flags.append(f"--map {spec.name}=COLUMN")
             return
         fill = None
-        if spec.name in self.settings.fill:
+        if feed.fill is not None:
             if column in self.ids:
                 self.problems.append(f"--fill {spec.name}: an id is never filled in; a null id is a bad row")
-            fill = self._constant(spec, self.settings.fill[spec.name], "--fill")
+            fill = self._constant(spec, feed.fill, "--fill")
         nonfinite = spec.name in self.settings.allow_nonfinite
         self.inputs.append(BoundColumn(spec, column, cast, fill, nonfinite))
 
     def _constant(self, spec: TensorSpec, text: str, flag: str) -> pa.Scalar:
         try:
-            return parse_constant(spec.dtype, text)
-        except (ValueError, KeyError, OverflowError, pa.ArrowException):
-            self.problems.append(f"{flag} {spec.name}={text}: not a value of {spec.dtype}")
+            return parse_constant(spec.dtype, text, self.settings.date)
+        except ValueError as error:
+            self.problems.append(f"{flag} {spec.name}={text}: {error}")
             return pa.scalar(None)
 
     def _suggest(self, spec: TensorSpec) -> str:
@@ -207,7 +218,7 @@ class _Binder:
         """
         if spec.dtype != "string":
             return f"--map {spec.name}=COLUMN"
-        used = {self.settings.map.get(name, name) for name in self.signature.inputs} | self.ids
+        used = {feed.column for feed in self.feeds.values()} | self.ids
         fitting = [
             name
             for name, type_ in self.columns.items()
@@ -220,31 +231,13 @@ def _constant_flag(spec: TensorSpec) -> str:
     return f"--set {spec.name}={'false' if spec.dtype == 'bool' else 0}"
 
 
-def _with_card(settings: RunSettings, signature: Signature, card: ModelCard | None) -> RunSettings:
-    """The settings with the columns, constants and fills that the card gives to inputs for which no flag does.
-
-    A column of another name keeps the card's fill.
-    """
-    if card is None or card.signature != signature.name:
-        return settings
-    flagged = {*settings.map, *settings.set, *settings.fill}
-    mapped = {name: column for name, column in card.map.items() if name not in flagged}
-    constant = {name: text for name, text in card.set.items() if name not in flagged}
-    filled = {name: text for name, text in card.fill.items() if name not in settings.set}
-    return settings.model_copy(
-        update={
-            "map": mapped | settings.map,
-            "set": constant | settings.set,
-            "fill": filled | settings.fill,
-        }
-    )
-
-
-def _roles(signature: Signature, card: ModelCard | None, settings: RunSettings) -> tuple[str | None, str | None]:
+def _roles(
+    signature: Signature, card: ModelCard | None, settings: RunSettings, feeds: Mapping[str, Feed]
+) -> tuple[str | None, str | None]:
     """User and candidate column: flag, else the card's input, else `user_id` and the only other input."""
 
     def column_of(name: str) -> str:
-        return settings.map.get(name, name)
+        return feeds[name].column if name in feeds else name
 
     user = settings.user_column or (column_of(card.user_input) if card and card.user_input else USER_ID)
     if settings.candidate_column is not None:
@@ -252,17 +245,17 @@ def _roles(signature: Signature, card: ModelCard | None, settings: RunSettings) 
     if card is not None and card.candidate_input is not None:
         return user, column_of(card.candidate_input)
     user_input = next((name for name in signature.inputs if column_of(name) == user), None)
-    candidate = choose_candidate(signature, user_input, settings.set)
+    constants = {name for name, feed in feeds.items() if feed.constant is not None}
+    candidate = choose_candidate(signature, user_input, constants)
     return user, column_of(candidate) if candidate is not None else None
 
 
 def _id_inputs(
-    signature: Signature, card: ModelCard | None, settings: RunSettings, user: str | None, candidate: str | None
+    signature: Signature, card: ModelCard | None, feeds: Mapping[str, Feed], user: str | None, candidate: str | None
 ) -> dict[str, str]:
     """The inputs that take an id, and whose: by the card, else `user_id`; and those called like the id columns."""
     roles = {user: "user", candidate: "candidate"}
-    columns = {name: settings.map.get(name, name) for name in signature.inputs}
-    inputs = {name: roles[column] for name, column in columns.items() if column in roles}
+    inputs = {name: roles[feed.column] for name, feed in feeds.items() if feed.column in roles}
     if card is not None and card.signature == signature.name:
         by_card = {card.user_input: "user", card.candidate_input: "candidate"}
         return inputs | {name: role for name, role in by_card.items() if name is not None}
@@ -271,33 +264,6 @@ def _id_inputs(
 
 def _is_id(type_: pa.DataType) -> bool:
     return is_text(type_) or bool(pa.types.is_integer(type_))
-
-
-def parse_constant(dtype: str, text: str) -> pa.Scalar:
-    """The value of dtype that `text` spells, as a flag carries it.
-
-    Raises ValueError, KeyError, OverflowError or pa.ArrowException where it spells none.
-    """
-    if dtype == "string":
-        return pa.scalar(text, pa.large_string())
-    if dtype == "bool":
-        return pa.scalar({"true": True, "false": False}[text.lower()])
-    if dtype in INTEGERS:
-        return pa.scalar(int(text), INTEGERS[dtype])
-    with np.errstate(over="ignore"):
-        value = np.float64(text).astype(FLOATS[dtype].to_pandas_dtype())
-    if not np.isfinite(value):
-        raise ValueError(text)
-    return pa.scalar(value, FLOATS[dtype])
-
-
-def spells_constant(dtype: str, text: str) -> bool:
-    """Whether `text` spells a value of dtype; see `parse_constant`."""
-    try:
-        parse_constant(dtype, text)
-    except (ValueError, KeyError, OverflowError, pa.ArrowException):
-        return False
-    return True
 
 
 def _spell_columns(columns: Mapping[str, pa.DataType]) -> str:

@@ -197,6 +197,18 @@ def test_flags_of_a_run_win_over_the_card(exports, tmp_path):
     }  # fmt: skip
 
 
+def test_a_constant_date_is_kept_open_in_the_card_and_filled_each_night(exports, tmp_path):
+    base = tmp_path / "model"
+    adopt(AdoptSettings(saved_model=exports("modules") / "label", output=base, set=["user_rating={date}"],
+                        date="1970-01-02"))  # fmt: skip
+    card = read_card(base / "1")
+    assert card.set == {"user_rating": "{date}"}
+    assert set(card.probes.inputs["user_rating"]) == {86_400.0}
+    pairs = write_pairs(tmp_path / "pairs.parquet", ("user_id", USERS), ("movie_id", ITEMS))
+    report = run(RunSettings(input=pairs, output=tmp_path / "ranked.parquet", model=base, date="1970-01-03"))
+    assert [item.constant for item in report.bindings if item.constant] == ["172800.0"]
+
+
 def test_probe_rows_may_be_drawn_from_real_pairs(exports, tmp_path):
     sample = write_pairs(tmp_path / "sample.parquet", ("member", USERS), ("movie_id", ITEMS))
     report = adopt(

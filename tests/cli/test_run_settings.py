@@ -157,6 +157,7 @@ threads                 3  (flag)
 keep_previous           1  (default)
 state_dir               -  (default)
 trust_model             False  (default)
+date                    2026-02-28  (flag)
 """
     )
 

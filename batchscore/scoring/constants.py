@@ -1,0 +1,73 @@
+"""What a constant (`--set`) or a fill (`--fill`) is as a value of its input, `{date}` filled in."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import pyarrow as pa
+
+from batchscore.paths import DATE, fill_date, find_placeholder
+from batchscore.scoring.casts import FLOATS, INTEGERS
+
+
+def parse_constant(dtype: str, text: str, date: dt.date) -> pa.Scalar:
+    """The value of dtype that `text` spells, as a flag carries it.
+
+    `{date}` is `date`: for numbers its 00:00 UTC in epoch seconds, if the dtype holds them exactly; inside text
+    its YYYY-MM-DD. Raises ValueError, which says why, if the text spells no value of dtype.
+    """
+    if dtype == "string":
+        return pa.scalar(_fill_text(text, date), pa.large_string())
+    if text == DATE:
+        return _epoch_seconds(dtype, date)
+    try:
+        return _parse_plain(dtype, text)
+    except (ValueError, KeyError, OverflowError, pa.ArrowException) as error:
+        raise ValueError(f"not a value of {dtype}") from error
+
+
+def spells_constant(dtype: str, text: str) -> bool:
+    """Whether `text` spells a value of dtype, on an ordinary day; see `parse_constant`."""
+    try:
+        parse_constant(dtype, text, dt.date(2024, 2, 29))
+    except ValueError:
+        return False
+    return True
+
+
+def _fill_text(text: str, date: dt.date) -> str:
+    filled = fill_date(text, f"{date:%Y-%m-%d}")
+    if unknown := find_placeholder(filled):
+        raise ValueError(f"{unknown} stands for nothing: only {DATE} is filled in")
+    return filled
+
+
+def _epoch_seconds(dtype: str, date: dt.date) -> pa.Scalar:
+    seconds = int(dt.datetime(date.year, date.month, date.day, tzinfo=dt.UTC).timestamp())
+    reason = f"{date:%Y-%m-%d} is {seconds:,} in epoch seconds, which {dtype} does not hold exactly"
+    if dtype in INTEGERS:
+        limits = np.iinfo(INTEGERS[dtype].to_pandas_dtype())
+        if not limits.min <= seconds <= limits.max:
+            raise ValueError(reason)
+        return pa.scalar(seconds, INTEGERS[dtype])
+    if dtype not in FLOATS:
+        raise ValueError(f"{DATE} is text or a number, not a value of {dtype}")
+    with np.errstate(over="ignore"):
+        value = np.float64(seconds).astype(FLOATS[dtype].to_pandas_dtype())
+    bfloat16_lost = dtype == "bfloat16" and int(value.view(np.uint32)) & 0xFFFF
+    if float(value) != seconds or bfloat16_lost:
+        raise ValueError(reason)
+    return pa.scalar(value, FLOATS[dtype])
+
+
+def _parse_plain(dtype: str, text: str) -> pa.Scalar:
+    if dtype == "bool":
+        return pa.scalar({"true": True, "false": False}[text.lower()])
+    if dtype in INTEGERS:
+        return pa.scalar(int(text), INTEGERS[dtype])
+    with np.errstate(over="ignore"):
+        value = np.float64(text).astype(FLOATS[dtype].to_pandas_dtype())
+    if not np.isfinite(value):
+        raise ValueError(text)
+    return pa.scalar(value, FLOATS[dtype])
