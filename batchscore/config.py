@@ -80,6 +80,7 @@ class RunSettings(Settings):
     """Settings of `batchscore run`. `date` is what `{date}` stands for, in paths and in constants."""
 
     input: Path
+    require_success: Literal["auto", "yes", "no"] = "auto"
     output: Path
     model: Path | None = None
     model_version: PositiveInt | None = None

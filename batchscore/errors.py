@@ -36,6 +36,7 @@ ERROR_IDS: dict[str, str] = {
     "E-INPUT-UNREADABLE": "the input cannot be opened",
     "E-INPUT-NOT-A-FILE": "the input is neither a regular file nor a folder",
     "E-INPUT-FOLDER": "the input folder holds no pair file, or what is none",
+    "E-INPUT-TABLE": "the input is part of a table (Delta Lake, Iceberg, Hudi, ...), whose files hold deleted rows",
     "E-INPUT-SCHEMAS": "the files of the input folder have different columns",
     "E-INPUT-NOT-PARQUET": "the input is not a Parquet file",
     "E-INPUT-CORRUPT": "the input is a damaged Parquet file",
@@ -95,7 +96,7 @@ ERROR_IDS: dict[str, str] = {
     "E-LOCKED": "another run is writing this output",
     "E-INPUT-MISSING": "the input does not exist",
     "E-INPUT-CHANGED": "the input changed while it was read",
-    "E-INPUT-NOT-COMPLETE": "the input folder is still being written, or its writer failed",
+    "E-INPUT-NOT-COMPLETE": "the input is still being written, or its writer failed",
     # 128 + N
     "E-STOPPED": "stopped by a signal",
     # 1

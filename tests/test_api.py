@@ -181,7 +181,7 @@ def test_users_without_a_ranked_pair_are_counted(job):
 
 
 def test_a_bug_is_no_batchscore_error_but_is_recorded(job, monkeypatch):
-    monkeypatch.setattr(run_module, "open_pairs", lambda _: 1 / 0)
+    monkeypatch.setattr(run_module, "open_pairs", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError) as caught:
         batchscore.run(**job)
     assert (caught.value.report.error_id, caught.value.report.exit_code) == ("E-BUG", 1)

@@ -63,6 +63,7 @@ BASE = [
     "durable",
     "environment",
     "errors",
+    "lake_tables",
     "limits",
     "observer",
     "paths",
@@ -76,7 +77,8 @@ BASE = [
 
 STAGES = {
     "casts": set(),
-    "folders": set(),
+    "committers": set(),
+    "folders": {"committers"},
     "inputs": {"folders"},
     "recurring": {"distinct"},
     "reader": {"inputs", "recurring"},
@@ -101,7 +103,8 @@ STAGES = {
 """The stages of scoring, and the stages whose names they may import: only what passes from one to the next."""
 
 PASSED_ON = {
-    "folders": {"list_pair_files"},
+    "committers": {"find_replaced", "find_unfinished", "promises_success"},
+    "folders": {"RequireSuccess", "has_success", "list_pair_files"},
     "inputs": {"PairFile", "Pairs", "corrupt"},
     "reader": {"PairBatch"},
     "recurring": {"RecurringValues"},

@@ -17,7 +17,12 @@ from batchscore.environment import MODEL_ENVIRONMENT
 @click.option(
     "--input",
     metavar="PAIRS.parquet",
-    help="The pairs of user and candidate to score: a file, or a folder of files (part files need their _SUCCESS).",
+    help="The pairs of user and candidate to score: a file, or a folder of files.",
+)
+@click.option(
+    "--require-success",
+    metavar="auto|yes|no",
+    help="Wait for _SUCCESS in the folder; auto: if Spark or Hadoop wrote it.  [default: auto]",
 )
 @click.option("--output", metavar="RANKED.parquet", help="Where each user's top N is published.")
 @click.option(

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from batchscore.codes import Codes
 from batchscore.columns import plain_type
 from batchscore.errors import InputError, shorten, spell_list
+from batchscore.lake_tables import require_no_table
 from batchscore.ranked.rows import RankedRows
 
 _BATCH_ROWS = 262_144
@@ -64,8 +65,10 @@ def read_coded(path: Path, ids: Ids, label_column: str | None, *, label_required
     `label_required` is false the file may have no such column, and the labels are None then.
 
     Raises InputError: E-TRUTH-COLUMNS where columns are missing or ids have another type than in the ranked file,
-    E-TRUTH where the file cannot be read, has no rows, or has nulls or labels that are not finite.
+    E-INPUT-TABLE where the file is part of a table, E-TRUTH where it cannot be read, has no rows, or has nulls or
+    labels that are not finite.
     """
+    require_no_table(path)
     try:
         source = _open_parquet(path) if path.suffix.lower() == ".parquet" else _open_csv(path, ids, label_column)
         if label_column not in source.schema.names and not label_required:

@@ -14,6 +14,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from batchscore.errors import InputError, TryLaterError, shorten, spell_list
+from batchscore.lake_tables import require_no_table
 
 BATCH_ROWS = 32_768
 """Most rows of a batch. It decides memory, never a result."""
@@ -89,9 +90,11 @@ def open_table_file(path: Path, called: str, flag: str) -> TableFile:
     """Open a `.parquet` or `.csv` file and read what its columns are.
 
     Raises TryLaterError (E-INPUT-MISSING) where there is none, InputError where it cannot be read:
-    E-INPUT-NOT-A-FILE, E-INPUT-UNREADABLE, E-INPUT-NOT-PARQUET, and E-INTERACTIONS for a CSV file without a header.
+    E-INPUT-NOT-A-FILE, E-INPUT-UNREADABLE, E-INPUT-TABLE, E-INPUT-NOT-PARQUET, and E-INTERACTIONS for a CSV file
+    without a header.
     """
     _require_file(path, called, flag)
+    require_no_table(path)
     kind = _ParquetFile if path.suffix.lower() == ".parquet" else _CsvFile
     return kind(path, called)
 

@@ -2,75 +2,144 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from batchscore.errors import InputError, TryLaterError
+from batchscore.lake_tables import require_no_table
 from batchscore.paths import is_utf8
+from batchscore.scoring.committers import find_replaced, find_unfinished, promises_success
+
+RequireSuccess = Literal["auto", "yes", "no"]
+"""Whether `_SUCCESS` must stand at the dataset's root; auto: if Spark or Hadoop has written the files."""
 
 _SUCCESS = "_SUCCESS"
-_TEMPORARY = "_temporary"
 _PARTITION = re.compile(r"[^=]+=.*")
-_SPARK_PART = "part-"
 
 
-def list_pair_files(folder: Path) -> list[Path]:
+def list_pair_files(folder: Path, require_success: RequireSuccess = "auto") -> list[Path]:
     """The files of `folder` in the order of their paths, those of its `key=value` subfolders included.
 
-    Names that begin with `_` or `.` are not data. Where a file is called `part-...` Spark has written the folder:
-    `_SUCCESS` must then stand at the dataset's root, which is the folder, or the one above it if the folder itself
-    is a partition (`key=value`). Raises TryLaterError (E-INPUT-NOT-COMPLETE) where that is missing, where there is
-    a `_temporary`, or where there is no file yet; InputError (E-INPUT-FOLDER, E-INPUT-UNREADABLE).
+    Names that begin with `_` or `.` are not data, but for subfolders `_key=value`. The dataset's root is the
+    folder, or the one above it if the folder itself is a partition (`key=value`). Raises TryLaterError
+    (E-INPUT-NOT-COMPLETE) where `_SUCCESS` is asked for and missing, where something is still being written, or
+    where there is no file yet; InputError: E-INPUT-TABLE (see `require_no_table`), E-INPUT-FOLDER,
+    E-INPUT-UNREADABLE.
     """
-    root = folder.absolute()
-    while _PARTITION.fullmatch(root.name):
-        root = root.parent
+    require_no_table(folder)
     try:
         files = sorted(_data_files(folder), key=lambda path: path.relative_to(folder).as_posix())
-        if (root / _TEMPORARY).exists():
-            raise _not_complete(folder, f"{root / _TEMPORARY}, in which Spark keeps what it is still writing")
-        if not (root / _SUCCESS).exists():
-            if any(path.name.startswith(_SPARK_PART) for path in files):
-                raise _not_complete(folder, f"part files, and no {root / _SUCCESS}")
-            if not files:
-                raise _not_complete(folder, "no file")
+        _require_finished_above(folder)
+        promising = next((path.name for path in files if promises_success(path.name)), None)
+        success = has_success(folder, folder, require_success, promising)
     except OSError as error:
         raise InputError(
             "E-INPUT-UNREADABLE", f"the input folder cannot be read: {error.strerror}", where=folder,
             next_step="check its permissions and the path",
         ) from error  # fmt: skip
-    if not files:
-        raise InputError(
-            "E-INPUT-FOLDER", "the input folder holds no pair file", where=folder, found=f"{_SUCCESS} and no file",
-            expected="Parquet files", next_step="look at the job that wrote it",
+    if files:
+        return files
+    if not success:
+        raise _not_complete(
+            folder, "no file", "files", "wait for the job that writes it; if it has ended, it failed"
+        )
+    raise InputError(
+        "E-INPUT-FOLDER", "the input folder holds no pair file", where=folder, found=f"{_SUCCESS} and no file",
+        expected="Parquet files", next_step="look at the job that wrote it",
+    )  # fmt: skip
+
+
+def has_success(given: Path, folder: Path, rule: RequireSuccess, promising: str | None = None) -> bool:
+    """Whether `_SUCCESS` stands at the root of the dataset that `folder` belongs to.
+
+    `given` is what the run was given, `promising` a file whose writer promises it. Raises TryLaterError
+    (E-INPUT-NOT-COMPLETE) where it is missing and `rule` asks for it.
+    """
+    success = _root(folder) / _SUCCESS
+    if success.exists():
+        return True
+    if rule == "yes":
+        raise _not_complete(
+            given, f"no {success}", f"{_SUCCESS} at the dataset's root (--require-success yes)",
+            "wait for the job that writes it; if it has ended, it failed, or writes none: then "
+            "--require-success no",
         )  # fmt: skip
-    return files
+    if rule == "auto" and promising is not None:
+        raise _not_complete(
+            given, f"part files of Spark or Hadoop, such as {promising}, and no {success}",
+            f"{_SUCCESS} at the dataset's root",
+            "wait for the job that writes it; if it has ended, it failed, or was told to write none: then "
+            "--require-success no",
+        )  # fmt: skip
+    return False
+
+
+def _root(folder: Path) -> Path:
+    root = folder.absolute()
+    while _PARTITION.fullmatch(root.name):
+        root = root.parent
+    return root
+
+
+def _require_finished_above(folder: Path) -> None:
+    """Raise TryLaterError where something is being written to the dataset of which `folder` is a partition."""
+    root, above = _root(folder), folder.absolute()
+    while above != root:
+        above = above.parent
+        _require_finished(folder, above, sorted(path.name for path in above.iterdir()))
 
 
 def _data_files(folder: Path) -> Iterator[Path]:
-    for path in folder.iterdir():
-        if path.name.startswith(("_", ".")):
+    with os.scandir(folder) as scan:
+        entries = sorted(scan, key=lambda entry: entry.name)
+    _require_finished(folder, folder, [entry.name for entry in entries])
+    for entry in entries:
+        path = folder / entry.name
+        partition = _PARTITION.fullmatch(entry.name) and entry.is_dir()
+        if entry.name.startswith(".") or (entry.name.startswith("_") and not partition):
             continue
         if not is_utf8(path):
             raise InputError(
                 "E-INPUT-FOLDER", "the input folder has a file whose name is not UTF-8", where=path,
                 next_step="rename it where it is written",
             )  # fmt: skip
-        if not path.is_dir():
-            yield path
-        elif _PARTITION.fullmatch(path.name):
+        if partition:
             yield from _data_files(path)
-        else:
+        elif entry.is_dir():
+            require_no_table(path)
             raise InputError(
                 "E-INPUT-FOLDER", "the input folder has a subfolder that is no partition", where=path,
                 expected="files, and subfolders called key=value", next_step="give the folder that holds the files",
             )  # fmt: skip
+        else:
+            if entry.is_symlink() or entry.name.startswith("ducklake-"):
+                require_no_table(path)
+            yield path
 
 
-def _not_complete(folder: Path, found: str) -> TryLaterError:
+def _require_finished(given: Path, folder: Path, names: list[str]) -> None:
+    unfinished = find_unfinished(folder, names)
+    if unfinished is not None:
+        raise _not_complete(
+            given, unfinished, "a folder in which nothing is being written",
+            "wait for the job that writes it; if it has ended, it failed: write the folder anew, or remove what it "
+            "left there",
+        )  # fmt: skip
+    replaced = find_replaced(folder, names)
+    if replaced is not None:
+        raise InputError(
+            "E-INPUT-TABLE", "the input folder holds a file that no longer belongs to it", where=folder / replaced,
+            found="a record beside it (_committed_...) in which Databricks says that it was removed",
+            expected="files of which every row counts",
+            next_step="remove such files with VACUUM in Databricks, or write the pairs into a new folder",
+        )  # fmt: skip
+
+
+def _not_complete(given: Path, found: str, expected: str, next_step: str) -> TryLaterError:
     return TryLaterError(
-        "E-INPUT-NOT-COMPLETE", "the input folder is not complete (yet)", where=folder, found=found,
-        expected=f"{_SUCCESS} at the dataset's root, and no {_TEMPORARY}",
-        next_step="wait for the job that writes it; if it has ended, it failed",
+        "E-INPUT-NOT-COMPLETE", "the input is not complete (yet)", where=given, found=found,
+        expected=expected, next_step=next_step,
     )  # fmt: skip

@@ -15,12 +15,19 @@ import pyarrow.parquet as pq
 
 from batchscore.columns import plain_type
 from batchscore.errors import InputError, TryLaterError, shorten, spell_list
-from batchscore.scoring.folders import list_pair_files
+from batchscore.lake_tables import require_no_table
+from batchscore.scoring.folders import RequireSuccess, has_success, list_pair_files
 
 _MAGIC = b"PAR1"
 _ENCRYPTED_MAGIC = b"PARE"
 _LEAST_BYTES = 12
 _FINGERPRINTED = 65_536
+
+_NO_PARQUET = "write the pairs as Parquet, or correct --input"
+_STRAY = (
+    "every file of the folder is read: write it as Parquet, or, if it is no pair file, move it out of the folder "
+    "or give it a name that begins with _ or ."
+)
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,7 @@ class Pairs:
 
     path: Path
     files: tuple[PairFile, ...]
+    require_success: RequireSuccess = "auto"
 
     @property
     def schema(self) -> pa.Schema:
@@ -109,9 +117,8 @@ class Pairs:
         """Raise TryLaterError (E-INPUT-CHANGED) where a file is another one now, or has come or gone."""
         for file in self.files:
             file.require_unchanged()
-        if self.path not in {file.path for file in self.files} and (now := list_pair_files(self.path)) != [
-            file.path for file in self.files
-        ]:
+        opened = [file.path for file in self.files]
+        if self.path not in opened and (now := list_pair_files(self.path, self.require_success)) != opened:
             raise TryLaterError(
                 "E-INPUT-CHANGED",
                 "the input changed while it was read",
@@ -122,20 +129,26 @@ class Pairs:
             )
 
 
-def open_pairs(path: Path) -> Pairs:
+def open_pairs(path: Path, require_success: RequireSuccess = "auto") -> Pairs:
     """Read the footer of the Parquet file `path`, or of each file of the folder `path` (see `list_pair_files`).
 
-    Raises TryLaterError (E-INPUT-MISSING, E-INPUT-NOT-COMPLETE) or InputError: E-INPUT-UNREADABLE,
+    Raises TryLaterError (E-INPUT-MISSING, E-INPUT-NOT-COMPLETE) or InputError: E-INPUT-UNREADABLE, E-INPUT-TABLE,
     E-INPUT-NOT-A-FILE, E-INPUT-FOLDER, E-INPUT-NOT-PARQUET, E-INPUT-CORRUPT, E-INPUT-COLUMNS. Never blocks,
     whatever `path` is.
     """
-    paths = list_pair_files(path) if os.path.isdir(path) else [path]  # noqa: PTH112 - never raises
-    return Pairs(path, tuple(_open_file(file) for file in paths))
+    if os.path.isdir(path):  # noqa: PTH112 - never raises
+        files = tuple(_open_file(file, _STRAY) for file in list_pair_files(path, require_success))
+    else:
+        file = _open_file(path, _NO_PARQUET)
+        require_no_table(path)
+        has_success(path, path.parent, require_success)
+        files = (file,)
+    return Pairs(path, files, require_success)
 
 
-def _open_file(path: Path) -> PairFile:
+def _open_file(path: Path, if_not_parquet: str) -> PairFile:
     status = _stat_regular(path)
-    _require_magic(path, status.st_size)
+    _require_magic(path, status.st_size, if_not_parquet)
     try:
         with pq.ParquetFile(pa.OSFile(str(path))) as parquet:
             metadata, schema = parquet.metadata, parquet.schema_arrow
@@ -207,7 +220,7 @@ def _stat_regular(path: Path) -> os.stat_result:
     return status
 
 
-def _require_magic(path: Path, size: int) -> None:
+def _require_magic(path: Path, size: int, if_not_parquet: str) -> None:
     with path.open("rb") as file:
         head = file.read(4)
         file.seek(max(size - 4, 0))
@@ -228,7 +241,7 @@ def _require_magic(path: Path, size: int) -> None:
         raise InputError(
             "E-INPUT-NOT-PARQUET", "the input is not a Parquet file", where=path, found=found,
             expected="bytes that begin and end with PAR1",
-            next_step="write the pairs as Parquet, or correct --input",
+            next_step=if_not_parquet,
         )  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
     """The stages, in the order in which a pair meets them."""
     clock = Clock(report.seconds)
     with clock.stage("prepare"):
-        pairs = open_pairs(settings.input)
+        pairs = open_pairs(settings.input, settings.require_success)
         model = choose_model(settings)
         binding = bind(pairs.schema, model.signature, model.saved.card, settings)
         pairs.require_same_columns(binding.columns)

@@ -98,32 +98,77 @@ def test_bad_rows_are_counted_within_their_file(workplace, feed):
     assert "  where:    <folder>/feed/part-1.parquet, row 1, column item_id: null id\n" in told.err
 
 
-def not_complete(found):
-    return f"""\
-E-INPUT-NOT-COMPLETE: the input folder is not complete (yet)
+SPARK = "part-00000-3f0c9a52-77b1-4d0e-9a4e-0f1c2d3e4f50-c000.snappy.parquet"
+
+
+def test_part_files_of_spark_without_success(workplace, feed):
+    feed(SPARK, success=False)
+    workplace.assert_refused(run(workplace), 75, f"""\
+E-INPUT-NOT-COMPLETE: the input is not complete (yet)
   where:    <folder>/feed
-  found:    {found}
-  expected: _SUCCESS at the dataset's root, and no _temporary
-  next:     wait for the job that writes it; if it has ended, it failed
-"""
+  found:    part files of Spark or Hadoop, such as {SPARK}, and no <folder>/feed/_SUCCESS
+  expected: _SUCCESS at the dataset's root
+  next:     wait for the job that writes it; if it has ended, it failed, or was told to write none: then \
+--require-success no
+""")  # fmt: skip
 
 
-def test_part_files_without_success(workplace, feed):
-    feed("part-0.parquet", success=False)
-    message = not_complete("part files, and no <folder>/feed/_SUCCESS")
-    workplace.assert_refused(run(workplace), 75, message)
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("name", ["part-0.parquet", "part.0.parquet", SPARK], ids=["pyarrow", "dask", "spark"])
+def test_part_files_that_no_success_will_ever_follow(workplace, feed, name):
+    feed(name, success=False)
+    assert run(workplace, "feed", *(["--require-success", "no"] if name == SPARK else [])).exit_code == 0
+    assert run(workplace, "feed", "--require-success", "yes").exit_code == 75
+
+
+def test_success_is_asked_for_beside_a_single_file_too(workplace):
+    workplace.assert_refused(workplace.run("--require-success", "yes"), 75, """\
+E-INPUT-NOT-COMPLETE: the input is not complete (yet)
+  where:    <folder>/pairs.parquet
+  found:    no <folder>/_SUCCESS
+  expected: _SUCCESS at the dataset's root (--require-success yes)
+  next:     wait for the job that writes it; if it has ended, it failed, or writes none: then --require-success no
+""")  # fmt: skip
 
 
 def test_spark_is_still_writing(workplace, feed):
     feed("part-0.parquet")
     (workplace.folder / "feed" / "_temporary").mkdir()
-    message = not_complete("<folder>/feed/_temporary, in which Spark keeps what it is still writing")
-    workplace.assert_refused(run(workplace), 75, message)
+    workplace.assert_refused(run(workplace), 75, """\
+E-INPUT-NOT-COMPLETE: the input is not complete (yet)
+  where:    <folder>/feed
+  found:    <folder>/feed/_temporary, in which Spark or Hadoop keeps what it is still writing
+  expected: a folder in which nothing is being written
+  next:     wait for the job that writes it; if it has ended, it failed: write the folder anew, or remove what it \
+left there
+""")  # fmt: skip
 
 
 def test_nothing_there_yet(workplace):
     (workplace.folder / "feed").mkdir()
-    workplace.assert_refused(run(workplace), 75, not_complete("no file"))
+    workplace.assert_refused(run(workplace), 75, """\
+E-INPUT-NOT-COMPLETE: the input is not complete (yet)
+  where:    <folder>/feed
+  found:    no file
+  expected: files
+  next:     wait for the job that writes it; if it has ended, it failed
+""")  # fmt: skip
+
+
+@pytest.mark.parametrize("given", ["feed", "feed/day=1", "feed/day=1/part-0.parquet"])
+def test_a_table_is_not_its_files(workplace, feed, given):
+    feed("day=1/part-0.parquet")
+    (workplace.folder / "feed" / "_delta_log").mkdir()
+    workplace.assert_refused(run(workplace, given), 3, f"""\
+E-INPUT-TABLE: the input is part of a Delta Lake table
+  where:    <folder>/{given}
+  found:    <folder>/feed/_delta_log
+  expected: Parquet files of which every row counts; beside a table's rows its folder holds those that were \
+deleted or replaced
+  next:     write the table's current rows as Parquet and give those. Spark: \
+spark.read.format("delta").load(TABLE).write.parquet(PAIRS); without Spark: \
+deltalake.DeltaTable(TABLE).to_pyarrow_dataset()
+""")  # fmt: skip
 
 
 def test_success_and_nothing_else(workplace):
@@ -166,9 +211,14 @@ E-INPUT-SCHEMAS: the input files do not have the same columns
 def test_a_file_that_is_no_parquet(workplace, feed):
     feed("part-0.parquet")
     (workplace.folder / "feed" / "README").write_text("the pairs of tonight")
-    told = run(workplace)
-    assert (told.exit_code, told.out) == (3, "")
-    assert "E-INPUT-NOT-PARQUET: the input is not a Parquet file\n  where:    <folder>/feed/README\n" in told.err
+    workplace.assert_refused(run(workplace), 3, """\
+E-INPUT-NOT-PARQUET: the input is not a Parquet file
+  where:    <folder>/feed/README
+  found:    20 bytes that begin with b'the '
+  expected: bytes that begin and end with PAR1
+  next:     every file of the folder is read: write it as Parquet, or, if it is no pair file, move it out of the \
+folder or give it a name that begins with _ or .
+""")  # fmt: skip
 
 
 def test_a_file_whose_name_is_no_text(workplace, feed):
@@ -198,8 +248,8 @@ def test_a_file_comes_during_the_run(workplace, feed, monkeypatch):
 
     feed("part-0.parquet", slice(0, 3))
 
-    def open_then_add(path):
-        opened = real(path)
+    def open_then_add(path, rule):
+        opened = real(path, rule)
         feed("part-1.parquet", slice(3, 6))
         return opened
 

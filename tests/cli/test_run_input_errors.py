@@ -206,8 +206,8 @@ names the id that the model was trained with, and its age; accept once with --ma
 def test_the_input_is_replaced_during_the_run(workplace, monkeypatch):
     from batchscore.scoring import run
 
-    def open_then_replace(path):
-        opened = open_pairs(path)
+    def open_then_replace(path, rule):
+        opened = open_pairs(path, rule)
         shutil.copy(path, path.with_suffix(".new"))
         path.with_suffix(".new").replace(path)
         return opened

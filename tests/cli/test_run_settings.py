@@ -125,6 +125,7 @@ def test_print_config_tells_each_value_and_its_source(workplace, monkeypatch):
         told.out
         == """\
 input                   pairs.parquet  (flag)
+require_success         auto  (default)
 output                  <folder>/lists/2026-02-28.parquet  (<folder>/run.toml)
 model                   /models/night  (environment BATCHSCORE_MODEL)
 model_version           -  (default)

@@ -91,3 +91,8 @@ def test_memory_that_runs_out_is_no_damage(parquet, monkeypatch):
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", iter_batches)
     with pytest.raises(MemoryError):
         read(parquet)
+
+
+def test_a_file_of_a_table_is_not_read(parquet):
+    (parquet.parent / "_delta_log").mkdir()
+    assert refuse(parquet).error_id == "E-INPUT-TABLE"
