@@ -95,8 +95,20 @@ STAGES = {
     "planned": {"casts", "parts", "positions", "scorer"},
     "badrows": {"binding", "casts", "coded", "reader", "scorer"},
     "unknown": {"distinct", "scorer"},
-    "impersonal": set(),
-    "guards": {"impersonal", "inputs", "topn"},
+    "guard.verdict": set(),
+    "guard.ages": {"guard.verdict", "inputs"},
+    "guard.counts": {"guard.verdict"},
+    "guard.scores": {"guard.verdict", "topn"},
+    "guard.non_personalized": {"guard.verdict", "topn"},
+    "guard.guards": {
+        "guard.ages",
+        "guard.counts",
+        "guard.non_personalized",
+        "guard.scores",
+        "guard.verdict",
+        "inputs",
+        "topn",
+    },
     "cut": {"distinct", "keys"},
     "topn": {"cut", "scorer"},
 }
@@ -108,7 +120,11 @@ PASSED_ON = {
     "inputs": {"PairFile", "Pairs", "corrupt"},
     "reader": {"PairBatch"},
     "recurring": {"RecurringValues"},
-    "impersonal": {"count_impersonal"},
+    "guard.ages": {"check_input_age", "check_model_age"},
+    "guard.counts": {"check_pairs", "check_users"},
+    "guard.scores": {"check_equal_scores"},
+    "guard.non_personalized": {"check_identical_lists"},
+    "guard.verdict": {"EXAMPLES", "Refusal", "Verdict", "format_limit", "format_share"},
     "topn": {"RankedLists"},
     "constants": {"parse_constant"},
     "feeding": {"Feed", "choose_feeds"},
@@ -183,7 +199,7 @@ def test_imports_go_one_way(path):
 
 @pytest.mark.parametrize("name", sorted(STAGES))
 def test_a_stage_knows_of_others_only_what_they_pass_on(name):
-    for module, imported in imports_of(PACKAGE / "scoring" / f"{name}.py"):
+    for module, imported in imports_of((PACKAGE / "scoring" / name.replace(".", "/")).with_suffix(".py")):
         if module.startswith("batchscore.scoring"):
             stage = module.removeprefix("batchscore.scoring").removeprefix(".")
             assert stage in STAGES[name], f"{name} imports {module}"
@@ -191,7 +207,12 @@ def test_a_stage_knows_of_others_only_what_they_pass_on(name):
 
 
 def test_every_file_of_scoring_is_a_stage_or_tells_the_story():
-    found = {path.stem for path in (PACKAGE / "scoring").glob("*.py")} - {"__init__"}
+    scoring = PACKAGE / "scoring"
+    found = {
+        module_of(path).removeprefix("batchscore.scoring.")
+        for path in scoring.rglob("*.py")
+        if path.stem != "__init__"
+    }
     assert found == set(STAGES) | STORY
 
 

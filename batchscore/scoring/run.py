@@ -22,7 +22,7 @@ from batchscore.report import Clock, Report
 from batchscore.scoring import account
 from batchscore.scoring.badrows import BadRows
 from batchscore.scoring.binding import Binding, bind
-from batchscore.scoring.guards import Guards
+from batchscore.scoring.guard.guards import Guards
 from batchscore.scoring.inputs import Pairs, open_pairs
 from batchscore.scoring.model import choose_model, id_roles, load_beside, require_probes
 from batchscore.scoring.plans import open_scorer

@@ -27,7 +27,7 @@ MOVIES = [f"m{number:02}" for number in range(80)]
 
 
 def _export(tf: Any, path: Path, kind: str) -> None:
-    """A model with look-ups and embeddings; `kind` is personal, impersonal (movies only) or equal (one score)."""
+    """A model with look-ups and embeddings; `kind` is personal, ignores_user (movies only) or equal (one score)."""
     draw = np.random.default_rng(11)
     shape = (len(USERS) + 1, 8), (len(MOVIES) + 1, 8)
 
@@ -48,7 +48,7 @@ def _export(tf: Any, path: Path, kind: str) -> None:
         def serve(self, user_id, movie_id):
             user = tf.gather(self.user_rows, self.users.lookup(user_id))
             movie = tf.gather(self.movie_rows, self.movies.lookup(movie_id))
-            if kind == "impersonal":
+            if kind == "ignores_user":
                 user = tf.ones_like(user) + 0 * user
             if kind == "equal":
                 movie = 0 * movie
@@ -61,7 +61,7 @@ def _export(tf: Any, path: Path, kind: str) -> None:
 @pytest.fixture(scope="session")
 def exported(tf, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("nights")
-    for kind in ("personal", "impersonal", "equal"):
+    for kind in ("personal", "ignores_user", "equal"):
         _export(tf, folder / kind, kind)
     return folder
 

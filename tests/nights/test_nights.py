@@ -163,7 +163,7 @@ def test_yesterdays_feed_again_is_published_with_a_warning(published):
 
 def test_a_model_that_ignores_the_user(published):
     before = published.output.read_bytes()
-    published.train("impersonal")
+    published.train("ignores_user")
     published.retrieve(night=2)
     told = published.run()
     lines = told.troubles.splitlines()

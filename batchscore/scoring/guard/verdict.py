@@ -1,0 +1,48 @@
+"""What a guard found: its figure against its limit, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchscore.limits import Limit
+
+EXAMPLES = 5
+"""Ids that a message shows."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a night is refused: what was found, what to do, and the flag that accepts it once."""
+
+    error_id: str
+    what: str
+    where: Path
+    advice: str
+    accept: str
+    found: str | None = None
+    examples: Callable[[], list[str]] = list
+    """Looks for examples; called only for the refusal that is raised."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the guard of one setting found. `figure` is None if it cannot be measured, and `reason` says why."""
+
+    name: str
+    figure: float | None
+    limit: str
+    reason: str | None = None
+    refusal: Refusal | None = None
+    warning: str | None = None
+
+
+def format_limit(limit: Limit) -> str:
+    """A limit as it stands in messages."""
+    return limit.text.replace("%", " %")
+
+
+def format_share(share: float) -> str:
+    """A share (0 to 1) in percent."""
+    return f"{100 * share:.1f} %"
