@@ -78,11 +78,14 @@ class KnownIds(_Part):
 
 
 class Scores(_Part):
-    """The scores of all ranked and cut pairs. `spread` is the standard deviation."""
+    """The scores of all ranked and cut pairs. `spread` is the standard deviation.
 
-    minimum: float | None = None
+    Minimum and maximum are whole numbers if the model's scores are integers of 64 bits.
+    """
+
+    minimum: int | float | None = None
     mean: float | None = None
-    maximum: float | None = None
+    maximum: int | float | None = None
     spread: float | None = None
 
 

@@ -83,7 +83,7 @@ def adopt(settings: AdoptSettings, observer: Observer = _UNOBSERVED) -> Adoption
 
 
 def _score(session: Session, choice: Choice, settings: AdoptSettings) -> tuple[ProbeRows, np.ndarray]:
-    """The probe rows with a finite score, and their scores (float32)."""
+    """The probe rows with a finite score, and their scores."""
     if settings.probes is not None:
         rows = draw_rows(settings.probes, choice)
         scores = score_rows(session, choice.signature, choice.score, rows.inputs, rows.count)
@@ -96,7 +96,7 @@ def _score(session: Session, choice: Choice, settings: AdoptSettings) -> tuple[P
             "E-MODEL-NONFINITE",
             "no probe row has a finite score",
             where=choice.saved.path,
-            found=f"{rows.count} rows scored, every one NaN or infinite",
+            found=f"{rows.count} rows scored, every one NaN, infinite or beyond float32",
             expected="finite scores",
             next_step="look at the training run of this model, or give real rows with --probes",
         )
@@ -146,7 +146,7 @@ def _make_card(
         map=choice.map,
         set=choice.set,
         fill=choice.fill,
-        probes=Probes(inputs=rows.inputs, scores=scores.astype(np.float32).tolist()),
+        probes=Probes(inputs=rows.inputs, scores=scores.astype(np.float64).tolist()),
         known=known,
         known_tables=KnownTables.model_validate(tables) if tables and known is None else None,
         made_with={

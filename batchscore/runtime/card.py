@@ -15,7 +15,7 @@ models, `adopt` for anybody else's, and any trainer may write it:
       "fill": {"age": "35"},                      input -> what stands for a null in its column, as text
       "probes": {
         "inputs": {"user_id": ["7", "8"], "movie_id": ["1", "2"]},      a list for every input of the signature
-        "scores": [3.52, 4.11]                                          float32, as the model gave them
+        "scores": [3.52, 4.11]                                          as the model gave them
       },
       "known": {"signature": "known", "user_output": "user_known", "candidate_output": "candidate_known"},
       "known_tables": {"user": {"shared_name": "17", "op": "HashTableV2", "key_dtype": "string",
@@ -79,7 +79,7 @@ class KnownTables(_Part):
 
 
 class Probes(_Part):
-    """Rows with the scores (float32) that the model gave for them when it was exported.
+    """Rows with the scores that the model gave for them when it was exported.
 
     `inputs` has a list of equal length for every input of the signature.
     """

@@ -16,6 +16,7 @@ from batchscore.runtime.saved_model import Signature, TensorSpec, choose_score_o
 
 _TOKEN = re.compile(r"\s*(?:((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[A-Za-z_][\w.:/]*)|([-+*]))\s*")
 _MOST_TERMS = 16
+_LARGEST_IN_FLOAT64 = 2**53
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class Term:
 class Score:
     """What a pair is ranked by. `name` is how it was asked for; `outputs` are those of the signature that it needs.
 
-    `terms` are summed in their order; without terms the score is its only output as it is. `dtype` is that of the
-    result: an expression is computed in float64 and rounded once to float32.
+    `terms` are summed in their order, in float64; without terms the score is its only output as it is. `dtype` is
+    that of the result.
     """
 
     name: str
@@ -39,14 +40,22 @@ class Score:
     dtype: str
     terms: tuple[Term, ...] = ()
 
-    def compute(self, results: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
-        """The scores, [rows], from the outputs of one call.
+    @property
+    def ranked_dtype(self) -> np.dtype:
+        """The dtype that scores have until they are written, see `exact_dtype`."""
+        return exact_dtype(self.dtype)
 
-        Raises ModelError (E-MODEL-OUTPUT) where an output has not one value a row.
+    def compute(self, results: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
+        """The scores, `ranked_dtype` [rows], from the outputs of one call.
+
+        Raises ModelError (E-MODEL-OUTPUT) if an output has not one value a row, or if an expression is given an
+        integer that float64 does not hold.
         """
         columns = {name: take_column(name, results[name], rows) for name in self.outputs}
         if not self.terms:
-            return columns[self.outputs[0]]
+            return columns[self.outputs[0]].astype(self.ranked_dtype, copy=False)
+        for name, values in columns.items():
+            self._require_exact(name, values)
         with np.errstate(over="ignore", invalid="ignore"):
             total = np.zeros(rows, np.float64)
             for term in self.terms:
@@ -54,7 +63,29 @@ class Score:
                 for name in term.outputs:
                     product *= columns[name].astype(np.float64)
                 total += product
-            return total.astype(np.float32)
+            return total
+
+    def _require_exact(self, name: str, values: np.ndarray) -> None:
+        if exact_dtype(values.dtype.name).kind == "f" or not len(values):
+            return
+        largest = max(abs(int(values.min())), abs(int(values.max())))
+        if largest > _LARGEST_IN_FLOAT64:
+            raise ModelError(
+                "E-MODEL-OUTPUT",
+                f"output {name!r} is too large for the score {self.name!r}, which is computed in float64",
+                found=f"{values.dtype} values up to {largest:,}",
+                expected=f"whole numbers up to {_LARGEST_IN_FLOAT64:,} (2 ** 53)",
+                next_step=f"rank by the output as it is (--score-output {name}), or compute the score in the model",
+            )
+
+
+def exact_dtype(dtype: str) -> np.dtype:
+    """The narrowest of float32, float64, int64 and uint64 that holds every value of the score dtype `dtype`."""
+    if dtype in ("float16", "bfloat16", "float32", "int8", "int16", "uint8", "uint16"):
+        return np.dtype(np.float32)
+    if dtype in ("float64", "int32", "uint32"):
+        return np.dtype(np.float64)
+    return np.dtype(dtype)
 
 
 def take_column(name: str, values: np.ndarray, rows: int) -> np.ndarray:
@@ -114,7 +145,7 @@ def _parse(text: str, signature: Signature, why: str) -> Score:
             expected="an output, or a sum or product of outputs and numbers, such as 0.7*rating + 0.3*click",
             next_step="correct --score-output",
         ) from error
-    return Score(text, outputs, "float32", terms)
+    return Score(text, outputs, "float64", terms)
 
 
 def _read_terms(text: str) -> tuple[Term, ...]:

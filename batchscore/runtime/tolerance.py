@@ -11,11 +11,13 @@ _ULPS = 8
 def score_tolerance(scores: np.ndarray) -> float:
     """The greatest absolute difference at which scores still count as the same.
 
-    It is 1e-4 of the standard deviation of the finite `scores`, at least 8 float32 ulps of the largest of them;
-    0 where none is finite. Never a share of one score: around zero every difference would be too large.
+    It is 1e-4 of the standard deviation of those `scores` that are finite as float32, at least 8 float32 ulps of
+    the largest of them; 0 where none is finite. Never a share of one score: around zero every difference would be
+    too large.
     """
     finite = np.asarray(scores, np.float64)
-    finite = finite[np.isfinite(finite)]
+    with np.errstate(over="ignore"):
+        finite = finite[np.isfinite(finite.astype(np.float32))]
     if finite.size == 0:
         return 0.0
     return tolerance_of(float(finite.std()), float(np.abs(finite).max()))

@@ -79,22 +79,22 @@ class BadRows:
         self.require_within_budget()
 
     def drop_unranked(self, scored: Iterator[ScoredPairs]) -> Iterator[ScoredPairs]:
-        """Leave out pairs whose score is NaN or infinite, or on which the model itself failed.
+        """Leave out pairs whose score is no finite float32, or on which the model itself failed.
 
         Over the budget: InputError (E-BAD-ROWS), or ModelError (E-MODEL-NONFINITE) where no score was finite.
         """
         for batch in scored:
-            finite = np.isfinite(batch.scores)
+            with np.errstate(over="ignore"):
+                finite = np.isfinite(batch.scores.astype(np.float32, copy=False))
+            finite[list(batch.failures)] = False
             self.scored += len(finite)
             self.finite += int(finite.sum())
             if finite.all():
                 yield batch
                 continue
-            for position in np.flatnonzero(~finite):
-                failure = batch.failures.get(int(position))
-                value = failure or str(batch.scores[position])
-                reason = "the model failed on the row" if failure else "score is not finite"
-                self._add(batch.pairs, int(position), SCORE, reason, value)
+            for position in np.flatnonzero(~finite).tolist():
+                reason, value = _why_unranked(batch, position)
+                self._add(batch.pairs, position, SCORE, reason, value)
             if self.over_budget:
                 self.require_some_finite()
                 self.require_within_budget()
@@ -106,7 +106,7 @@ class BadRows:
             raise ModelError(
                 "E-MODEL-NONFINITE",
                 "no pair has a finite score",
-                found=f"{self.scored:,} pairs scored, every one NaN or infinite",
+                found=f"{self.scored:,} pairs scored, every one NaN, infinite or beyond float32",
                 expected="finite scores",
                 next_step="roll back with --model-version, and look at the training run of this model",
             )
@@ -214,6 +214,15 @@ class _Marks:
             for positions, column, reason in self.found
             for position in positions.tolist()
         )
+
+
+def _why_unranked(batch: ScoredPairs, position: int) -> tuple[str, str]:
+    """The reason and the value of a pair that has no score to be ranked by."""
+    failure = batch.failures.get(position)
+    if failure is not None:
+        return "the model failed on the row", failure
+    score = batch.scores[position]
+    return ("score overflows float32" if np.isfinite(score) else "score is not finite"), str(score)
 
 
 def _not_finite(array: pa.Array) -> np.ndarray | None:

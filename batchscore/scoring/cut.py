@@ -16,8 +16,8 @@ def cut(users: pa.Array, candidates: pa.Array, scores: np.ndarray, keep: int) ->
     """Row numbers, ascending, that hold every row of each user's best `keep` distinct candidates in this batch.
 
     Rows that share the lowest of those scores all stay: which of them comes first is decided elsewhere. `scores`
-    are float32, finite, without -0.0. A user with a candidate twice among the rows that would stay keeps all rows.
-    At least one row. Ids may be dictionaries, which may repeat values.
+    are float32, float64, int64 or uint64, finite, without -0.0. A user with a candidate twice among the rows that
+    would stay keeps all rows. At least one row. Ids may be dictionaries, which may repeat values.
     """
     codes = _codes(users)
     ranks = _descending(scores)
@@ -55,9 +55,21 @@ def _distinct_codes(array: pa.Array) -> np.ndarray:
 
 def _descending(scores: np.ndarray) -> np.ndarray:
     """uint32 numbers whose ascending order is the descending order of the scores."""
+    if scores.dtype != np.float32:
+        return _descending_places(scores)
     bits = scores.view(np.int32)
     # the magnitude's bits are turned where the sign is not set: all ones, shifted in from the sign
     return (bits ^ (~(bits >> 31) & np.int32(0x7FFFFFFF))).view(np.uint32)
+
+
+def _descending_places(scores: np.ndarray) -> np.ndarray:
+    """The place (uint32) of each score among the distinct scores, the highest first."""
+    order = np.argsort(scores)
+    ascending = scores[order]
+    places = np.empty(len(scores), np.uint32)
+    places[order] = np.append(0, np.cumsum(ascending[1:] != ascending[:-1]))
+    descending: np.ndarray = places[order[-1]] - places
+    return descending
 
 
 def _users_with_repeats(users: np.ndarray, candidates: np.ndarray) -> np.ndarray:

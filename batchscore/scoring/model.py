@@ -27,7 +27,7 @@ from batchscore.runtime.saved_model import (
     read_saved_model,
     require_columns,
 )
-from batchscore.runtime.score import Score, choose_score
+from batchscore.runtime.score import Score, choose_score, exact_dtype
 from batchscore.runtime.session import Session, open_session
 from batchscore.runtime.versions import list_versions
 from batchscore.runtime.vocabulary import Vocabulary, read_vocabularies
@@ -86,8 +86,10 @@ def choose_model(settings: RunSettings) -> RunModel:
         score_output=score.name,
         score_output_chosen=score_chosen,
     )
-    if score.dtype not in ("float32", "float16", "bfloat16"):
-        warnings.append(f"scores are {score.dtype} and are rounded to float32")
+    wide = [signature.outputs[name].dtype for name in score.outputs]
+    wide = [dtype for dtype in dict.fromkeys(wide) if exact_dtype(dtype) != np.float32]
+    if wide:
+        warnings.append(f"scores are {' and '.join(wide)}: ranked so, and rounded to float32 when written")
     _log.info(
         "%s at %s (%s), fingerprint %s; signature %s (%s); score %s (%s)",
         saved.label, saved.path, saved.chosen, saved.fingerprint[:16],

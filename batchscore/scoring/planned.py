@@ -142,9 +142,9 @@ class PlannedScorer:
             starts = range(0, len(pairs), self._most_pairs)
             pending.append((pairs, [self._begin(pairs.slice(start, self._most_pairs)) for start in starts]))
             if len(pending) >= _BATCHES_IN_FLIGHT:
-                yield _collect(*pending.popleft())
+                yield _collect(*pending.popleft(), self._signature_scorer.score_dtype)
         while pending:
-            yield _collect(*pending.popleft())
+            yield _collect(*pending.popleft(), self._signature_scorer.score_dtype)
 
     def _begin(self, pairs: ScorablePairs) -> _Begun:
         """Place the pairs and begin to score them, in the order in which the head gathers best."""
@@ -175,7 +175,7 @@ class PlannedScorer:
     def _call_head(
         self, pairs: ScorablePairs, placed: list[Placed], rows: np.ndarray, places: np.ndarray
     ) -> np.ndarray:
-        """Scores [call_rows] of `rows` of the pairs, put at `places`; what lies elsewhere means nothing."""
+        """Scores, [call_rows], of `rows` of the pairs, put at `places`; what lies elsewhere means nothing."""
         head = self._plan.head
         blocks = -(-(int(places[-1]) + 1) // head.block_rows)
         numbers = []
@@ -189,8 +189,7 @@ class PlannedScorer:
         inputs = [direct[item.name].take(pa.array(spread)) for item in head.inputs]
         tables = [table for part in placed for table in part.tables]
         (scores,) = self._head(np.array(blocks, np.int32), *numbers, *tables, *inputs)
-        with np.errstate(over="ignore"):
-            return scores.reshape(-1).astype(np.float32)
+        return scores.reshape(-1).astype(self._signature_scorer.score_dtype, copy=False)
 
     def _compare(self, first: ScorablePairs) -> PlanCheck:
         """Score a seeded sample of `first` and the probes both ways. A plan that fails is no reason to fail."""
@@ -257,10 +256,10 @@ class _Begun:
     failures: Mapping[int, str]
 
     def collect(self) -> np.ndarray:
-        """Scores float32 [n], NaN where the model failed."""
-        scores = np.empty(len(self.order), np.float32)
-        scores[self.order] = np.concatenate([call.result() for call in self.scores])
-        scores[list(self.failures)] = np.nan
+        """Scores [n]; they mean nothing where the model failed."""
+        found = np.concatenate([call.result() for call in self.scores])
+        scores = np.empty_like(found)
+        scores[self.order] = found
         return scores
 
 
@@ -271,8 +270,8 @@ def _feeds(pairs: ScorablePairs, names: list[str]) -> dict[str, pa.Array]:
     }
 
 
-def _collect(pairs: ScorablePairs, begun: list[_Begun]) -> ScoredPairs:
-    scores = np.concatenate([np.empty(0, np.float32), *(some.collect() for some in begun)])
+def _collect(pairs: ScorablePairs, begun: list[_Begun], dtype: np.dtype) -> ScoredPairs:
+    scores = np.concatenate([np.empty(0, dtype), *(some.collect() for some in begun)])
     starts = accumulate((len(some.order) for some in begun), initial=0)
     failures = {
         start + row: why for start, some in zip(starts, begun, strict=False) for row, why in some.failures.items()

@@ -92,7 +92,7 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
             require_probes(model, session, settings)
         bad = BadRows(settings.max_bad_rows, pairs.rows, rejects_path=output.rejects_path(failed=True))
         unknown = [UnknownIds(role) for role in id_roles(model, session, binding, settings)]
-        top = TopN(settings.top_n, binding.schema)
+        top = TopN(settings.top_n, binding.schema, model.score.ranked_dtype)
         opened.enter_context(account.kept(report, bad, unknown, scorer, output))
         observer.stage("scoring", pairs.rows)
         batches = _observed(clock.each("read", ahead), observer)

@@ -75,7 +75,10 @@ class ScorablePairs:
 
 @dataclass(frozen=True)
 class ScoredPairs:
-    """Pairs with their scores, float32 [n]; `failures` says for a position why the model gave it none (NaN)."""
+    """Pairs with their scores, [n]: float32, float64, int64 or uint64, whichever holds those of the model exactly.
+
+    `failures` says for a position why the model gave it none; the score there means nothing.
+    """
 
     pairs: ScorablePairs
     scores: np.ndarray
@@ -105,6 +108,11 @@ class Scorer:
         self._tested = False
         self.check: None = None
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="scorer")
+
+    @property
+    def score_dtype(self) -> np.dtype:
+        """The dtype of the scores."""
+        return self._score.ranked_dtype
 
     @property
     def call_rows(self) -> int:
@@ -144,7 +152,7 @@ class Scorer:
             yield self._collect(*pending.popleft())
 
     def score_once(self, pairs: ScorablePairs) -> np.ndarray:
-        """Scores of at most one call's pairs, float32 [n], as the signature gives them. Raises as `score` does."""
+        """Scores of at most one call's pairs, [n], as the signature gives them. Raises as `score` does."""
         return self._score_rows(pairs, np.arange(len(pairs))).scores
 
     def close(self) -> None:
@@ -152,7 +160,7 @@ class Scorer:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _collect(self, pairs: ScorablePairs, chunks: list[Future[_Chunk]]) -> ScoredPairs:
-        nothing = _Chunk(np.empty(0, np.float32), [np.empty(0, dtype) for dtype in self._kept_dtypes], {})
+        nothing = _Chunk(np.empty(0, self.score_dtype), [np.empty(0, dtype) for dtype in self._kept_dtypes], {})
         done = _join([nothing, *(chunk.result() for chunk in chunks)])
         kept = [*pairs.kept, *(pa.array(column) for column in done.kept)]
         return ScoredPairs(replace(pairs, kept=kept), done.scores, done.failures)
@@ -167,10 +175,10 @@ class Scorer:
             return self._isolate(pairs, rows, error)
 
     def _isolate(self, pairs: ScorablePairs, rows: np.ndarray, error: ModelError) -> _Chunk:
-        """Find by bisection the rows on which the model fails; their score is NaN."""
+        """Find by bisection the rows on which the model fails; their score means nothing."""
         if len(rows) == 1:
             nothing = [np.zeros(1, dtype) for dtype in self._kept_dtypes]
-            return _Chunk(np.array([np.nan], np.float32), nothing, {int(rows[0]): str(error)})
+            return _Chunk(np.zeros(1, self.score_dtype), nothing, {int(rows[0]): str(error)})
         chunks = []
         for half in np.array_split(rows, 2):
             try:
@@ -203,8 +211,7 @@ class Scorer:
             take_column(name, results[name], len(rows)).astype(dtype)
             for name, dtype in zip(self._keep, self._kept_dtypes, strict=True)
         ]
-        with np.errstate(over="ignore"):
-            return _Chunk(self._score.compute(results, len(rows)).astype(np.float32), kept, {})
+        return _Chunk(self._score.compute(results, len(rows)), kept, {})
 
 
 @dataclass(frozen=True)

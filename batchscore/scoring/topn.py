@@ -3,6 +3,9 @@
 Order: score descending, then candidate ascending (strings by UTF-8 bytes, integers by value; -0.0 equals 0.0).
 Of rows with the same user and candidate the highest score wins, among equals the smallest kept values (null first,
 NaN last). Both rules choose from a set, so partial results merge to the same lists in any order.
+
+Scores are ranked as the model gives them and rounded to float32 only when they are written: scores that are equal
+in the file may differ here, and their candidates then stand in any order.
 """
 
 from __future__ import annotations
@@ -31,11 +34,12 @@ _USER, _CANDIDATE, _SCORE, _RANK = "user", "candidate", "score", "rank"
 class TopN:
     """Collects scored pairs; keeps N + 1 a user, the one beyond the cut to tell of ties there."""
 
-    def __init__(self, top_n: int, schema: pa.Schema) -> None:
+    def __init__(self, top_n: int, schema: pa.Schema, score_dtype: np.dtype) -> None:
+        """`schema` is that of what is written; scores are of `score_dtype` until then."""
         self._top_n = top_n
         self._schema = schema
         self._kept = [f"kept_{index}" for index in range(len(schema) - 4)]
-        self._best = self._frame([pa.array([], field.type) for field in schema], np.empty(0, np.float32))
+        self._best = self._frame([pa.array([], field.type) for field in schema], np.empty(0, score_dtype))
         self._pending: list[pl.DataFrame] = []
         self._pending_rows = 0
         self._moments = _Moments()
@@ -45,7 +49,7 @@ class TopN:
         pairs = scored.pairs
         if not len(pairs):
             return
-        scores = scored.scores + np.float32(0)  # -0.0 becomes 0.0
+        scores = scored.scores + scored.scores.dtype.type(0)  # -0.0 becomes 0.0
         self._moments.add(scores)
         rows = cut(pairs.user, pairs.candidate, scores, self._top_n + 1)
         chosen = pa.array(rows)
@@ -152,16 +156,17 @@ class RankedLists:
 
     def _parts(self) -> Iterator[pa.Table]:
         for start in range(0, max(self.rows, 1), _ROW_GROUP_ROWS):
-            table = self.frame.slice(start, _ROW_GROUP_ROWS).to_arrow()
+            table = _with_written_scores(self.frame.slice(start, _ROW_GROUP_ROWS)).to_arrow()
             yield table.rename_columns(self.schema.names).cast(self.schema).combine_chunks()
 
 
 class _Moments:
-    """Minimum, mean, maximum and standard deviation of all scores, in float64."""
+    """Minimum, mean, maximum and standard deviation of all scores; mean and deviation in float64."""
 
     def __init__(self) -> None:
         self._count, self._mean, self._squares = 0, 0.0, 0.0
-        self._minimum, self._maximum = np.inf, -np.inf
+        self._minimum: int | float = np.inf
+        self._maximum: int | float = -np.inf
 
     def add(self, scores: np.ndarray) -> None:
         values = scores.astype(np.float64)
@@ -171,17 +176,25 @@ class _Moments:
         self._squares += float(np.square(values, out=values).sum()) + shift**2 * self._count * count / total
         self._mean += shift * count / total
         self._count = total
-        self._minimum, self._maximum = min(self._minimum, scores.min()), max(self._maximum, scores.max())
+        self._minimum = min(self._minimum, scores.min().item())
+        self._maximum = max(self._maximum, scores.max().item())
 
     def scores(self) -> Scores:
         if not self._count:
             return Scores()
         return Scores(
-            minimum=float(self._minimum),
+            minimum=self._minimum,
             mean=self._mean,
-            maximum=float(self._maximum),
+            maximum=self._maximum,
             spread=float(np.sqrt(self._squares / self._count)),
         )
+
+
+def _with_written_scores(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows with scores as float32, each rounded once; what rounds to -0.0 becomes 0.0."""
+    if frame.schema[_SCORE] == pl.Float32:
+        return frame
+    return frame.with_columns(pl.Series(_SCORE, frame[_SCORE].to_numpy().astype(np.float32) + np.float32(0)))
 
 
 def _carried(array: pa.Array) -> pa.Array:

@@ -224,7 +224,7 @@ def test_every_score_is_no_number(workplace):
     workplace.write_pairs(value=pa.array([float("nan")] * 3, pa.float32()))
     workplace.assert_refused(workplace.run("--allow-nonfinite", "value"), 4, """\
 E-MODEL-NONFINITE: no pair has a finite score
-  found:    3 pairs scored, every one NaN or infinite
+  found:    3 pairs scored, every one NaN, infinite or beyond float32
   expected: finite scores
   next:     roll back with --model-version, and look at the training run of this model
 """)  # fmt: skip

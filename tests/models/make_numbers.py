@@ -1,6 +1,7 @@
-"""Make the model `numbers` of the golden cases: python tests/models/make_numbers.py
+"""Make the models `numbers` and `whole` of the golden cases: python tests/models/make_numbers.py
 
-Its ids are numbers, its score is float64 of shape [n, 1], and it has no card: value x weight, minus 1 for a flag.
+Their ids are numbers, and they have no card. The score of `numbers` is float64 of shape [n, 1]: value x weight,
+minus 1 for a flag. That of `whole` is the input `value`, int64.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ class Numbers(tf.Module):
         return {"score": value * tf.cast(weight, tf.float64) - tf.reshape(penalty, [-1, 1])}
 
 
-def make(path: Path) -> None:
+class Whole(tf.Module):
+    @tf.function
+    def serve(self, user_id, item_id, value) -> dict[str, tf.Tensor]:
+        del user_id, item_id
+        return {"score": tf.identity(value)}
+
+
+def make_numbers(path: Path) -> None:
     numbers = Numbers()
     serve = numbers.serve.get_concrete_function(
         user_id=tf.TensorSpec([None], tf.int64),
@@ -32,5 +40,13 @@ def make(path: Path) -> None:
     tf.saved_model.save(numbers, str(path), signatures={"serving_default": serve})
 
 
+def make_whole(path: Path) -> None:
+    whole, spec = Whole(), tf.TensorSpec([None], tf.int64)
+    serve = whole.serve.get_concrete_function(user_id=spec, item_id=spec, value=spec)
+    shutil.rmtree(path, ignore_errors=True)
+    tf.saved_model.save(whole, str(path), signatures={"serving_default": serve})
+
+
 if __name__ == "__main__":
-    make(Path(__file__).parent / "numbers")
+    make_numbers(Path(__file__).parent / "numbers")
+    make_whole(Path(__file__).parent / "whole")

@@ -95,7 +95,7 @@ E-BINDING: the pair columns do not fit signature 'serving_default'
     "every score is NaN": Night(
         lambda job: job.train("diverged", 2), 4, """\
 E-MODEL-NONFINITE: no pair has a finite score
-  found:    18,000 pairs scored, every one NaN or infinite
+  found:    18,000 pairs scored, every one NaN, infinite or beyond float32
   expected: finite scores
   next:     roll back with --model-version, and look at the training run of this model
 """, flags=("--model-version", 1),

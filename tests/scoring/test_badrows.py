@@ -324,11 +324,11 @@ def test_over_the_budget_nothing_more_is_passed_on():
 # scores
 
 
-def scored(scores, failures=None, first_row=0):
+def scored(scores, failures=None, first_row=0, dtype=np.float32):
     rows = range(first_row, first_row + len(scores))
     table = table_of([(f"u{row}", "a", 1, None) for row in rows])
     _, pairs = check(table)
-    return ScoredPairs(pairs[0], np.array(scores, np.float32), failures or {})
+    return ScoredPairs(pairs[0], np.array(scores, dtype), failures or {})
 
 
 def test_scores_that_are_not_finite_are_bad_rows():
@@ -344,6 +344,25 @@ def test_scores_that_are_not_finite_are_bad_rows():
     ]
     assert (bad.scored, bad.finite) == (6, 3)
     assert bad.users == {"u1", "u2", "u4"}
+
+
+def test_a_finite_score_that_float32_cannot_hold_is_a_bad_row():
+    bad = BadRows(OFF, 5)
+    kept = list(bad.drop_unranked(iter([scored([1e-300, 3.5e38, np.nan, -1e300, 3.4e38], dtype=np.float64)])))
+    assert kept[0].scores.tolist() == [1e-300, 3.4e38]
+    assert found(bad) == [
+        (1, "score", "score overflows float32", "3.5e+38"),
+        (2, "score", "score is not finite", "nan"),
+        (3, "score", "score overflows float32", "-1e+300"),
+    ]
+
+
+def test_pairs_without_an_integer_score_are_those_on_which_the_model_failed():
+    bad = BadRows(OFF, 3)
+    kept = list(bad.drop_unranked(iter([scored([2**63 - 1, 0, 0], {1: "no such id"}, dtype=np.int64)])))
+    assert kept[0].scores.tolist() == [2**63 - 1, 0]
+    assert kept[0].scores.dtype == np.int64
+    assert found(bad) == [(1, "score", "the model failed on the row", "no such id")]
 
 
 def test_a_score_that_is_not_finite_uses_up_the_same_budget():

@@ -45,7 +45,8 @@ def test_what_stays_gives_the_same_lists(data, keep, kind):
         min_size=1, max_size=30,
     ))  # fmt: skip
     users, candidates, scores = (list(column) for column in zip(*rows, strict=True))
-    scores = np.array(scores, np.float32) + np.float32(0)
+    dtype = data.draw(st.sampled_from([np.float32, np.float64]))
+    scores = np.array(scores, dtype) + dtype(0)
     if kind == "int":
         apart = data.draw(st.sampled_from([1, 2**20, 2**31, 2**60]))
         users, candidates = ([number * apart - 1 for number in column] for column in (users, candidates))

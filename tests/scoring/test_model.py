@@ -114,12 +114,21 @@ def test_a_known_signature_that_does_not_fit_is_refused(tmp_path, how, found):
 
 @pytest.mark.parametrize(
     ("dtype", "rounded"),
-    [("float32", False), ("float16", False), ("bfloat16", False), ("float64", True), ("int64", True)],
+    [
+        ("float32", False),
+        ("float16", False),
+        ("bfloat16", False),
+        ("float64", True),
+        ("int64", True),
+        ("int16", False),
+    ],
 )
 def test_scores_that_float32_does_not_hold_are_said_to_be_rounded(tmp_path, dtype, rounded):
     path = export(tmp_path / "model", score=dtype)
     model = choose_model(RunSettings(input="i", output="o", model=path))
-    assert model.warnings == ((f"scores are {dtype} and are rounded to float32",) if rounded else ())
+    assert model.warnings == (
+        (f"scores are {dtype}: ranked so, and rounded to float32 when written",) if rounded else ()
+    )
 
 
 def test_how_the_model_was_chosen_is_logged_and_reported(tmp_path, caplog):

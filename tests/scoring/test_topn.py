@@ -88,7 +88,7 @@ def batch_of(rows, user_type, candidate_type, kept=KEPT):
 
 
 def rank(batches, top_n, schema):
-    top = TopN(top_n, schema)
+    top = TopN(top_n, schema, np.dtype(np.float32))
     for batch in batches:
         top.add(batch)
     return top.finish()
