@@ -17,3 +17,22 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write `text` (UTF-8) as the file `path`, which is the old one or all of the new one at every moment.
+
+    A link in the place of `path` is replaced, not followed. What was left of an earlier attempt, or was put in the
+    way of the temporary file beside it, is removed. Raises OSError; nothing is left then.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        with temporary.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

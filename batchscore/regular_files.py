@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 MAX_SMALL_BYTES = 64 * 2**20
 """More than any file holds that people write: configurations, model cards, reports, golden cases."""
@@ -29,7 +29,7 @@ def require_regular(path: Path) -> None:
     _require_regular(_stat(path), path)
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """The regular file `path`, open for reading; the caller closes it.
 
     Raises OSError where it cannot be opened or is not a regular file, also for a path that no file can have.

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from batchscore.errors import EXIT_BUG, EXIT_OK, EXIT_SIGNAL_BASE
+from batchscore.regular_files import read_regular
 
 _T = TypeVar("_T")
 
@@ -236,7 +237,7 @@ class Report(_Part):
 def read_report(path: Path) -> Report | None:
     """The report at `path`; None where there is none that can be read."""
     try:
-        return Report.model_validate_json(path.read_bytes())
+        return Report.model_validate_json(read_regular(path))
     except (OSError, ValueError):
         return None
 

@@ -9,6 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from batchscore.errors import UsageError
+from batchscore.regular_files import read_regular
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The TOML file `path`. Raises OSError where it cannot be read, ValueError where it is not TOML in UTF-8."""
+    content = read_regular(path)
+    if content.startswith(codecs.BOM_UTF8):
+        raise ValueError("it begins with a byte order mark (BOM); save it as UTF-8 without one")
+    try:
+        return tomllib.loads(content.decode())
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"it is not UTF-8: byte 0x{content[error.start]:02x} at position {error.start:,}"
+        ) from error
+    except RecursionError as error:
+        raise ValueError("its values are nested too deeply") from error
 
 
 def read_table(config: Path, table: str, more: Sequence[str], known: Sequence[str]) -> dict[str, Any]:
@@ -17,10 +33,7 @@ def read_table(config: Path, table: str, more: Sequence[str], known: Sequence[st
     `known` are the tables of all commands, which may stand in the file too. Raises UsageError (E-CONFIG).
     """
     try:
-        content = config.read_bytes()
-        if content.startswith(codecs.BOM_UTF8):
-            raise ValueError("it begins with a byte order mark (BOM); save it as UTF-8 without one")
-        document = tomllib.loads(content.decode())
+        document = read_toml(config)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(

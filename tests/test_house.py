@@ -362,6 +362,41 @@ def test_test_files_have_unique_names():
     assert len(names) == len(set(names))
 
 
+READS_BY_NAME = {
+    "datasets/archive.py": "members of an archive",
+    "regular_files.py": "the one place",
+    "runtime/risky_ops.py": "a file of the package",
+    "publishing/lock.py": "the lock, which is not read",
+    "durable.py": "to flush it",
+    "publishing/publish.py": "what it wrote itself",
+    "publishing/rollback.py": "what it wrote itself",
+    "scoring/inputs.py": "the pairs, which are looked at before",
+    "scoring/reader.py": "the pairs, which are looked at before",
+    "scoring/memory.py": "files of the kernel, which have no size",
+}
+"""Files that open another for reading without `regular_files`, and which. A pipe in its place would hang them."""
+
+
+def _reads_by_name(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        call = ast.unparse(node.func)
+        mode = next((argument.value for argument in node.args if isinstance(argument, ast.Constant)), "r")
+        if call == "os.open":
+            reads = "O_RDONLY" in ast.unparse(node)
+        else:
+            reads = call.rpartition(".")[2] == "open" and "r" in str(mode)
+        if reads or call.endswith((".read_bytes", ".read_text")):
+            yield node.lineno
+
+
+def test_a_file_is_opened_for_reading_in_one_place_which_waits_for_no_pipe():
+    assert {path.relative_to(PACKAGE).as_posix() for path in SOURCES if [*_reads_by_name(path)]} == set(
+        READS_BY_NAME
+    )
+
+
 JOBS = sorted((ROOT / "jobs").glob("*.toml"))
 
 

@@ -17,6 +17,7 @@ from batchscore.columns import plain_type
 from batchscore.errors import InputError, shorten, spell_list
 from batchscore.lake_tables import require_no_table
 from batchscore.ranked.rows import RankedRows
+from batchscore.regular_files import require_regular
 
 _BATCH_ROWS = 262_144
 
@@ -70,6 +71,7 @@ def read_coded(path: Path, ids: Ids, label_column: str | None, *, label_required
     """
     require_no_table(path)
     try:
+        require_regular(path)
         source = _open_parquet(path) if path.suffix.lower() == ".parquet" else _open_csv(path, ids, label_column)
         if label_column not in source.schema.names and not label_required:
             label_column = None

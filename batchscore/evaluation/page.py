@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from batchscore.durable import write_whole
 from batchscore.evaluation.bootstrap import Measure
 from batchscore.evaluation.prediction_metrics import CalibrationBin
 from batchscore.evaluation.table import ComparisonTable, spell
@@ -113,9 +114,7 @@ def write_page(page: TrainingPage, path: Path, render: Callable[[TrainingPage], 
         warning = f"no HTML report: {type(error).__name__}: {error}"
     else:
         try:
-            temporary = path.with_name(f".{path.name}.tmp")
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
+            write_whole(path, text)
         except OSError as error:
             warning = f"the HTML report {path} could not be written: {error.strerror}"
         else:

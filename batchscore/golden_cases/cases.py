@@ -13,7 +13,7 @@ the machine; `[dictionary]` gives a dictionary column its values, also unused on
 
 from __future__ import annotations
 
-import tomllib
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,11 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
-from batchscore.errors import UsageError
+from batchscore.durable import write_whole
+from batchscore.errors import OutputError, UsageError
 from batchscore.golden_cases.outcome import Outcome
 from batchscore.golden_cases.text import csv_lines, parse_type, read_csv, toml_text
+from batchscore.toml_tables import read_toml
 
 CASE = "case.toml"
 PAIRS = "pairs.csv"
@@ -98,14 +100,16 @@ def read_case(folder: Path, model: Path | None = None) -> Case:
 def read_expected(folder: Path) -> Outcome:
     """What the case in `folder` expects. UsageError (E-GOLDEN) where that is not there yet, or not valid."""
     try:
-        facts = tomllib.loads((folder / EXPECTED).read_text("utf-8"))
+        facts = read_toml(folder / EXPECTED)
     except FileNotFoundError as error:
         raise invalid_case(folder / EXPECTED, "it is not there yet") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise invalid_case(folder / EXPECTED, str(error)) from error
     columns = facts.get("columns")
     if columns is None:
         return Outcome(facts)
+    if not isinstance(columns, dict) or not all(isinstance(type_, str) for type_ in columns.values()):
+        raise invalid_case(folder / EXPECTED, "columns: not a table of Arrow types by column")
     table = _read_table(folder / EXPECTED_ROWS)
     try:
         arrays = [table.column(name).combine_chunks().cast(parse_type(type_)) for name, type_ in columns.items()]
@@ -115,21 +119,37 @@ def read_expected(folder: Path) -> Outcome:
 
 
 def write_expected(folder: Path, outcome: Outcome) -> None:
-    """Write the outcome as what the case expects."""
-    (folder / EXPECTED).write_text(toml_text(outcome.facts), "utf-8")
-    if outcome.rows is None:
-        (folder / EXPECTED_ROWS).unlink(missing_ok=True)
-    else:
-        (folder / EXPECTED_ROWS).write_text("".join(csv_lines(outcome.rows)), "utf-8")
+    """Write the outcome as what the case expects.
+
+    Raises UsageError (E-GOLDEN) where a link stands in the place of a file, OutputError (E-OUTPUT) where the disk
+    says no.
+    """
+    files, rows = (folder / EXPECTED, folder / EXPECTED_ROWS), outcome.rows
+    for path in files:
+        if path.is_symlink():
+            raise invalid_case(path, "it is a symbolic link, and an update writes through none")
+    try:
+        write_whole(files[0], toml_text(outcome.facts))
+        if rows is None:
+            files[1].unlink(missing_ok=True)
+        else:
+            write_whole(files[1], "".join(csv_lines(rows)))
+    except OSError as error:
+        raise OutputError(
+            "E-OUTPUT",
+            f"the expected files of a golden case cannot be written: {error.strerror or error}",
+            where=error.filename or folder,
+            next_step="check the permissions of the folder and the free space, then update again",
+        ) from error
 
 
 def _read_file(folder: Path) -> CaseFile:
     try:
-        return CaseFile.model_validate(tomllib.loads((folder / CASE).read_text("utf-8")))
+        return CaseFile.model_validate(read_toml(folder / CASE))
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
         raise invalid_case(folder / CASE, *problems) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise invalid_case(folder / CASE, str(error)) from error
 
 
@@ -151,7 +171,7 @@ def _read_pairs(file: CaseFile, folder: Path) -> pa.Table:
 def _read_table(path: Path) -> pa.Table:
     try:
         return read_csv(path)
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, csv.Error) as error:
         raise invalid_case(path, str(error)) from error
 
 

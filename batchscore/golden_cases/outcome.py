@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from batchscore.config import RunSettings, resolve
 from batchscore.errors import EXIT_OK, BatchscoreError, OutOfMemoryError, OutputError, TryLaterError
+from batchscore.regular_files import read_regular
 from batchscore.report import Report
 from batchscore.scoring.run import run
 
@@ -80,7 +81,7 @@ def _facts(report: Report, places: Mapping[str, str]) -> dict[str, Any]:
 def _rejects(report: Report | None, places: Mapping[str, str]) -> dict[str, list[str]]:
     if report is None or report.rejects is None:
         return {}
-    return {"rejects": _replace(Path(report.rejects).read_text("utf-8"), places).splitlines()}
+    return {"rejects": _replace(read_regular(Path(report.rejects)).decode(), places).splitlines()}
 
 
 def _replace(text: str, places: Mapping[str, str]) -> str:

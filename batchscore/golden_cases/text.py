@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,17 +12,22 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pc
 
+from batchscore.regular_files import read_regular
+
 _DECIMAL = re.compile(r"decimal128\((\d+), *(-?\d+)\)")
 _ZONED = re.compile(r"timestamp\[(s|ms|us|ns), *tz=(.+)\]")
-_DICTIONARY = re.compile(r"dictionary<(.+)>")
+_DICTIONARY = re.compile(r"dictionary<((?!dictionary).+)>")
 
 
 def read_csv(path: Path) -> pa.Table:
-    """The table in `path`, all columns as text; an unquoted empty cell is null."""
-    with path.open(encoding="utf-8", newline="") as file:
-        header = next(csv.reader(file), [])
+    """The table in `path`, all columns as text; an unquoted empty cell is null.
+
+    Raises OSError, ValueError, csv.Error or pa.ArrowException.
+    """
+    content = read_regular(path)
+    header = next(csv.reader(io.StringIO(content.decode(), newline="")), [])
     return pc.read_csv(
-        path,
+        io.BytesIO(content),
         parse_options=pc.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         convert_options=pc.ConvertOptions(
             column_types=dict.fromkeys(header, pa.string()),

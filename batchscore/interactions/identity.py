@@ -6,6 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from batchscore.regular_files import open_regular
 from batchscore.train_settings import TrainSettings
 
 _TAIL_BYTES = 64 * 1024
@@ -26,9 +27,7 @@ def identify_files(settings: TrainSettings) -> dict[str, Identity]:
 
 def _identify(path: Path) -> Identity:
     try:
-        if not path.is_file():  # opening a pipe would wait
-            return []
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             stat = os.fstat(file.fileno())
             file.seek(max(0, stat.st_size - _TAIL_BYTES))
             return [stat.st_size, stat.st_mtime_ns, hashlib.sha256(file.read()).hexdigest()]

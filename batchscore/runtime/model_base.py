@@ -20,6 +20,7 @@ from pathlib import Path
 
 from batchscore.durable import sync
 from batchscore.errors import ModelError, OutputError, TryLaterError
+from batchscore.regular_files import read_regular
 from batchscore.runtime.card import read_card
 from batchscore.runtime.formats import PB
 from batchscore.runtime.versions import list_versions
@@ -199,7 +200,7 @@ def _highest_version(path: Path) -> int:
     standing = [int(entry.name) for entry in path.iterdir() if entry.name.isascii() and entry.name.isdigit()]
     record = path / HIGHEST_VERSION
     try:
-        remembered = int(record.read_text(encoding="ascii"))
+        remembered = int(read_regular(record).decode("ascii"))
     except FileNotFoundError:
         remembered = 0
     except ValueError as error:

@@ -18,8 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from batchscore.errors import ModelError
+from batchscore.regular_files import read_regular
 
 PLAN_FILE = "batchscore.plan.json"
+MAX_PLAN_BYTES = 2**30
+"""A plan holds no weights: its graph is far smaller."""
+
 PLANNER_VERSION = 1
 """Goes up whenever plans change in form or in values; a plan of another version is not used."""
 
@@ -131,7 +135,7 @@ def read_plan(directory: Path) -> Plan | NotPlanned | None:
     """
     path = directory / PLAN_FILE
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path, MAX_PLAN_BYTES))
         if content["planner_version"] != PLANNER_VERSION:
             return None
         kind = content.pop("kind")
@@ -145,7 +149,7 @@ def read_plan(directory: Path) -> Plan | NotPlanned | None:
         return Plan(**content)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(
             "E-MODEL-PLAN",
             "the plan of the model cannot be read",

@@ -7,6 +7,9 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+from batchscore.regular_files import read_regular
 
 _UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _SPARK_PART = re.compile(rf"part-([mr]-)?\d{{5,}}-(tid-\d+-)?{_UUID}([-._].*)?", re.IGNORECASE)
@@ -85,8 +88,12 @@ def _records(folder: Path, names: Sequence[str]) -> list[dict[str, list[str]]]:
     records = []
     for name in names:
         if name.startswith(_COMMITTED):
-            with suppress(OSError, ValueError):
-                record = json.loads((folder / name).read_text(encoding="utf-8"))
-                if isinstance(record, dict) and all(isinstance(files, list) for files in record.values()):
+            with suppress(OSError, ValueError, RecursionError):
+                record = json.loads(read_regular(folder / name))
+                if isinstance(record, dict) and all(map(_is_list_of_names, record.values())):
                     records.append(record)
     return records
+
+
+def _is_list_of_names(files: Any) -> bool:
+    return isinstance(files, list) and all(isinstance(name, str) for name in files)

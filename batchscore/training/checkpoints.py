@@ -17,6 +17,7 @@ from batchscore.durable import sync
 from batchscore.errors import OutputError
 from batchscore.interactions.identity import Identity
 from batchscore.networks.factory_source import find_source
+from batchscore.regular_files import read_regular
 from batchscore.runtime.model_base import ModelBase, remove
 from batchscore.train_settings import TrainSettings
 from batchscore.training.metrics import Epoch
@@ -57,7 +58,7 @@ class Checkpoints:
             return []
         self.restore(numbers[-1])
         with self._taking_up():
-            text = (self._place(numbers[-1]) / _STATE).read_text(encoding="utf-8")
+            text = read_regular(self._place(numbers[-1]) / _STATE)
             return [Epoch(**epoch) for epoch in json.loads(text)]
 
     def restore(self, epoch: int) -> None:
@@ -97,7 +98,7 @@ class Checkpoints:
     def _taking_up(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, ValueError, TypeError, AssertionError, tf.errors.OpError) as error:
+        except (OSError, ValueError, TypeError, RecursionError, AssertionError, tf.errors.OpError) as error:
             raise OutputError(
                 "E-OUTPUT",
                 "the state of the training cannot be taken up",
@@ -149,6 +150,6 @@ def _identify(files: Mapping[str, Identity], settings: TrainSettings) -> str:
         "libraries": library_versions(),
     }
     if settings.model.factory is not None:
-        hashes = (hashlib.sha256(file.read_bytes()) for file in sorted(find_source(settings.model.factory)))
+        hashes = (hashlib.sha256(read_regular(file)) for file in sorted(find_source(settings.model.factory)))
         told["factory"] = hashlib.sha256(b"".join(each.digest() for each in hashes)).hexdigest()
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
