@@ -91,7 +91,7 @@ def keras2(tf: ModuleType) -> None:  # noqa: ARG001 - loaded first, with one thr
     require_keras_2()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def models() -> Path:
     return TESTS / "models"
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from batchscore.adoption.choice import Choice, choose
 from batchscore.adoption.copying import copy_model
-from batchscore.adoption.probe_rows import ProbeRows, draw_rows, invent_rows
+from batchscore.adoption.invented_rows import Daring, invent_rows
+from batchscore.adoption.probe_rows import ProbeRows, draw_rows
 from batchscore.adoption.report import AdoptionReport
 from batchscore.config import AdoptSettings
 from batchscore.errors import ModelError
@@ -104,10 +105,10 @@ def _score(session: Session, choice: Choice, settings: AdoptSettings) -> tuple[P
 
 
 def _score_invented(session: Session, choice: Choice) -> tuple[ProbeRows, np.ndarray]:
-    """Invented rows with unknown ids among them; without those where the model fails on unknown ids."""
+    """Invented rows as unlike one another as the model takes them; where it fails, less daring ones."""
     failure: ModelError | None = None
-    for with_unknown in (True, False):
-        rows = invent_rows(choice, with_unknown=with_unknown)
+    for daring in sorted(Daring, reverse=True):
+        rows = invent_rows(choice, daring)
         try:
             return rows, score_rows(session, choice.signature, choice.score, rows.inputs, rows.count)
         except ModelError as error:

@@ -21,7 +21,7 @@ from batchscore.runtime.saved_model import (
 )
 from batchscore.runtime.score import Score, choose_score
 from batchscore.runtime.vocabulary import Vocabulary, read_vocabularies
-from batchscore.scoring.constants import spells_constant
+from batchscore.scoring.constants import parse_constant, spells_constant
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def choose(settings: AdoptSettings) -> Choice:
     problems = [
         *_fill_problems(signature, settings, ids={user, candidate}),
         *(f"--map {name}: the model has no such input" for name in settings.map if name not in signature.inputs),
-        *(f"--set {name}: the model has no such input" for name in settings.set if name not in signature.inputs),
+        *_constant_problems(signature, constants, settings.date),
         *_role_problems(signature, {"user": user, "candidate": candidate}, constants),
         *(
             f"input {spec} looks like the label that the model was trained on, which no pair has at night; "
@@ -125,6 +125,17 @@ def choose(settings: AdoptSettings) -> Choice:
         date=settings.date,
         warnings=tuple(warnings if saved.hazards else []),
     )
+
+
+def _constant_problems(signature: Signature, constants: Mapping[str, str], date: dt.date) -> Iterator[str]:
+    for name, text in constants.items():
+        if name not in signature.inputs:
+            yield f"--set {name}: the model has no such input"
+            continue
+        try:
+            parse_constant(signature.inputs[name].dtype, text, date)
+        except ValueError as error:
+            yield f"--set {name}={text}: {error}"
 
 
 def _fill_problems(signature: Signature, settings: AdoptSettings, ids: Collection[str | None]) -> Iterator[str]:

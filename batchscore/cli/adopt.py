@@ -23,7 +23,7 @@ from batchscore.config import AdoptSettings
 @click.option(
     "--score-output",
     metavar="NAME",
-    help="The output that is the score, or 0.7*rating + 0.3*click.  [default: the only one of shape [n] or [n, 1]]",
+    help="The output that is the score, or 0.7*rating + 0.3*click.  [default: the only one of one number a pair]",
 )
 @click.option("--user-input", metavar="INPUT", help="The input that takes the user's id.  [default: user_id]")
 @click.option("--candidate-input", metavar="INPUT", help="The same for the candidate.  [default: the only other]")

@@ -36,7 +36,7 @@ from batchscore.environment import MODEL_ENVIRONMENT
 @click.option(
     "--score-output",
     metavar="NAME",
-    help="The output that is the score. Default: the model card's, else the only one of shape [n] or [n, 1].",
+    help="The output that is the score. Default: the model card's, else the only one of one number a pair.",
 )
 @click.option("--top-n", metavar="N", help="Candidates a user.  [default: 10]")
 @click.option("--user-column", metavar="COLUMN", help="Default: the model card's, else user_id.")

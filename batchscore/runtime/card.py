@@ -7,7 +7,7 @@ models, `adopt` for anybody else's, and any trainer may write it:
     {
       "schema_version": 1,
       "signature": "serving_default",
-      "score_output": "score",                    an output of shape [n] or [n, 1], or 0.7*rating + 0.3*click
+      "score_output": "score",                    an output of one number a pair, or 0.7*rating + 0.3*click
       "user_input": "user_id",                    the input that takes the user's id; left out: the model has none
       "candidate_input": "movie_id",              the same for the candidate's
       "map": {"uid": "user_id"},                  input -> column of the pairs; left out: the column of its name

@@ -157,12 +157,12 @@ def choose_signature(model: SavedModel, wanted: str | None = None) -> tuple[Sign
 def choose_score_output(
     signature: Signature, wanted: str | None = None, card: ModelCard | None = None
 ) -> tuple[TensorSpec, str]:
-    """The output that is the score, and why: the one asked for, the card's, or the only one shaped [n] or [n, 1].
+    """The output that is the score, and why: the one asked for, the card's, or the only one of one number a pair.
 
     Raises ModelError (E-MODEL-OUTPUT) where it cannot be told or is no number.
     """
     listing = "; ".join(map(str, signature.outputs.values()))
-    fitting = [output for output in signature.outputs.values() if is_column(output) and is_score(output)]
+    fitting = [output for output in signature.outputs.values() if is_one_value(output) and is_score(output)]
     if wanted is not None or (card is not None and card.signature == signature.name):
         name, why = (wanted, "--score-output") if wanted is not None else (card.score_output, "model card")  # type: ignore[union-attr]
         if name not in signature.outputs or signature.outputs[name] not in fitting:
@@ -170,7 +170,7 @@ def choose_score_output(
                 "E-MODEL-OUTPUT",
                 f"output {name!r} ({why}) is not a score of signature {signature.name!r}",
                 found=listing,
-                expected="a numeric output of shape [n] or [n, 1]",
+                expected="a numeric output of shape [n], [n, 1] or [n, 1, 1]",
                 next_step="choose another with --score-output",
             )
         return signature.outputs[name], why
@@ -179,10 +179,10 @@ def choose_score_output(
             "E-MODEL-OUTPUT",
             f"{len(fitting) or 'no'} outputs of signature {signature.name!r} could be the score",
             found=listing,
-            expected="one numeric output of shape [n] or [n, 1]",
+            expected="one numeric output of shape [n], [n, 1] or [n, 1, 1]",
             next_step="choose with --score-output" if fitting else "export a model with one score a pair",
         )
-    return fitting[0], "the only output of shape [n] or [n, 1]"
+    return fitting[0], "the only output of one number a pair"
 
 
 def require_columns(signature: Signature, path: Path) -> None:
@@ -201,9 +201,14 @@ def require_columns(signature: Signature, path: Path) -> None:
 
 
 def is_column(tensor: TensorSpec) -> bool:
-    """Whether the tensor has one value a row: shape [n], [n, 1], or unknown."""
+    """Whether an input takes one value a row: shape [n], [n, 1], or unknown."""
     shape = tensor.shape
     return shape is None or len(shape) == 1 or (len(shape) == 2 and shape[1] in (1, None))  # noqa: PLR2004
+
+
+def is_one_value(tensor: TensorSpec) -> bool:
+    """Whether an output can have one value a row: after the rows every dimension is 1 or open; or unknown."""
+    return tensor.shape is None or (len(tensor.shape) > 0 and all(size in (1, None) for size in tensor.shape[1:]))
 
 
 def is_score(tensor: TensorSpec) -> bool:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from batchscore.errors import ModelError
 from batchscore.runtime.card import ModelCard
-from batchscore.runtime.saved_model import Signature, TensorSpec, choose_score_output, is_column, is_score
+from batchscore.runtime.saved_model import Signature, TensorSpec, choose_score_output, is_one_value, is_score
 
 _TOKEN = re.compile(r"\s*(?:((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[A-Za-z_][\w.:/]*)|([-+*]))\s*")
 _MOST_TERMS = 16
@@ -106,7 +106,7 @@ def take_column(name: str, values: np.ndarray, rows: int) -> np.ndarray:
 
 def kept_type(spec: TensorSpec) -> pa.DataType:
     """The Arrow type of an output in a column: its own, float32 for narrower floats; null where it is no column."""
-    if not is_column(spec) or not (is_score(spec) or spec.dtype == "bool"):
+    if not is_one_value(spec) or not (is_score(spec) or spec.dtype == "bool"):
         return pa.null()
     return pa.float32() if spec.dtype in ("float16", "bfloat16") else pa.type_for_alias(spec.dtype)
 
@@ -114,7 +114,7 @@ def kept_type(spec: TensorSpec) -> pa.DataType:
 def choose_score(
     signature: Signature, wanted: str | None = None, card: ModelCard | None = None
 ) -> tuple[Score, str]:
-    """The score and why: what was asked for, the card's, or the only output shaped [n] or [n, 1].
+    """The score and why: what was asked for, the card's, or the only output of one number a pair.
 
     Raises ModelError (E-MODEL-OUTPUT) where it cannot be told, is no number, or is an expression that is not valid.
     """
@@ -203,5 +203,5 @@ def _require_score(name: str, signature: Signature) -> None:
     spec = signature.outputs.get(name)
     if spec is None:
         raise ValueError(f"there is no output {name!r}")
-    if not is_column(spec) or not is_score(spec):
+    if not is_one_value(spec) or not is_score(spec):
         raise ValueError(f"output {spec} is not one number a pair")

@@ -144,7 +144,7 @@ def test_no_such_output(workplace):
     workplace.assert_refused(workplace.run("--score-output", "rating"), 4, """\
 E-MODEL-OUTPUT: output 'rating' (--score-output) is not a score of signature 'serving_default'
   found:    score float32 [n]
-  expected: a numeric output of shape [n] or [n, 1]
+  expected: a numeric output of shape [n], [n, 1] or [n, 1, 1]
   next:     choose another with --score-output
 """)  # fmt: skip
 

@@ -1,13 +1,14 @@
 """Export models as other people do: python tests/models/make_exports.py KIND DIRECTORY
 
-KIND is `keras3`, `tf_keras`, `tfrs`, `modules` (plain tf.Module, one for each way of exporting) or `risky` (one for
-each thing that a model should not do). Ranking models know the users u0 to u49 and the items m0 to m29 where they
-have a vocabulary. The tests make all kinds but `keras3` in their own process, which has Keras 2.
+KIND is `keras3`, `tf_keras`, `tfrs`, `tutorials` (those of TFRS, see tutorials.py), `modules` (plain tf.Module, one
+for each way of exporting) or `risky` (one for each thing that a model should not do). Ranking models know the users
+u0 to u49 and the items m0 to m29 where they have a vocabulary. The tests make all kinds but `keras3` in their own process, which has Keras 2.
 """
 
 from __future__ import annotations
 
 import os
+import runpy
 import sys
 import warnings
 from pathlib import Path
@@ -203,6 +204,38 @@ def mixing(path):
     save(module, path, serving_default=serve)
 
 
+def text_mean(path):
+    """The mean of a title's words without a mask: what pads it to the longest title of the call counts too."""
+    module = Towers(table(USERS), table(ITEMS))
+    words = table(["night", "of", "the", "harbour"])
+
+    @tf.function(input_signature=[TEXT, TEXT, TEXT])
+    def serve(user_id, movie_id, title):
+        codes = words.lookup(tf.strings.split(title).to_tensor(""))
+        return {
+            "score": tf.reduce_sum(module.product(user_id, movie_id), 1)
+            + tf.reduce_mean(tf.gather(module.item_vectors[:, 0], codes), 1)
+        }
+
+    module.serve, module.words = serve, words
+    save(module, path, serving_default=serve)
+
+
+def float_ids(path):
+    """Numbers as floats, which is the dtype of a Keras input of which none is said."""
+    module = tf.Module()
+    module.vectors = tf.Variable(tf.random.Generator.from_seed(7).normal([64, 4]))
+    column = tf.TensorSpec([None, 1], tf.float32)
+
+    @tf.function(input_signature=[column, column, column])
+    def serve(user_id, movie_id, age):
+        users, items = (tf.gather(module.vectors, tf.cast(ids[:, 0], tf.int32)) for ids in (user_id, movie_id))
+        return {"score": tf.reduce_sum(users * items, 1, True) + age / 100}
+
+    module.serve = serve
+    save(module, path, serving_default=serve)
+
+
 def no_number(path):
     """Diverged: every score is NaN."""
     module = Towers(table(USERS), table(ITEMS))
@@ -267,7 +300,7 @@ def lite(path):
 
 MODULES = (
     heads, text_table, label, renamed, hashed, listwise, mutable, strict, noisy, mixing, no_number, fixed_batch,
-    no_serving_tag, tensorflow_1, frozen, checkpoint, lite,
+    no_serving_tag, tensorflow_1, frozen, checkpoint, lite, text_mean, float_ids,
 )  # fmt: skip
 
 
@@ -398,6 +431,10 @@ def make_tfrs(path):
     tf.saved_model.save(model, str(path / "saved"))
 
 
+def make_tutorials(path):
+    runpy.run_path(str(Path(__file__).with_name("tutorials.py")))["make"](path)
+
+
 def make_keras3(path):
     make_keras(path, tf.keras)
 
@@ -405,7 +442,7 @@ def make_keras3(path):
 def make(kind, path):
     kinds = {
         "keras3": make_keras3, "tf_keras": make_tf_keras, "tfrs": make_tfrs, "modules": make_modules,
-        "risky": make_risky,
+        "risky": make_risky, "tutorials": make_tutorials,
     }  # fmt: skip
     kinds[kind](path)
 

@@ -29,7 +29,7 @@ accept once with --max-unknown-users off
 HEADS = """\
 E-MODEL-OUTPUT: 2 outputs of signature 'serving_default' could be the score
   found:    {outputs}
-  expected: one numeric output of shape [n] or [n, 1]
+  expected: one numeric output of shape [n], [n, 1] or [n, 1, 1]
   next:     choose with --score-output
 """
 

@@ -77,7 +77,7 @@ def test_the_score_of_what_keras_exports_is_found(exported):
     }  # fmt: skip
     score, why = choose_score_output(signature)
     assert score.shape == (None, 1)
-    assert why == "the only output of shape [n] or [n, 1]"
+    assert why == "the only output of one number a pair"
 
 
 @pytest.mark.process

@@ -146,7 +146,7 @@ def test_how_the_model_was_chosen_is_logged_and_reported(tmp_path, caplog):
     assert used.chosen == "highest complete version"
     assert (used.signature_chosen, used.score_output_chosen) == (
         "the default",
-        "the only output of shape [n] or [n, 1]",
+        "the only output of one number a pair",
     )
     assert model.warnings == (f"no --model given: using {tmp_path / 'model'} beside the input",)
     for said in (str(path), "model 42", "highest complete version", used.fingerprint[:16], "the default"):
