@@ -249,7 +249,14 @@ def test_tensorflows_python_is_only_where_graphs_are_made():
 def test_tests_take_tensorflow_from_the_one_fixture_that_sets_it_up():
     """Its threads and its Keras are settled once a process, before the first use."""
     tests = ROOT / "tests"
-    processes = {"make_echo.py", "make_exports.py", "make_numbers.py", "exports.py", "speed_model.py"}
+    processes = {
+        "make_echo.py",
+        "make_exports.py",
+        "make_numbers.py",
+        "exports.py",
+        "speed_model.py",
+        "tutorials.py",
+    }
     importing = {
         path.relative_to(tests).as_posix()
         for path in tests.rglob("*.py")

@@ -6,11 +6,13 @@ import datetime as dt
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from batchscore.columns import USER_ID
 from batchscore.config import AdoptSettings
 from batchscore.errors import UsageError
 from batchscore.runtime.card import KnownTable, ModelCard
-from batchscore.runtime.roles import choose_candidate, looks_like_label, takes_ids
+from batchscore.runtime.roles import choose_candidate, looks_like_label
 from batchscore.runtime.saved_model import (
     SavedModel,
     Signature,
@@ -21,7 +23,10 @@ from batchscore.runtime.saved_model import (
 )
 from batchscore.runtime.score import Score, choose_score
 from batchscore.runtime.vocabulary import Vocabulary, read_vocabularies
+from batchscore.scoring.casts import find_cast
 from batchscore.scoring.constants import parse_constant, spells_constant
+
+_ID_TYPES = (pa.string(), pa.int64())
 
 
 @dataclass(frozen=True)
@@ -188,7 +193,7 @@ def _role_problems(
             yield f"--{role}-input {name}: the model has no such input"
         elif name in constants:
             yield f"input {name} takes the {role}'s id, and --set makes it a constant"
-        elif not takes_ids(signature.inputs[name]):
+        elif not any(find_cast(type_, signature.inputs[name].dtype, is_id=True) for type_ in _ID_TYPES):
             yield f"input {signature.inputs[name]} cannot take the {role}'s id: ids are strings or integers"
     if roles["user"] is not None and roles["user"] == roles["candidate"]:
         yield f"input {roles['user']} takes both ids"

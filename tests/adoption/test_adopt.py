@@ -396,3 +396,44 @@ def test_a_sum_of_outputs_has_no_plan(exports, tmp_path):
                                  score_output="0.7*rating + 0.3*click"))  # fmt: skip
     assert "computed from outputs" in report.why_not_planned
     assert not [warning for warning in report.warnings if "plan" in warning]
+
+
+# invented rows
+
+
+def test_a_score_that_depends_on_the_longest_text_of_a_call_is_refused(exports, tmp_path):
+    message = refusal("E-MODEL-PROBES", saved_model=exports("modules") / "text_mean", output=tmp_path / "model",
+                      candidate_input="movie_id")  # fmt: skip
+    assert "the model gives one row other scores beside other rows" in message
+    assert list((tmp_path / "model").glob("[0-9]*")) == []
+
+
+def test_invented_rows_vary_and_ids_stay_whole(exports, tmp_path):
+    adopt(AdoptSettings(saved_model=exports("modules") / "float_ids", output=tmp_path / "model",
+                        user_input="user_id", candidate_input="movie_id"))  # fmt: skip
+    inputs = read_card(tmp_path / "model" / "1").probes.inputs
+    assert all(value == int(value) for name in ("user_id", "movie_id") for value in inputs[name])
+    assert len(set(inputs["age"])) > 8
+    adopt(AdoptSettings(saved_model=exports("modules") / "hashed", output=tmp_path / "hashed",
+                        candidate_input="item_id"))  # fmt: skip
+    inputs = read_card(tmp_path / "hashed" / "1").probes.inputs
+    assert len({len(text.split()) for text in inputs["item_id"]}) > 3
+    assert {type(value) for value in inputs["premium"]} == {bool}
+
+
+def test_float_inputs_that_a_run_feeds_whole_numbers_take_ids(tf, exports, tmp_path):
+    source = exports("modules") / "float_ids"
+    adopt(AdoptSettings(saved_model=source, output=tmp_path / "model", user_input="user_id",
+                        candidate_input="movie_id"))  # fmt: skip
+    pairs = write_pairs(tmp_path / "pairs.parquet", ("user_id", range(12)), ("movie_id", range(20, 28)),
+                        age=float)  # fmt: skip
+    run(RunSettings(input=pairs, output=tmp_path / "ranked.parquet", model=tmp_path / "model", top_n=100))
+    table = pl.read_parquet(pairs)
+    serve = tf.saved_model.load(str(source)).signatures["serving_default"]
+    columns = {name: tf.constant(table[name].to_numpy()[:, None], tf.float32) for name in table.columns}
+    expected = serve(**columns)["score"].numpy().reshape(-1)
+    joined = table.with_columns(expected=expected).join(
+        pl.read_parquet(tmp_path / "ranked.parquet"), on=["user_id", "movie_id"]
+    )
+    assert joined.height == 12 * 8
+    assert (joined["score"] - joined["expected"]).abs().max() <= score_tolerance(expected)

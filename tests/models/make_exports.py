@@ -2,7 +2,9 @@
 
 KIND is `keras3`, `tf_keras`, `tfrs`, `tutorials` (those of TFRS, see tutorials.py), `modules` (plain tf.Module, one
 for each way of exporting) or `risky` (one for each thing that a model should not do). Ranking models know the users
-u0 to u49 and the items m0 to m29 where they have a vocabulary. The tests make all kinds but `keras3` in their own process, which has Keras 2.
+u0 to u49 and the items m0 to m29 where they have a vocabulary.
+
+The tests make all kinds but `keras3` in their own process, which has Keras 2.
 """
 
 from __future__ import annotations

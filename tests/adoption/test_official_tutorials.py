@@ -55,16 +55,7 @@ TUTORIALS = {
 }
 
 
-NOT_YET = pytest.mark.xfail(reason="a plan of a model with text tables cannot be added to its session")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=NOT_YET if name in ("context_features", "deep_recommenders") else ())
-        for name in TUTORIALS
-    ],
-)
+@pytest.mark.parametrize("name", TUTORIALS)
 def test_a_tutorial_is_adopted_and_run_by_its_plan_as_tensorflow_scores_it(tf, exports, titles, tmp_path, name):
     flags, output = TUTORIALS[name]
     source = exports("tutorials") / name
