@@ -114,6 +114,8 @@ class Output(_Part):
     rows: int
     bytes: int
     sha256: str
+    file_id: str | None = None
+    """By what the file is known again without reading it: inode and time of the last write."""
 
 
 class GuardResult(_Part):

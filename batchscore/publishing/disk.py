@@ -63,8 +63,11 @@ def link(source: Path, target: Path) -> None:
 
 @contextmanager
 def tolerated(what: str) -> Iterator[None]:
-    """Log an OSError inside the block as a warning that begins with `what`."""
+    """Log whatever goes wrong inside the block as a warning that begins with `what`.
+
+    For steps after the commit point: what is published is published, and nothing that comes later is a failure.
+    """
     try:
         yield
-    except OSError as error:
-        _log.warning("%s: %s", what, error.strerror or error)
+    except Exception as error:  # noqa: BLE001 - a bug in a later step is no reason to call the night failed
+        _log.warning("%s: %s", what, getattr(error, "strerror", None) or str(error) or type(error).__name__)

@@ -25,10 +25,12 @@ import pyarrow.parquet as pq
 from batchscore.durable import sync
 from batchscore.errors import UsageError
 from batchscore.paths import is_same_file
-from batchscore.publishing.baseline import Baseline, count_ranked
+from batchscore.publishing.baseline import Baseline
 from batchscore.publishing.disk import cannot_write, tolerated
 from batchscore.publishing.lock import locked
 from batchscore.publishing.previous import PreviousOutputs
+from batchscore.publishing.ranked_file import count_ranked
+from batchscore.publishing.records import identify, is_output
 from batchscore.report import Output, Report, read_report
 from batchscore.runtime.formats import PB
 
@@ -76,7 +78,8 @@ class Claim:
         """Write the output with `write`, and make it the published one.
 
         `committing` is called right before the commit point. Raises OutputError (E-OUTPUT) where the disk says no;
-        the published file is then the old one.
+        the published file is then the old one, and all that was kept is still there. From the commit point on
+        nothing is raised.
         """
         try:
             write(self.temporary)
@@ -86,18 +89,37 @@ class Claim:
             with self.temporary.open("rb+") as file:
                 os.fsync(file.fileno())
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-                size = file.tell()
-            if keep_previous and self.output.exists():
-                self.previous.keep(self.output, self._published_report_path(), keep_previous)
+                status = os.fstat(file.fileno())
+            if keep_previous:
+                self.keep_replaced()
             committing()
             self.temporary.replace(self.output)
-        except (OSError, pa.ArrowException) as error:
-            if isinstance(error, MemoryError):
+        except BaseException as error:
+            with suppress(OSError):
+                self.previous.finish(self.output)
+            if isinstance(error, MemoryError) or not isinstance(error, (OSError, pa.ArrowException)):
                 raise
             raise cannot_write(self.output, error) from error
+        if self.is_commit_durable():
+            with tolerated("the outputs before this one could not be brought up to date"):
+                self.previous.finish(self.output)
+                self.previous.keep_at_most(keep_previous)
+        return Output(
+            path=str(self.output), rows=rows, bytes=status.st_size, sha256=sha256, file_id=identify(status)
+        )
+
+    def keep_replaced(self) -> None:
+        """Before the commit point: see to it that the output which stands there now is not lost. Raises OSError."""
+        if self.output.exists():
+            self.previous.prepare(self.output, self._published_report_path())
+            sync(self.state)
+
+    def is_commit_durable(self) -> bool:
+        """Flush the rename to the disk. Only then may an older output be forgotten: a power cut may undo it."""
         with tolerated("the output's directory could not be flushed to the disk"):
             sync(self.output.parent)
-        return Output(path=str(self.output), rows=rows, bytes=size, sha256=sha256)
+            return True
+        return False
 
     def park(self, write: Callable[[Path], None]) -> Path:
         """Write an output that is refused to `refused_path`, to be looked at. Raises OutputError (E-OUTPUT)."""
@@ -151,10 +173,9 @@ class Claim:
         """The report of the published output; None where there is none or it belongs to another file."""
         report = read_report(self.report_path)
         try:
-            published = self.output.stat().st_size
+            known = report is not None and report.output is not None and is_output(report.output, self.output)
         except OSError:
             return None
-        known = report is not None and report.output is not None and report.output.bytes == published
         return report if known else None
 
     def baseline(self) -> Baseline:
@@ -200,6 +221,7 @@ def claim(output: Path, state_dir: Path | None, reads: Path | None = None) -> It
         try:
             for stale in _left_behind(output, state, name):
                 stale.unlink()
+            PreviousOutputs(state, name).finish(output)
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         except OSError as error:
             raise cannot_write(output, error) from error

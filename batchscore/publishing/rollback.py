@@ -8,17 +8,16 @@ import logging
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from batchscore.durable import sync
 from batchscore.errors import OutputError, UsageError
 from batchscore.observer import Observer
 from batchscore.paths import require_usable
 from batchscore.publishing.disk import cannot_write, tolerated
 from batchscore.publishing.publish import Claim, claim
+from batchscore.publishing.ranked_file import read_through
+from batchscore.publishing.records import identify
 from batchscore.report import Report, read_report
 
 _log = logging.getLogger("batchscore")
@@ -43,7 +42,7 @@ def rollback(output: Path, state_dir: Path | None = None, observer: Observer | N
             raise _nothing_kept(ours)
         report = read_report(ours.previous.report_path(age))
         _copy_whole(ours.previous.path(age), ours.temporary, report)
-        _swap(ours, (observer or Observer()).committing)
+        _swap(ours, age, (observer or Observer()).committing)
         if report is None:
             _log.warning(
                 "the output that is published again has no report: the next run has nothing to compare with"
@@ -70,49 +69,50 @@ def _require_usable(path: Path) -> None:
 
 
 def _copy_whole(kept: Path, target: Path, report: Report | None) -> None:
-    """Copy the kept output, and make sure that it is the file which its report tells of."""
-    expected = None if report is None or report.output is None else report.output.sha256
+    """Copy the kept output, and make sure that it is whole and the file which its report tells of."""
+    told = None if report is None else report.output
     try:
         shutil.copyfile(kept, target)
         with target.open("rb+") as file:
             os.fsync(file.fileno())
             found = hashlib.file_digest(file, "sha256").hexdigest()
+            if told is not None:
+                told.file_id = identify(os.fstat(file.fileno()))
     except OSError as error:
         raise cannot_write(target, error) from error
     try:
-        pq.read_metadata(target)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise _damaged(kept, str(error).splitlines()[0], "a Parquet file") from error
-    if expected not in (None, found):
-        raise _damaged(kept, f"SHA-256 {found}", expected)
+        read_through(target)
+    except ValueError as error:
+        raise _damaged(kept, str(error), "a Parquet file, every page of which can be read") from error
+    if told is not None and told.sha256 != found:
+        raise _damaged(kept, f"SHA-256 {found}", told.sha256)
 
 
-def _swap(ours: Claim, committing: Callable[[], None]) -> None:
-    """Keep the published output, rename the copy onto it, and forget the kept file that it was copied from."""
+def _swap(ours: Claim, age: int, committing: Callable[[], None]) -> None:
+    """Rename the copy of the kept output `age` onto the published one, which is kept in its place."""
     kept = ours.previous
     try:
-        if ours.output.exists():
-            published_report = ours.report_path if ours.previous_report() is not None else None
-            kept.keep(ours.output, published_report, max(kept.ages()) + 1)
-            sync(ours.state)
-        age = kept.newest_other(ours.output)
+        ours.keep_replaced()
         committing()
         ours.temporary.replace(ours.output)
-    except OSError as error:
-        raise cannot_write(ours.output, error) from error
-    with tolerated("the folders could not be brought up to date"):
-        sync(ours.output.parent)
-        if age is not None:
+    except BaseException as error:
+        with suppress(OSError):
+            kept.finish(ours.output)
+        if isinstance(error, OSError):
+            raise cannot_write(ours.output, error) from error
+        raise
+    if ours.is_commit_durable():
+        with tolerated("the outputs before this one could not be brought up to date"):
             kept.drop(age)
+            kept.finish(ours.output)
 
 
 def _nothing_kept(ours: Claim) -> UsageError:
-    ages = ours.previous.ages()
     return UsageError(
         "E-NO-PREVIOUS",
         "there is no other output to go back to",
         where=ours.state,
-        found="kept outputs with the same bytes as the published one" if ages else "no kept output",
+        found="no kept output that differs from the published one",
         expected=ours.previous.path(1).name,
         next_step="run with --keep-previous 1 or more from now on, and with the --state-dir of the run here; "
         "to replace the published output now, run again with an earlier model (--model-version)",

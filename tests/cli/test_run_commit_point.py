@@ -33,12 +33,12 @@ def signal_self(number: int) -> None:
 def test_right_before_the_commit_point_the_run_stops(workplace, monkeypatch, number):
     workplace.output.write_bytes(b"last night's")
 
-    def keep(self: PreviousOutputs, *arguments) -> None:
-        kept(self, *arguments)
+    def prepare(self: PreviousOutputs, *arguments) -> None:
+        prepared(self, *arguments)
         signal_self(number)
 
-    kept = PreviousOutputs.keep
-    monkeypatch.setattr(PreviousOutputs, "keep", keep)
+    prepared = PreviousOutputs.prepare
+    monkeypatch.setattr(PreviousOutputs, "prepare", prepare)
     told = workplace.run()
     assert told.exit_code == 128 + number
     assert told.err.endswith(f"ERROR E-STOPPED: stopped by signal {int(number)}; nothing was published\n")
@@ -50,16 +50,16 @@ def test_right_before_the_commit_point_the_run_stops(workplace, monkeypatch, num
 def test_a_second_signal_does_not_disturb_the_cleaning_up(workplace, monkeypatch):
     workplace.output.write_bytes(b"last night's")
 
-    def keep(self: PreviousOutputs, *arguments) -> None:
-        kept(self, *arguments)
+    def prepare(self: PreviousOutputs, *arguments) -> None:
+        prepared(self, *arguments)
         signal_self(signal.SIGTERM)
 
     def record(self: Claim, report) -> None:
         signal_self(signal.SIGINT)
         recorded(self, report)
 
-    kept, recorded = PreviousOutputs.keep, Claim.record
-    monkeypatch.setattr(PreviousOutputs, "keep", keep)
+    prepared, recorded = PreviousOutputs.prepare, Claim.record
+    monkeypatch.setattr(PreviousOutputs, "prepare", prepare)
     monkeypatch.setattr(Claim, "record", record)
     told = workplace.run()
     assert told.exit_code == 128 + signal.SIGTERM
@@ -90,4 +90,4 @@ def test_the_same_run_twice_gives_the_same_bytes(workplace):
     first = workplace.output.read_bytes()
     assert workplace.run("--threads", "1").exit_code == 0
     assert workplace.output.read_bytes() == first
-    assert (workplace.state / "ranked.parquet.previous-1").read_bytes() == first
+    assert not (workplace.state / "ranked.parquet.previous-1").exists(), "nothing else was published before"

@@ -6,10 +6,11 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +19,9 @@ import pytest
 
 from batchscore.config import RunSettings
 from batchscore.errors import OutputError, TryLaterError, UsageError
+from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.publish import claim
+from batchscore.publishing.records import identify, is_output
 from batchscore.report import Output, Report
 
 OLD = b"last night's file"
@@ -84,7 +87,10 @@ def test_the_file_appears_with_its_size_digest_and_rows(output):
     done = publish(output)
     assert names(output.parent) == [".ranked.parquet.lock", "_batchscore", "ranked.parquet"]
     assert names(output.parent / "_batchscore") == ["ranked.parquet.report.json"]
-    assert done == Output(path=str(output), rows=3, bytes=output.stat().st_size, sha256=_sha256(output))
+    status = output.stat()
+    assert done == Output(
+        path=str(output), rows=3, bytes=status.st_size, sha256=_sha256(output), file_id=identify(status)
+    )
 
 
 def _sha256(path):
@@ -119,14 +125,18 @@ def test_order_of_steps_is_flush_commit_flush_report(output, monkeypatch):
     monkeypatch.setattr(os, "link", lambda *paths: (steps.append(("link", os.fspath(paths[0]))), real_link(*paths)))
     with claimed(output) as ours:
         temporary = str(ours.temporary)
-        done = ours.publish(writer(), 3, keep_previous=1, committing=lambda: steps.append(("committing", "")))
+        done = ours.publish(
+            writer(start=2), 3, keep_previous=1, committing=lambda: steps.append(("committing", ""))
+        )
         ours.record(a_report(done))
     order = [
         ("fsync", temporary),
         ("link", str(output)),
+        ("fsync", str(ours.state)),
         ("committing", ""),
         ("rename", str(output)),
         ("fsync", str(output.parent)),
+        ("rename", str(ours.previous.path(1))),
         ("rename", str(ours.report_path)),
         ("fsync", str(ours.state)),
     ]
@@ -201,6 +211,60 @@ def test_a_full_disk_says_so_and_what_to_do(output):
 def test_memory_running_out_is_no_output_error(output):
     with pytest.raises(MemoryError), claimed(output) as ours:
         ours.publish(fail(pa.ArrowMemoryError("malloc")), 3, keep_previous=1, committing=lambda: None)
+
+
+class _Killed(BaseException):
+    pass
+
+
+STEPS = ("link", "unlink", "replace", "fsync")
+
+
+def die_at(monkeypatch, step, error=_Killed):
+    """Every step on the disk from the `step`-th on raises `error`."""
+    counted = iter(range(1, 10_000))
+
+    def dying(real):
+        def call(*arguments, **named):
+            if next(counted) >= step:
+                raise error
+            return real(*arguments, **named)
+
+        return call
+
+    for name in STEPS:
+        monkeypatch.setattr(os, name, dying(getattr(os, name)))
+
+
+def kept(output):
+    """The kept outputs, newest first; the report of each is its own, or lost."""
+    found = PreviousOutputs(output.parent / "_batchscore", output.name)
+    nights = [first_user(found.path(age)) for age in found.ages()]
+    for age, night in zip(found.ages(), nights, strict=True):
+        assert not found.report_path(age).exists() or rows_in(found.report_path(age)) == night
+    return nights
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+@pytest.mark.parametrize("error", [_Killed, OSError(errno.EIO, "Input/output error")], ids=["killed", "EIO"])
+@pytest.mark.parametrize("step", range(1, 26))
+def test_whatever_fails_on_the_way_every_kept_output_is_there_until_the_new_one_is_published(
+    output, monkeypatch, step, error, keep
+):
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)  # slow, and counted all the same
+    for night in (1, 2, 3):
+        publish(output, start=night, keep=2)
+    with monkeypatch.context() as broken, suppress(_Killed, OutputError):
+        die_at(broken, step, error)
+        publish(output, start=4, keep=keep)
+    if first_user(output) == 3:
+        assert kept(output) == [2, 1]
+    with claimed(output) as ours:
+        assert ours.previous_report() is None or ours.previous_report().rows_written == first_user(output)
+    assert {*kept(output)} >= set(range(4 - keep, 4)) - {first_user(output)}
+    publish(output, start=5, keep=2)
+    assert kept(output) in ([3, 2], [4, 3])
+    assert not list(output.parent.rglob("*previous-0*"))
 
 
 # after the commit point
@@ -342,6 +406,29 @@ def test_a_report_that_does_not_belong_to_the_output_is_not_believed(output, cas
         report.write_text(json.dumps(json.loads(report.read_text()) | {"schema_version": 9}))
     with claimed(output) as ours:
         assert ours.previous_report() is None
+
+
+def test_a_report_belongs_to_its_bytes_and_not_to_any_file_of_that_size(output, monkeypatch):
+    done = publish(output, start=5)
+    other = output.with_name("other.parquet")
+    writer(start=6)(other)
+    assert other.stat().st_size == done.bytes
+    assert not is_output(done, other)
+    shutil.copyfile(output, other)
+    assert is_output(done, other)
+    monkeypatch.setattr(hashlib, "file_digest", fail(AssertionError("the published file itself is not read")))
+    assert is_output(done, output)
+    assert not is_output(done.model_copy(update={"bytes": 1}), other)
+
+
+def test_a_file_that_was_changed_in_place_is_another_one(output):
+    done = publish(output)
+    data = bytearray(output.read_bytes())
+    data[len(data) // 2] ^= 1
+    with output.open("rb+") as file:
+        file.write(data)
+    os.utime(output, ns=(0, output.stat().st_mtime_ns + 1))  # a clock may tick more slowly than this test
+    assert not is_output(done, output)
 
 
 # what dead runs left

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,7 +25,7 @@ def output(tmp_path):
 def publish(output, night, *, keep=1, report=True, state_dir=None):
     with claim(output, state_dir) as ours:
         done = ours.publish(
-            lambda path: pq.write_table(pa.table({"night": [night]}), path),
+            lambda path: pq.write_table(pa.table({"night": [night]}), path, write_page_checksum=True),
             1,
             keep_previous=keep,
             committing=lambda: None,
@@ -119,15 +120,27 @@ def test_nothing_kept_is_a_usage_error(output):
     with pytest.raises(UsageError) as refused:
         rollback(output)
     assert (refused.value.error_id, refused.value.exit_code) == ("E-NO-PREVIOUS", 2)
-    assert "found:    no kept output\n  expected: ranked.parquet.previous-1\n" in str(refused.value)
+    assert (
+        "found:    no kept output that differs from the published one\n  expected: ranked.parquet.previous-1\n"
+        in str(refused.value)
+    )
     assert output.stat() == before
 
 
 def test_a_kept_output_with_the_same_bytes_is_nothing_to_go_back_to(output):
     publish(output, 1)
-    publish(output, 1)
-    with pytest.raises(UsageError, match="the same bytes as the published one"):
+    shutil.copyfile(output, output.parent / "_batchscore" / "ranked.parquet.previous-1")
+    with pytest.raises(UsageError, match="no kept output that differs from the published one"):
         rollback(output)
+
+
+def test_a_rerun_that_gives_the_same_bytes_pushes_nothing_out(output):
+    publish(output, 1)
+    publish(output, 2)
+    publish(output, 2)
+    assert kept(output) == [("1", 1, 1)]
+    rollback(output)
+    assert published(output) == (1, 1, "run 2")
 
 
 @pytest.mark.parametrize("how", ["flipped", "short"])
@@ -145,6 +158,19 @@ def test_a_damaged_output_is_not_published(output, how):
     assert str(path) in str(refused.value)
     assert published(output) == (2, 2, None)
     assert not list(output.parent.rglob("*.tmp"))
+
+
+def test_damage_in_a_page_is_found_without_a_report(output):
+    publish(output, 1)
+    publish(output, 2)
+    path = output.parent / "_batchscore" / "ranked.parquet.previous-1"
+    path.with_name(f"{path.name}.report.json").unlink()
+    data = bytearray(path.read_bytes())
+    data[20] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(OutputError, match="E-PREVIOUS-DAMAGED"):
+        rollback(output)
+    assert night(output) == 2
 
 
 def test_an_output_without_a_report_leaves_no_wrong_one(output, caplog):

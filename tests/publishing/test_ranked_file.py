@@ -1,6 +1,8 @@
-"""What a run compares itself with, and what it says if there is little or nothing."""
+"""A published file read back: counted whatever the batches, and damage told wherever it is."""
 
 from __future__ import annotations
+
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -9,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchscore.publishing import baseline
-from batchscore.publishing.baseline import Counted, count_ranked
+from batchscore.publishing import ranked_file
+from batchscore.publishing.ranked_file import Counted, count_ranked, read_through
 
 
 def write_ranked(path, lists, row_group_rows=None):
@@ -31,7 +33,7 @@ def test_users_and_rows_are_counted_however_the_batches_fall(tmp_path_factory, l
     path = tmp_path_factory.mktemp("count") / "ranked.parquet"
     write_ranked(path, lists)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(baseline, "_BATCH_ROWS", batch_rows)
+        patch.setattr(ranked_file, "_BATCH_ROWS", batch_rows)
         assert count_ranked(path) == Counted(len(lists), sum(lists))
 
 
@@ -51,3 +53,31 @@ def test_what_cannot_be_counted_says_why(tmp_path, damage):
         pq.write_table(pa.table({"user_id": np.arange(3)}), path)
     with pytest.raises(ValueError, match=r"\w"):
         count_ranked(path)
+
+
+def test_a_whole_file_is_read_through(tmp_path):
+    write_ranked(tmp_path / "ranked.parquet", [3, 1, 2], row_group_rows=2)
+    read_through(tmp_path / "ranked.parquet")
+
+
+@pytest.mark.parametrize("group", [0, 5])
+@pytest.mark.parametrize("column", range(4))
+def test_damage_in_any_page_is_found(tmp_path, group, column):
+    path = tmp_path / "ranked.parquet"
+    write_ranked(path, [3] * 2000, row_group_rows=1000)
+    chunk = pq.read_metadata(path).row_group(group).column(column)
+    data = bytearray(path.read_bytes())
+    data[(chunk.dictionary_page_offset or chunk.data_page_offset) + chunk.total_compressed_size - 1] ^= 1
+    path.write_bytes(data)
+    assert pq.read_metadata(path).num_rows == 6000, "the footer alone is whole"
+    with pytest.raises(ValueError, match=r"\w"):
+        read_through(path)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_what_is_no_file_is_not_waited_for(tmp_path, kind):
+    path = tmp_path / "ranked.parquet"
+    os.mkfifo(path) if kind == "pipe" else path.mkdir()
+    with pytest.raises(ValueError, match="not a file"):
+        read_through(path)
