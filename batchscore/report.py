@@ -148,6 +148,8 @@ class Report(_Part):
     rows_written: int = 0
     users: int = 0
     """Distinct users of the input, also those without a ranked candidate."""
+    users_served: int | None = None
+    """Users who have a list; null in older reports, where it is `users` less `users_none`."""
     users_short: int = 0
     """Users with at least one, but fewer than N candidates."""
     users_none: int = 0
@@ -176,6 +178,16 @@ class Report(_Part):
     """When `batchscore rollback` published this output again; None where it has not."""
     rolled_back_from: str | None = None
     """Run id of the output that it replaced then, where that is known."""
+
+    @property
+    def served(self) -> int:
+        """Users who have a list, in reports of any age."""
+        return self.users - self.users_none if self.users_served is None else self.users_served
+
+    @property
+    def pairs_ranked(self) -> int:
+        """Pairs of the input that are no bad rows."""
+        return self.rows_read - sum(self.bad_rows.values())
 
     @classmethod
     def begin(cls, settings: BaseModel) -> Report:
@@ -219,7 +231,7 @@ class Report(_Part):
             return f"failed ({self.error_id}, exit {self.exit_code}) after {_duration(self.seconds['total'])}"
         label = "model" if self.model is None else f"model {self.model.version or Path(self.model.path).name}"
         parts = [
-            f"published {self.users - self.users_none:,} users, {_count(self.rows_written)} rows{self._change()}",
+            f"published {self._users()}, {_count(self.rows_written)} rows{self._change()}",
             label,
             f"unknown users {_share(self.known_users)} candidates {_share(self.known_candidates)}",
             f"plan {'on' if self.plan.used else 'off'}",
@@ -230,6 +242,9 @@ class Report(_Part):
             parts.insert(2, f"{bad:,} bad rows left out")
         parts.append(f"{len(self.warnings)} warning{'' if len(self.warnings) == 1 else 's'}")
         return ", ".join(parts)
+
+    def _users(self) -> str:
+        return f"{self.served:,} users" if self.served == self.users else f"{self.served:,} of {self.users:,} users"
 
     def _change(self) -> str:
         change = self.previous.get("users_change")

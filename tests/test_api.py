@@ -164,7 +164,7 @@ def test_a_refusal_keeps_the_old_output_and_tells_rejects_and_counts(job):
     assert error.report.rejects == str(rejects)
     assert json.loads(rejects.read_text())["row"] == 1
     assert failure(RefusedError, job, max_bad_rows=1, max_unknown_users=0).error_id == "E-UNKNOWN-USERS"
-    report = batchscore.run(**job, max_bad_rows=1)
+    report = batchscore.run(**job, max_bad_rows=1, max_pair_drop="off")
     assert (report.known_users.known, report.known_users.unknown) == (1, 1)
     assert report.previous["users"] == 2
     assert not rejects.exists()

@@ -121,7 +121,7 @@ PASSED_ON = {
     "reader": {"PairBatch"},
     "recurring": {"RecurringValues"},
     "guard.ages": {"check_input_age", "check_model_age"},
-    "guard.counts": {"check_pairs", "check_users"},
+    "guard.counts": {"Count", "check_pairs", "check_users"},
     "guard.scores": {"check_equal_scores"},
     "guard.non_personalized": {"check_identical_lists"},
     "guard.verdict": {"EXAMPLES", "Refusal", "Verdict", "format_limit", "format_share"},

@@ -183,7 +183,7 @@ class Claim:
         report = self.previous_report()
         file = self.output if self.output.exists() else None
         if report is not None:
-            return Baseline(report, report.users - report.users_none, report.rows_written, file)
+            return Baseline(report, report.served, report.rows_written, file)
         if file is None:
             return Baseline()
         lost = "the published output has no report"

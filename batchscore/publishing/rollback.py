@@ -53,7 +53,7 @@ def rollback(output: Path, state_dir: Path | None = None, observer: Observer | N
         report.rolled_back_at = dt.datetime.now(dt.UTC)
         report.rolled_back_from = None if replaced is None else replaced.run_id
         ours.record(report)
-    _log.info("published again: run %s, %s users, %s rows", report.run_id, f"{report.users:,}",
+    _log.info("published again: run %s, %s users, %s rows", report.run_id, f"{report.served:,}",
               f"{report.rows_written:,}")  # fmt: skip
     _log.info("the output that it replaces is kept as %s", ours.previous.path(1))
     return report

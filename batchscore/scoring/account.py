@@ -73,10 +73,8 @@ def kept(
         yield
         published = True
     finally:
-        report.rows_read = bad.rows
-        report.pairs_scored = bad.scored
+        _note_pairs(report, bad)
         _note_plan(report, scorer)
-        report.bad_rows = dict(sorted(bad.by_reason.items()))
         counted = [_counted(ids) for ids in unknown]
         report.known_users, report.known_candidates = counted
         report.guards.append(bad.result())
@@ -92,6 +90,12 @@ def kept(
                 path.unlink(missing_ok=True)
         except OSError as error:
             warn(report, f"the rejects {path} could not be written: {error.strerror}")
+
+
+def _note_pairs(report: Report, bad: BadRows) -> None:
+    report.rows_read = bad.rows
+    report.pairs_scored = bad.scored
+    report.bad_rows = dict(sorted(bad.by_reason.items()))
 
 
 def _counted(ids: UnknownIds) -> KnownIds:
@@ -133,8 +137,10 @@ def _note_plan(report: Report, scorer: AnyScorer) -> None:
 
 def ranked(report: Report, lists: RankedLists, bad: BadRows, baseline: Baseline) -> None:
     """The lists that are about to be published, against those published before."""
+    _note_pairs(report, bad)
     report.rows_written = lists.rows
     report.users_none = lists.count_missing(bad.users)
+    report.users_served = lists.users
     report.users = lists.users + report.users_none
     report.users_short = lists.users_short
     report.ties_at_cut = lists.ties_at_cut
@@ -145,7 +151,7 @@ def ranked(report: Report, lists: RankedLists, bad: BadRows, baseline: Baseline)
     before = {"users": baseline.users, "rows": baseline.rows}
     report.previous = {name: number for name, number in before.items() if number is not None}
     if baseline.users:
-        report.previous["users_change"] = report.users / baseline.users - 1
+        report.previous["users_change"] = lists.users / baseline.users - 1
     if baseline.rows:
         report.previous["rows_change"] = report.rows_written / baseline.rows - 1
 

@@ -110,7 +110,7 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
             lists = top.finish()
         account.ranked(report, lists, bad, baseline)
         with clock.stage("guard"):
-            guards.check_lists(lists, report.users, bad.finite, lambda: account.park(report, lists, output))
+            guards.check_lists(lists, report, lambda: account.park(report, lists, output))
         observer.stage("publishing")
         with clock.stage("publish"):
             report.output = output.publish(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -95,6 +96,47 @@ E-PAIRS-DROPPED: 400 pairs, last published 800 (-50.0 %, limit 20 %). Kept last 
     assert_kept(published, published.run(), message, before)
     assert "load" not in published.report("failed")["seconds"]
     assert not published.refused.exists()
+
+
+def spoil(job, users):
+    """Leave these users without a pair that can be scored: their candidates are null."""
+    pairs = pq.read_table(job.pairs).to_pydict()
+    lost = {f"u{number:02}" for number in users}
+    movies = [None if user in lost else movie for user, movie in zip(*pairs.values(), strict=True)]
+    pq.write_table(pa.table({"user_id": pairs["user_id"], "movie_id": movies}), job.pairs)
+
+
+def test_users_who_lose_every_pair_are_not_served(published):
+    before = published.output.read_bytes()
+    published.retrieve(night=2)
+    spoil(published, range(16, 40))
+    told = published.run("--max-bad-rows", "off", "--quiet")
+    assert told.troubles.startswith("""\
+WARNING 480 bad rows were left out (within --max-bad-rows)
+ERROR E-USERS-DROPPED: 16 users of the input's 40 get a list, last published 40 (-60.0 %, limit 20 %). \
+Kept last night's file.
+""")
+    assert (told.exit_code, published.output.read_bytes()) == (6, before)
+    assert published.guards("failed")["max_user_drop"] == (0.6, "20%", False)
+    told = published.run("--max-bad-rows", "off", "--max-user-drop", "off")
+    assert "ERROR E-PAIRS-DROPPED: 320 pairs of the input's 800 are ranked, last published 800 (" in told.err
+    told = published.run("--max-bad-rows", "off", "--max-user-drop", "off", "--max-pair-drop", "off")
+    assert "INFO published 16 of 40 users, 160 rows (users -60.0 %), " in told.err
+    report = published.report()
+    assert (report["users"], report["users_served"], report["users_none"]) == (40, 16, 24)
+    published.retrieve(users=16, night=3)  # compared with what is published, nobody is lost
+    assert published.run("--quiet").exit_code == 0
+    assert published.roll_back().err.startswith("INFO published again: run ")
+
+
+def test_the_least_counts_are_of_what_is_published(job):
+    spoil(job, range(16, 40))
+    told = job.run("--max-bad-rows", "off", "--min-users", 17)
+    assert "ERROR E-TOO-FEW-USERS: 16 users of the input's 40 get a list, at least 17 wanted. " in told.err
+    told = job.run("--max-bad-rows", "off", "--min-pairs", 321)
+    assert "ERROR E-TOO-FEW-PAIRS: 320 pairs of the input's 800 are ranked, at least 321 wanted. " in told.err
+    assert not job.output.exists()
+    assert job.run("--quiet", "--max-bad-rows", "off", "--min-users", 16, "--min-pairs", 320).exit_code == 0
 
 
 @pytest.mark.parametrize("row_groups", [0, 1])

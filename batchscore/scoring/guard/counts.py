@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from batchscore.config import RunSettings
@@ -12,72 +13,72 @@ from batchscore.scoring.guard.verdict import Refusal, Verdict, format_limit
 Examples = Callable[[], list[str]]
 
 
-def check_pairs(pairs: int, before: int | None, settings: RunSettings, missing: Examples) -> Iterator[Verdict]:
-    """The pairs of the input. E-TOO-FEW-PAIRS, E-PAIRS-DROPPED."""
-    where, found = settings.input, f"{pairs:,} pairs"
-    yield _check_least("min_pairs", "E-TOO-FEW-PAIRS", found, pairs, least=settings.min_pairs, where=where)
-    yield _check_drop(
-        "max_pair_drop",
-        "E-PAIRS-DROPPED",
-        found,
-        pairs,
-        before,
-        limit=settings.max_pair_drop,
-        where=where,
-        missing=missing,
-    )
+@dataclass(frozen=True)
+class Count:
+    """How many there are, how a message says it, and what to do about too few."""
+
+    now: int
+    found: str
+    where: Path
+    advice: str = "rerun retrieval"
+
+    @classmethod
+    def of_input(cls, pairs: int, where: Path) -> Count:
+        """The pairs of the input."""
+        return cls(pairs, f"{pairs:,} pairs", where)
+
+    @classmethod
+    def of_most_users(cls, pairs: int, where: Path) -> Count:
+        """The users that the input can have, by its pairs."""
+        return cls(pairs, f"at most {pairs:,} users (the input has no more pairs)", where)
+
+    @classmethod
+    def of_kept(cls, now: int, name: str, fate: str, *, of_input: int, where: Path) -> Count:
+        """What is left of the `of_input` users or pairs (`name`) of the input: those who `fate`."""
+        if now == of_input:
+            return cls(now, f"{now:,} {name}", where)
+        advice = "fix the bad rows where they come from (the rejects file has them)"
+        return cls(now, f"{now:,} {name} of the input's {of_input:,} {fate}", where, advice)
 
 
-def check_users(
-    users: int, before: int | None, settings: RunSettings, missing: Examples, *, at_most: bool = False
-) -> Iterator[Verdict]:
-    """How many users there are (`at_most` that many). E-TOO-FEW-USERS, E-USERS-DROPPED."""
-    found = f"at most {users:,} users (the input has no more pairs)" if at_most else f"{users:,} users"
-    where = settings.input
-    yield _check_least("min_users", "E-TOO-FEW-USERS", found, users, least=settings.min_users, where=where)
-    yield _check_drop(
-        "max_user_drop",
-        "E-USERS-DROPPED",
-        found,
-        users,
-        before,
-        limit=settings.max_user_drop,
-        where=where,
-        missing=missing,
-    )
+def check_pairs(pairs: Count, before: int | None, settings: RunSettings, missing: Examples) -> Iterator[Verdict]:
+    """E-TOO-FEW-PAIRS, E-PAIRS-DROPPED. `before` were published; `missing` gives users that are missing."""
+    yield check_least(pairs, "min_pairs", "E-TOO-FEW-PAIRS", settings.min_pairs)
+    yield check_drop(pairs, before, "max_pair_drop", "E-PAIRS-DROPPED", settings.max_pair_drop, examples=missing)
 
 
-def _check_least(name: str, error_id: str, found: str, now: int, *, least: int, where: Path) -> Verdict:
+def check_users(users: Count, before: int | None, settings: RunSettings, missing: Examples) -> Iterator[Verdict]:
+    """E-TOO-FEW-USERS, E-USERS-DROPPED. `before` were published; `missing` gives users that are missing."""
+    yield check_least(users, "min_users", "E-TOO-FEW-USERS", settings.min_users)
+    yield check_drop(users, before, "max_user_drop", "E-USERS-DROPPED", settings.max_user_drop, examples=missing)
+
+
+def check_least(count: Count, name: str, error_id: str, least: int) -> Verdict:
+    """Whether there are at least `least`."""
     refusal = Refusal(
         error_id,
-        f"{found}, at least {least:,} wanted.",
-        where=where,
-        advice="rerun retrieval",
+        f"{count.found}, at least {least:,} wanted.",
+        where=count.where,
+        advice=count.advice,
         accept=f"--{name.replace('_', '-')} 0",
     )
-    return Verdict(name, now, str(least), refusal=refusal if now < least else None)
+    return Verdict(name, count.now, str(least), refusal=refusal if count.now < least else None)
 
 
-def _check_drop(
-    name: str,
-    error_id: str,
-    found: str,
-    now: int,
-    before: int | None,
-    *,
-    limit: Limit,
-    where: Path,
-    missing: Examples,
+def check_drop(
+    count: Count, before: int | None, name: str, error_id: str, limit: Limit, *, examples: Examples = list
 ) -> Verdict:
+    """Whether there are not too many fewer than `before`."""
     if not before:
-        return Verdict(name, None, str(limit))
-    change = now / before - 1
+        return Verdict(name, None, str(limit), reason="nothing to compare with")
+    change = count.now / before - 1
     refusal = Refusal(
         error_id,
-        f"{found}, last published {before:,} ({100 * change:+.1f} %, limit {format_limit(limit)}).",
-        where=where,
-        advice="rerun retrieval",
+        f"{count.found}, last published {before:,} ({100 * change:+.1f} %, limit {format_limit(limit)}).",
+        where=count.where,
+        advice=count.advice,
         accept=f"--{name.replace('_', '-')} off",
-        examples=missing,
+        examples=examples,
     )
-    return Verdict(name, -change, str(limit), refusal=refusal if limit.exceeded(before - now, before) else None)
+    refused = limit.exceeded(before - count.now, before)
+    return Verdict(name, -change, str(limit), refusal=refusal if refused else None)

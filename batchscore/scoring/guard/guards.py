@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from batchscore.config import RunSettings
 from batchscore.errors import RefusedError
 from batchscore.publishing.baseline import Baseline
-from batchscore.report import GuardResult
+from batchscore.report import GuardResult, Report
 from batchscore.scoring.guard.ages import check_input_age, check_model_age
-from batchscore.scoring.guard.counts import check_pairs, check_users
+from batchscore.scoring.guard.counts import Count, check_pairs, check_users
 from batchscore.scoring.guard.scores import check_equal_scores
 from batchscore.scoring.guard.verdict import EXAMPLES, Refusal, Verdict
 from batchscore.scoring.inputs import Pairs
@@ -64,40 +64,49 @@ class Guards:
         `read_users` gives the distinct users of the input; it is called only for the examples of a refusal. Raises
         RefusedError: E-INPUT-TOO-OLD, E-TOO-FEW-PAIRS, E-PAIRS-DROPPED, E-TOO-FEW-USERS, E-USERS-DROPPED.
         """
-        settings, report = self._settings, self._baseline.report
-        before = None if report is None else report.rows_read
+        settings = self._settings
 
         def missing() -> list[str]:
             return self._missing(read_users())
 
         self._settle([check_input_age(pairs, settings.max_input_age, self._now)])
-        self._settle(check_pairs(pairs.rows, before, settings, missing))
-        bounds = list(check_users(pairs.rows, self._baseline.users, settings, missing, at_most=True))
+        self._settle(check_pairs(Count.of_input(pairs.rows, pairs.path), self._pairs_before, settings, missing))
+        bounds = list(
+            check_users(Count.of_most_users(pairs.rows, pairs.path), self._baseline.users, settings, missing)
+        )
         self._settle(verdict for verdict in bounds if verdict.refusal is not None)
 
     def check_model(self, model: Path) -> None:
         """The age of the SavedModel at `model`. Raises RefusedError (E-MODEL-TOO-OLD)."""
         self._settle([check_model_age(model, self._settings.max_model_age, self._now)])
 
-    def check_lists(self, lists: RankedLists, users: int, pairs: int, park: Callable[[], Path | None]) -> None:
-        """What only the finished lists settle. `users` had a pair, `pairs` were scored.
+    def check_lists(self, lists: RankedLists, report: Report, park: Callable[[], Path | None]) -> None:
+        """What only the finished lists settle; `report` has the counts of this run.
 
         `park` puts refused lists where somebody can look at them, and gives their path.
 
-        Raises RefusedError: E-SCORES-EQUAL, E-IDENTICAL-LISTS, E-TOO-FEW-USERS, E-USERS-DROPPED.
+        Raises RefusedError: E-SCORES-EQUAL, E-IDENTICAL-LISTS, E-TOO-FEW-USERS, E-USERS-DROPPED, E-TOO-FEW-PAIRS,
+        E-PAIRS-DROPPED.
         """
         from batchscore.scoring.guard.non_personalized import (  # noqa: PLC0415 - polars loads late
             check_identical_lists,
         )
 
-        settings = self._settings
+        settings, where = self._settings, self._settings.input
+        users = Count.of_kept(lists.users, "users", "get a list", of_input=report.users, where=where)
+        pairs = Count.of_kept(report.pairs_ranked, "pairs", "are ranked", of_input=report.rows_read, where=where)
 
         def missing() -> list[str]:
             return self._missing(lists.frame["user"].unique())
 
-        self._settle([check_equal_scores(lists, pairs, settings)], park)
+        self._settle([check_equal_scores(lists, pairs.now, settings)], park)
         self._settle([check_identical_lists(lists, settings)], park)
         self._settle(check_users(users, self._baseline.users, settings, missing), park)
+        self._settle(check_pairs(pairs, self._pairs_before, settings, missing), park)
+
+    @property
+    def _pairs_before(self) -> int | None:
+        return None if self._baseline.report is None else self._baseline.report.pairs_ranked
 
     def _settle(self, verdicts: Iterable[Verdict], park: Callable[[], Path | None] | None = None) -> None:
         """Note each verdict, up to the first refusal, which is raised."""
