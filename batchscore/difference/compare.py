@@ -7,7 +7,9 @@ a score within the tolerance of the cut. Everything else at a rank is a real dif
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -40,7 +42,8 @@ class Changes:
     users_changed: int = 0
     users_near_tied: int = 0
     first_changed: int = 0
-    overlap_sum: float = 0.0
+    shared: Counter[int] = field(default_factory=Counter)
+    """Candidates that a user's two lists share, summed by the length of the longer list."""
     pairs: int = 0
     pairs_shifted: int = 0
     shift_sum: float = 0.0
@@ -53,9 +56,10 @@ class Changes:
     shifted: list[dict[str, Any]] = field(default_factory=list)
 
     @property
-    def overlap(self) -> float | None:
-        """Mean share of candidates that a user's two lists share, of the longer list; None without users."""
-        return self.overlap_sum / self.users if self.users else None
+    def overlap(self) -> Fraction | None:
+        """Exact mean share of candidates that a user's lists share, of the longer list; None without users."""
+        total = sum((Fraction(shared, length) for length, shared in self.shared.items()), Fraction(0))
+        return total / self.users if self.users else None
 
 
 def compare(old: RankedRows, new: RankedRows, examples: int = EXAMPLES) -> Changes:
@@ -136,7 +140,7 @@ def _compare_users(changes: Changes, old: pl.DataFrame, new: pl.DataFrame, old_t
     shared = pairs.group_by(_USER_KEY).agg(shared=pl.len(), in_place=(pl.col(RANK) == pl.col(f"{RANK}_new")).sum())
     users = users.join(shared, on=_USER_KEY, how="left").with_columns(pl.col("shared", "in_place").fill_null(0))
     longer = pl.max_horizontal("old_rows", "new_rows")
-    changes.overlap_sum += users.select((pl.col("shared") / longer).sum()).item()
+    changes.shared.update(dict(users.group_by(longer.alias("length")).agg(pl.col("shared").sum()).iter_rows()))
     differing = users.filter(pl.col("in_place") < longer).drop(USER)
     if differing.height:
         old, new, pairs = (rows.join(differing, on=_USER_KEY, how="semi") for rows in (old, new, pairs))

@@ -117,7 +117,7 @@ def diff(settings: DiffSettings) -> Difference:
         users_changed=changes.users_changed,
         users_near_tied=changes.users_near_tied,
         first_places_changed=changes.first_changed,
-        overlap=changes.overlap,
+        overlap=None if changes.overlap is None else float(changes.overlap),
         pairs_in_both=changes.pairs,
         pairs_shifted=changes.pairs_shifted,
         score_shift_mean=changes.shift_sum / changes.pairs if changes.pairs else None,
@@ -155,7 +155,7 @@ def _check(changes: Changes, settings: DiffSettings) -> list[CheckedLimit]:
     checked.append(
         CheckedLimit(
             name="min-overlap",
-            figure="no users in both" if changes.overlap is None else f"{100 * changes.overlap:.2f} %",
+            figure="no users in both" if changes.overlap is None else f"{100 * float(changes.overlap):.2f} %",
             limit=least.text,
             ok=changes.overlap is None or least.fraction is None or changes.overlap >= least.fraction,
             error_id="E-DIFF-OVERLAP",

@@ -43,11 +43,15 @@ class Ids:
 
 @dataclass(frozen=True)
 class CodedRows:
-    """Pairs of a file in its order: codes of users and candidates (int32), labels (float64, finite) or None."""
+    """Pairs of a file in its order: codes of users and candidates (int32), labels (float64, finite) or None.
+
+    `label_type` is the type that the labels have in the file.
+    """
 
     users: np.ndarray
     candidates: np.ndarray
     labels: np.ndarray | None
+    label_type: pa.DataType
 
     def __len__(self) -> int:
         return len(self.users)
@@ -159,7 +163,10 @@ def _read(path: Path, source: _Source, ids: Ids, label_column: str | None) -> Co
             next_step="check how it was made; nothing can be compared",
         )
     return CodedRows(
-        np.concatenate(users), np.concatenate(candidates), np.concatenate(labels) if label_column else None
+        np.concatenate(users),
+        np.concatenate(candidates),
+        np.concatenate(labels) if label_column else None,
+        source.schema.field(label_column).type if label_column else pa.null(),
     )
 
 

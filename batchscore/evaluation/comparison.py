@@ -15,7 +15,7 @@ from batchscore.evaluation.list_totals import ListTotals
 from batchscore.evaluation.prediction_metrics import measure_clicks, measure_ratings
 from batchscore.evaluation.ranking_metrics import measure_best_lists, rank_pairs
 from batchscore.evaluation.table import ComparisonTable
-from batchscore.evaluation.truth import Gain, make_truth
+from batchscore.evaluation.truth import Gain, least_label, make_truth
 
 Kind = Literal["rating", "click", "order"]
 """What predictions are: numbers in units of the label, probabilities of label 1, or scores that only order."""
@@ -50,6 +50,8 @@ def compare_predictions(
     places = order_of(candidate_ids)
     candidates = places[codes]
     labels = None if baselines.label_column is None else numbers(rows.column(baselines.label_column))
+    if baselines.label_column is not None:
+        relevant = least_label(relevant, rows.schema.field(baselines.label_column).type)
     truth = make_truth(users, candidates, labels, user_count=len(user_ids), relevant=relevant, gain=gain)
     percentiles = np.empty(len(candidate_ids))
     percentiles[places] = baselines.find_percentiles(candidate_ids)

@@ -26,7 +26,7 @@ from batchscore.evaluation.prediction_metrics import (
 )
 from batchscore.evaluation.ranking_metrics import measure_best_lists
 from batchscore.evaluation.table import ComparisonTable
-from batchscore.evaluation.truth import Truth, make_truth
+from batchscore.evaluation.truth import Truth, least_label, make_truth
 from batchscore.observer import Observer
 from batchscore.ranked.rows import RankedRows, open_ranked
 
@@ -142,7 +142,7 @@ def _read_truth(settings: EvaluateSettings, ids: Ids) -> Truth:
     rows = read_coded(settings.truth, ids, settings.label_column)
     truth = make_truth(
         rows.users, rows.candidates, rows.labels,
-        user_count=len(ids.users), relevant=settings.relevant, gain=settings.gain,
+        user_count=len(ids.users), relevant=least_label(settings.relevant, rows.label_type), gain=settings.gain,
     )  # fmt: skip
     _require_relevant(settings, truth)
     return truth

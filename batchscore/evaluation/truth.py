@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 
 from batchscore.codes import MISSING, pair_keys
 
@@ -53,6 +54,14 @@ class Truth:
         keys = pair_keys(users, candidates)
         places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return np.where(self.keys[places] == keys, places, MISSING)
+
+
+def least_label(relevant: float | None, labels: pa.DataType) -> float | None:
+    """`relevant` rounded as labels of this type are: a label of 0.7 in float32 is not below 0.7."""
+    if relevant is None or labels not in (pa.float16(), pa.float32()):
+        return relevant
+    with np.errstate(over="ignore"):
+        return float(np.float64(relevant).astype(labels.to_pandas_dtype()))
 
 
 def make_truth(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,21 +12,27 @@ import pyarrow as pa
 from batchscore.paths import DATE, fill_date, find_placeholder
 from batchscore.scoring.casts import FLOATS, INTEGERS
 
+_WHOLE = re.compile(r"[+-]?[0-9]{1,400}")
+
 
 def parse_constant(dtype: str, text: str, date: dt.date) -> pa.Scalar:
     """The value of dtype that `text` spells, as a flag carries it.
 
     `{date}` is `date`: for numbers its 00:00 UTC in epoch seconds, if the dtype holds them exactly; inside text
-    its YYYY-MM-DD. Raises ValueError, which says why, if the text spells no value of dtype.
+    its YYYY-MM-DD. Raises ValueError, which says why, if the text spells no value of dtype, or a whole number that
+    a float does not hold exactly.
     """
     if dtype == "string":
         return pa.scalar(_fill_text(text, date), pa.large_string())
     if text == DATE:
         return _epoch_seconds(dtype, date)
     try:
-        return _parse_plain(dtype, text)
+        value = _parse_plain(dtype, text)
     except (ValueError, KeyError, OverflowError, pa.ArrowException) as error:
         raise ValueError(f"not a value of {dtype}") from error
+    if dtype in FLOATS and _WHOLE.fullmatch(text) and not _is_exact(dtype, _round(dtype, text), int(text)):
+        raise ValueError(f"{dtype} does not hold this whole number exactly; write one that it holds")
+    return value
 
 
 def spells_constant(dtype: str, text: str) -> bool:
@@ -53,10 +61,8 @@ def _epoch_seconds(dtype: str, date: dt.date) -> pa.Scalar:
         return pa.scalar(seconds, INTEGERS[dtype])
     if dtype not in FLOATS:
         raise ValueError(f"{DATE} is text or a number, not a value of {dtype}")
-    with np.errstate(over="ignore"):
-        value = np.float64(seconds).astype(FLOATS[dtype].to_pandas_dtype())
-    bfloat16_lost = dtype == "bfloat16" and int(value.view(np.uint32)) & 0xFFFF
-    if float(value) != seconds or bfloat16_lost:
+    value = _round(dtype, seconds)
+    if not _is_exact(dtype, value, seconds):
         raise ValueError(reason)
     return pa.scalar(value, FLOATS[dtype])
 
@@ -66,8 +72,18 @@ def _parse_plain(dtype: str, text: str) -> pa.Scalar:
         return pa.scalar({"true": True, "false": False}[text.lower()])
     if dtype in INTEGERS:
         return pa.scalar(int(text), INTEGERS[dtype])
-    with np.errstate(over="ignore"):
-        value = np.float64(text).astype(FLOATS[dtype].to_pandas_dtype())
+    value = _round(dtype, text)
     if not np.isfinite(value):
         raise ValueError(text)
     return pa.scalar(value, FLOATS[dtype])
+
+
+def _round(dtype: str, number: str | int) -> np.floating[Any]:
+    with np.errstate(over="ignore"):
+        value: np.floating[Any] = np.float64(number).astype(FLOATS[dtype].to_pandas_dtype())
+    return value
+
+
+def _is_exact(dtype: str, value: np.floating[Any], number: int) -> bool:
+    bfloat16_lost = dtype == "bfloat16" and int(value.view(np.uint32)) & 0xFFFF
+    return np.isfinite(value) and int(value) == number and not bfloat16_lost

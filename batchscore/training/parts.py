@@ -13,7 +13,7 @@ from batchscore.codes import encode, order_of
 from batchscore.evaluation.baselines import numbers
 from batchscore.evaluation.prediction_metrics import measure_clicks
 from batchscore.evaluation.ranking_metrics import measure_best_lists, measure_lists, rank_pairs
-from batchscore.evaluation.truth import Truth, make_truth
+from batchscore.evaluation.truth import Truth, least_label, make_truth
 from batchscore.interactions.negatives import add_negatives, drawing_task
 from batchscore.interactions.splits import Split
 from batchscore.interactions.statistics import Statistics
@@ -90,7 +90,8 @@ class _Judge:
         users, known = encode(self.rows[self.settings.user_column])
         codes, ids = encode(self.rows[self.settings.candidate_column])
         candidates = order_of(ids)[codes]
-        truth = make_truth(users, candidates, self._labels, user_count=len(known), relevant=self.relevant)
+        relevant = least_label(self.relevant, self.rows.schema.field(self.task.label).type)
+        truth = make_truth(users, candidates, self._labels, user_count=len(known), relevant=relevant)
         return users, candidates, truth, measure_best_lists(truth, (ORDER_CUTOFF,))
 
 

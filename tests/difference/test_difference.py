@@ -157,6 +157,16 @@ def test_limits_accept_what_they_allow(compare):
     ]
 
 
+@pytest.mark.parametrize(("length", "kept", "limit"), [(20, 19, "95%"), (10, 7, "70%"), (3, 1, "33.333333333333%")])
+def test_an_overlap_of_just_the_limit_keeps_it(compare, length, kept, limit):
+    old = {f"c{number}": float(-number) for number in range(length)}
+    new = {name if number < kept else f"new {name}": score for number, (name, score) in enumerate(old.items())}
+    users = {f"u{number}": scores for number in range(3) for scores in [old]}
+    found = compare(lists(**users), lists(**dict.fromkeys(users, new)), min_overlap=limit)
+    assert found.overlap == pytest.approx(kept / length)
+    assert "min-overlap" not in exceeded(found)
+
+
 def test_overlap_has_a_limit(compare):
     new = {name: value for name, value in SCORES.items() if name != "e"} | {"x": 5.0}
     assert exceeded(compare(lists(u1=SCORES), lists(u1=new), min_overlap="80%")) == []

@@ -76,6 +76,18 @@ def test_by_hand(files):
     assert sum(part.rows for part in found.calibration) == 3
 
 
+@pytest.mark.parametrize("label", [pa.float16(), pa.float32(), pa.float64()], ids=str)
+@pytest.mark.parametrize("least", [0.7, 0.1])
+def test_a_label_of_just_the_least_is_relevant_whatever_its_width(tmp_path, label, least):
+    ranked = save_ranked(tmp_path / "ranked.parquet", {"u": {"a": 1.0, "b": 0.5}})
+    rows = [("u", "a", least), ("u", "b", least - 0.01)]
+    if label == pa.float16():
+        rows = [(user, item, np.float16(value)) for user, item, value in rows]
+    truth = save_pairs(tmp_path / "truth.parquet", rows, label=label)
+    wanted = {"ranked": ranked, "truth": truth, "label_column": "stars", "relevant": least}
+    assert evaluate(resolve(EvaluateSettings, "evaluate", wanted).settings).truth.relevant_pairs == 1
+
+
 def test_without_a_label_every_row_is_relevant(files):
     found = files(LISTS, TRUTH)
     assert value(found, "recall@10") == pytest.approx((1 + 1 + 0 + 0) / 4)

@@ -33,6 +33,24 @@ def test_a_dtype_that_does_not_hold_the_seconds_refuses_the_date(dtype):
         parse_constant(dtype, "{date}", DAY)
 
 
+@pytest.mark.parametrize(("dtype", "text", "nearest"), [
+    ("float32", "1709164801", "1709164800"), ("float32", "-16777217", "-16777216"), ("float16", "2049", "2048"),
+    ("bfloat16", "257", None), ("float64", "9007199254740993", "9007199254740992"),
+])  # fmt: skip
+def test_a_whole_number_that_a_float_does_not_hold_is_refused(dtype, text, nearest):
+    with pytest.raises(
+        ValueError, match=f"{dtype} does not hold this whole number exactly; write one that it holds"
+    ):
+        parse_constant(dtype, text, DAY)
+    if nearest is not None:
+        assert parse_constant(dtype, nearest, DAY).as_py() == float(nearest)
+
+
+def test_other_numbers_are_rounded_to_the_nearest_float():
+    assert parse_constant("float32", "0.1", DAY).as_py() == pytest.approx(0.1, rel=1e-7)
+    assert parse_constant("float32", "1.709164801e9", DAY).as_py() == SECONDS
+
+
 @given(st.dates(dt.date(1970, 1, 1), dt.date(9999, 1, 1)))
 def test_float32_gets_the_seconds_or_nothing(day):
     try:
