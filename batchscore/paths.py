@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
 
 DATE = "{date}"
 """What stands for the date of a run in paths and constants."""
+
+_FIRST, _LAST = dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC)
 
 _PLACEHOLDER = re.compile(r"\{[A-Za-z_]\w*(:[^{}]*)?\}")
 
@@ -50,3 +54,11 @@ def is_same_file(one: Path, other: Path) -> bool:
         return one.samefile(other)
     except OSError:
         return False
+
+
+def modified_at(status: os.stat_result) -> dt.datetime:
+    """When a file was last modified (UTC): the first or the last date there is, if its own is none."""
+    try:
+        return dt.datetime.fromtimestamp(status.st_mtime, dt.UTC)
+    except (ValueError, OverflowError, OSError):
+        return _FIRST if status.st_mtime < 0 else _LAST

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from batchscore.errors import EXIT_BUG, EXIT_OK, EXIT_SIGNAL_BASE
 from batchscore.regular_files import read_regular
@@ -125,6 +125,8 @@ class GuardResult(_Part):
     figure: float | None
     limit: str
     ok: bool
+    reason: str | None = None
+    """Why the figure is null."""
 
 
 class Report(_Part):
@@ -178,6 +180,14 @@ class Report(_Part):
     """When `batchscore rollback` published this output again; None where it has not."""
     rolled_back_from: str | None = None
     """Run id of the output that it replaced then, where that is known."""
+    _began: float = PrivateAttr(default_factory=time.perf_counter)
+    """When the run began by a clock that nobody sets."""
+
+    def __eq__(self, other: object) -> bool:
+        """Reports are equal if they say the same."""
+        return isinstance(other, Report) and self.model_dump() == other.model_dump()
+
+    __hash__ = None  # type: ignore[assignment]
 
     @property
     def served(self) -> int:
@@ -205,7 +215,7 @@ class Report(_Part):
 
         self.versions = {name: version(name) for name in LIBRARIES}
         self.finished_at = dt.datetime.now(dt.UTC)
-        self.seconds["total"] = max((self.finished_at - self.started_at).total_seconds(), 1e-6)
+        self.seconds["total"] = max(time.perf_counter() - self._began, 1e-6)
         self.peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         self.seconds = {name: round(seconds, 6) for name, seconds in self.seconds.items()}
         if self.pairs_scored:

@@ -115,6 +115,14 @@ def test_unknown_share_is_of_the_distinct_ids():
     assert KnownIds(why="no look-up").unknown_share is None
 
 
+def test_a_clock_that_is_set_back_makes_no_run_take_no_time(report):
+    report.started_at += dt.timedelta(hours=1)
+    report.pairs_scored = 10
+    report.end()
+    assert 0 < report.seconds["total"] < 600
+    assert report.pairs_per_second < 10 / 1e-6
+
+
 class Ticks:
     """A clock that a test winds."""
 

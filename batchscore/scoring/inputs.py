@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from batchscore.columns import plain_type
 from batchscore.errors import InputError, TryLaterError, shorten, spell_list
 from batchscore.lake_tables import require_no_table
+from batchscore.paths import modified_at
 from batchscore.scoring.folders import RequireSuccess, has_success, list_pair_files
 
 _MAGIC = b"PAR1"
@@ -168,7 +169,7 @@ def _open_file(path: Path, if_not_parquet: str) -> PairFile:
         metadata=metadata,
         schema=schema,
         bytes=status.st_size,
-        modified_at=dt.datetime.fromtimestamp(status.st_mtime, dt.UTC),
+        modified_at=modified_at(status),
         identity=_identity(status),
         fingerprint=_fingerprint(path, status.st_size),
     )

@@ -72,7 +72,7 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
     account.begun(report, pairs, model, binding)
     with clock.stage("guard"):
         baseline = output.baseline()
-        guards = Guards(settings, baseline, report.guards)
+        guards = Guards(settings, baseline, report.guards, partial(account.warn, report))
         account.warn_all(report, guards.warnings(pairs))
         guards.check_input(pairs, lambda: _read_users(pairs, binding))
         guards.check_model(model.saved.path)

@@ -287,6 +287,41 @@ E-MODEL-TOO-OLD: the model is 31.0 d old (limit 30d). Kept last night's file.
     assert published.run("--quiet", "--max-model-age", "32d").exit_code == 0
 
 
+@pytest.mark.parametrize("name", ["input", "model"])
+def test_a_date_in_the_future_has_no_age(published, name):
+    before = published.output.read_bytes()
+    published.retrieve(night=2)
+    path = published.pairs if name == "input" else published.folder / "model" / "1" / "saved_model.pb"
+    date = published.age(path, hours=-2.95)
+    told = published.run(f"--max-{name}-age", "26h")
+    lines = told.troubles.splitlines()
+    what = f"the date of the {name} lies 2.9 h in the future: its age cannot be measured"
+    assert lines[0] == f"ERROR E-CLOCK: {what} (limit 26h). Kept last night's file."
+    assert lines[2].startswith(f"  found:    {'last modified' if name == 'input' else 'exported'} {date}, and now ")
+    assert lines[3] == (
+        "  next:     set the clock that is wrong, here or where the file was written, "
+        f"or accept once with --max-{name}-age off"
+    )
+    assert (told.exit_code, published.output.read_bytes()) == (6, before)
+    assert published.guards("failed")[f"max_{name}_age"] == (None, "26h", False)
+    told = published.run()
+    assert (told.exit_code, told.troubles) == (0, f"WARNING {what}\n")
+    published.age(path, hours=-0.01)  # clocks of two machines differ by as much
+    assert published.run(f"--max-{name}-age", "26h").exit_code == 0
+    assert published.guards()[f"max_{name}_age"] == (0, "26h", True)
+
+
+@pytest.mark.parametrize("seconds", [2**45, -(2**40)])
+def test_a_date_beyond_all_calendars_is_one_of_the_future_or_old(published, seconds):
+    try:
+        os.utime(published.pairs, (0, seconds))
+    except OSError:
+        pytest.skip("this file system has no such dates")
+    told = published.run("--max-input-age", "26h")
+    assert told.exit_code == 6
+    assert f"ERROR {'E-CLOCK' if seconds > 0 else 'E-INPUT-TOO-OLD'}: " in told.err
+
+
 def test_fewer_users_and_pairs_than_there_must_be(job):
     told = job.run("--min-users", 41)
     assert told.exit_code == 6

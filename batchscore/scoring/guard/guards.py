@@ -29,13 +29,16 @@ if TYPE_CHECKING:
 class Guards:
     """The guards of one run; `results` gets the figure and the limit of each as it is known.
 
-    `baseline` is what the job published last.
+    `baseline` is what the job published last; `warn` takes what is told but not refused.
     """
 
-    def __init__(self, settings: RunSettings, baseline: Baseline, results: list[GuardResult]) -> None:
+    def __init__(
+        self, settings: RunSettings, baseline: Baseline, results: list[GuardResult], warn: Callable[[str], None]
+    ) -> None:
         self._settings = settings
         self._baseline = baseline
         self._results = results
+        self._warn = warn
         self._now = dt.datetime.now(dt.UTC)
         self._kept = "Kept last night's file." if settings.output.exists() else "Nothing was published."
 
@@ -62,7 +65,7 @@ class Guards:
         """What the footers settle: the input's age, its pairs, and users that it cannot have.
 
         `read_users` gives the distinct users of the input; it is called only for the examples of a refusal. Raises
-        RefusedError: E-INPUT-TOO-OLD, E-TOO-FEW-PAIRS, E-PAIRS-DROPPED, E-TOO-FEW-USERS, E-USERS-DROPPED.
+        RefusedError: E-INPUT-TOO-OLD, E-CLOCK, E-TOO-FEW-PAIRS, E-PAIRS-DROPPED, E-TOO-FEW-USERS, E-USERS-DROPPED.
         """
         settings = self._settings
 
@@ -77,7 +80,7 @@ class Guards:
         self._settle(verdict for verdict in bounds if verdict.refusal is not None)
 
     def check_model(self, model: Path) -> None:
-        """The age of the SavedModel at `model`. Raises RefusedError (E-MODEL-TOO-OLD)."""
+        """The age of the SavedModel at `model`. Raises RefusedError (E-MODEL-TOO-OLD, E-CLOCK)."""
         self._settle([check_model_age(model, self._settings.max_model_age, self._now)])
 
     def check_lists(self, lists: RankedLists, report: Report, park: Callable[[], Path | None]) -> None:
@@ -112,6 +115,8 @@ class Guards:
         """Note each verdict, up to the first refusal, which is raised."""
         for verdict in verdicts:
             self._note(verdict)
+            if verdict.warning is not None:
+                self._warn(verdict.warning)
             if verdict.refusal is not None:
                 raise self._error(verdict.refusal, park)
 
@@ -148,5 +153,11 @@ class Guards:
     def _note(self, verdict: Verdict) -> None:
         self._results[:] = [result for result in self._results if result.name != verdict.name]
         self._results.append(
-            GuardResult(name=verdict.name, figure=verdict.figure, limit=verdict.limit, ok=verdict.refusal is None)
+            GuardResult(
+                name=verdict.name,
+                figure=verdict.figure,
+                limit=verdict.limit,
+                ok=verdict.refusal is None,
+                reason=verdict.reason,
+            )
         )
