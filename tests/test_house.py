@@ -84,7 +84,10 @@ STAGES = {
     "reader": {"inputs", "recurring"},
     "constants": {"casts"},
     "feeding": set(),
-    "binding": {"casts", "constants", "feeding"},
+    "hints": {"casts"},
+    "evidence": set(),
+    "kept": {"casts"},
+    "binding": {"casts", "constants", "feeding", "hints", "kept"},
     "positions": set(),
     "keys": set(),
     "distinct": set(),
@@ -128,6 +131,8 @@ PASSED_ON = {
     "topn": {"RankedLists"},
     "constants": {"parse_constant"},
     "feeding": {"Feed", "choose_feeds"},
+    "hints": {"Evidence", "fitting_columns", "map_flag", "match_columns", "no_column"},
+    "kept": {"keep_columns", "keep_outputs", "spell_columns"},
     "binding": {"Binding", "BoundColumn"},
     "scorer": {"ScorablePairs", "ScoredPairs", "Scorer"},
     "positions": {"find_positions", "row_bytes"},
@@ -136,7 +141,7 @@ PASSED_ON = {
     "parts": {"PartTables", "Placed", "find_order"},
     "keys": {"find_order_of", "sort_by_both"},
     "cut": {"cut"},
-    "casts": {"Cast", "find_cast", "is_text", "placeholders", "FLOATS", "INTEGERS"},
+    "casts": {"Cast", "advise_type", "find_cast", "is_text", "placeholders", "FLOATS", "INTEGERS"},
 }
 """What a stage may take from another one: data classes, the rules of types, and one error."""
 

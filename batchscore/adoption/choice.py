@@ -12,6 +12,7 @@ from batchscore.columns import USER_ID
 from batchscore.config import AdoptSettings
 from batchscore.errors import UsageError
 from batchscore.runtime.card import KnownTable, ModelCard
+from batchscore.runtime.pair_inputs import require_columns
 from batchscore.runtime.roles import choose_candidate, looks_like_label
 from batchscore.runtime.saved_model import (
     SavedModel,
@@ -19,7 +20,6 @@ from batchscore.runtime.saved_model import (
     TensorSpec,
     choose_signature,
     read_saved_model,
-    require_columns,
 )
 from batchscore.runtime.score import Score, choose_score
 from batchscore.runtime.vocabulary import Vocabulary, read_vocabularies

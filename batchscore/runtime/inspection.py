@@ -14,6 +14,7 @@ from batchscore.runtime.card import CARD_PATH
 from batchscore.runtime.formats import choose_meta_graph
 from batchscore.runtime.graph import Graph
 from batchscore.runtime.model_files import list_model_files, readable_model
+from batchscore.runtime.pair_inputs import require_columns
 from batchscore.runtime.plan import PLAN_FILE, NotPlanned, Plan
 from batchscore.runtime.plan_cache import PlanKey, default_cache, read_harmless_plan
 from batchscore.runtime.roles import Roles, choose_roles
@@ -24,7 +25,6 @@ from batchscore.runtime.saved_model import (
     choose_signature,
     read_meta_graphs,
     read_saved_model,
-    require_columns,
 )
 from batchscore.runtime.score import choose_score
 from batchscore.runtime.variables_index import Variable, read_variables

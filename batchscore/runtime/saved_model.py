@@ -35,7 +35,8 @@ class TensorSpec:
     def __str__(self) -> str:
         if self.shape is None:
             return f"{self.name} {self.dtype}"
-        return f"{self.name} {self.dtype} [{', '.join('n' if d is None else str(d) for d in self.shape)}]"
+        sizes = (str(size) if size is not None else "L" if axis else "n" for axis, size in enumerate(self.shape))
+        return f"{self.name} {self.dtype} [{', '.join(sizes)}]"
 
 
 @dataclass(frozen=True)
@@ -185,21 +186,6 @@ def choose_score_output(
     return fitting[0], "the only output of one number a pair"
 
 
-def require_columns(signature: Signature, path: Path) -> None:
-    """Raise ModelError (E-MODEL-SIGNATURE) where an input takes more than one value a row."""
-    lists = [spec for spec in signature.inputs.values() if not is_column(spec)]
-    if lists:
-        raise ModelError(
-            "E-MODEL-SIGNATURE",
-            f"signature {signature.name!r} does not score pairs: it takes lists",
-            where=path,
-            found=", ".join(map(str, lists)),
-            expected="inputs of shape [n] or [n, 1], one value for each pair",
-            next_step="export a signature that scores one user and one candidate a row; a listwise model scores a "
-            "whole list of fixed length at once, which this version cannot feed",
-        )
-
-
 def is_column(tensor: TensorSpec) -> bool:
     """Whether an input takes one value a row: shape [n], [n, 1], or unknown."""
     shape = tensor.shape
@@ -209,6 +195,11 @@ def is_column(tensor: TensorSpec) -> bool:
 def is_one_value(tensor: TensorSpec) -> bool:
     """Whether an output can have one value a row: after the rows every dimension is 1 or open; or unknown."""
     return tensor.shape is None or (len(tensor.shape) > 0 and all(size in (1, None) for size in tensor.shape[1:]))
+
+
+def takes_list(tensor: TensorSpec) -> bool:
+    """Whether an input has any number of values a row: shape [n, L]."""
+    return tensor.shape is not None and len(tensor.shape) == 2 and tensor.shape[1] is None  # noqa: PLR2004
 
 
 def is_score(tensor: TensorSpec) -> bool:

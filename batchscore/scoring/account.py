@@ -57,6 +57,7 @@ def begun(report: Report, pairs: Pairs, model: RunModel, binding: Binding) -> No
             warn(report, feed.describe_hidden())
         else:
             _log.info("%s", feed.describe_hidden())
+    warn_all(report, binding.warnings)
     for warning in model.warnings:
         warn(report, warning)
     if not pairs.rows:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -12,12 +11,14 @@ from batchscore.columns import RANK, SCORE, USER_ID, plain_type, ranked_schema
 from batchscore.config import RunSettings
 from batchscore.errors import UsageError, shorten, spell_list
 from batchscore.runtime.card import ModelCard
+from batchscore.runtime.pair_inputs import describe_values
 from batchscore.runtime.roles import choose_candidate, looks_like_label
-from batchscore.runtime.saved_model import Signature, TensorSpec, is_column
-from batchscore.runtime.score import kept_type
-from batchscore.scoring.casts import FLOATS, Cast, find_cast, is_text
+from batchscore.runtime.saved_model import Signature, TensorSpec, is_column, takes_list
+from batchscore.scoring.casts import FLOATS, Cast, advise_type, find_cast, is_text
 from batchscore.scoring.constants import parse_constant
 from batchscore.scoring.feeding import Feed, choose_feeds
+from batchscore.scoring.hints import Evidence, fitting_columns, map_flag, match_columns, no_column
+from batchscore.scoring.kept import keep_columns, keep_outputs, spell_columns
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Binding:
     schema: pa.Schema
     hidden: tuple[Feed, ...] = ()
     """The feeds that hide another one."""
+    warnings: tuple[str, ...] = ()
 
     @property
     def columns(self) -> list[str]:
@@ -62,11 +64,17 @@ class Binding:
         return list(dict.fromkeys([self.user, self.candidate, *fed, *self.kept.values()]))
 
 
-def bind(schema: pa.Schema, signature: Signature, card: ModelCard | None, settings: RunSettings) -> Binding:
+def bind(
+    schema: pa.Schema,
+    signature: Signature,
+    card: ModelCard | None,
+    settings: RunSettings,
+    evidence: Evidence | None = None,
+) -> Binding:
     """Bind the pair columns of `schema` to the inputs of `signature`.
 
-    Raises UsageError: E-BINDING with every problem, the inputs, the columns, what bound, and a line of flags to
-    paste; E-KEEP for kept columns.
+    `evidence` is asked which column a message should name. Raises UsageError: E-BINDING with every problem, the
+    inputs, the columns, what bound, and a line of flags to paste; E-KEEP for kept columns.
     """
     columns = {field.name: field.type for field in schema}
     feeds = choose_feeds(signature, card, settings, columns)
@@ -81,10 +89,9 @@ def bind(schema: pa.Schema, signature: Signature, card: ModelCard | None, settin
     if user == candidate:
         binder.problems.append(f"user and candidate are the same column {user!r}")
     if binder.problems or user is None or candidate is None:
-        raise binder.error()
-    _require_keepable(settings, binder.columns, taken={user, candidate, SCORE, RANK})
-    kept = [pa.field(name, binder.columns[column]) for name, column in settings.keep.items()]
-    kept += _kept_outputs(settings.keep_output, signature, taken={user, candidate, SCORE, RANK, *settings.keep})
+        raise binder.error(card, evidence)
+    kept = keep_columns(settings, columns, taken={user, candidate, SCORE, RANK})
+    kept += keep_outputs(settings.keep_output, signature, taken={user, candidate, SCORE, RANK, *settings.keep})
     return Binding(
         user=user,
         candidate=candidate,
@@ -96,11 +103,12 @@ def bind(schema: pa.Schema, signature: Signature, card: ModelCard | None, settin
         candidate_input=binder.input_of(candidate),
         schema=ranked_schema(schema.field(user), schema.field(candidate), kept),
         hidden=tuple(feed for feed in feeds.values() if feed.hidden),
+        warnings=(*binder.doubts(), *binder.unfed_ids(card, user, candidate)),
     )
 
 
 class _Binder:
-    """Collects what binds, what does not, and the flags that would mend it."""
+    """Collects what binds, what does not, and what a message would name."""
 
     def __init__(
         self,
@@ -118,7 +126,8 @@ class _Binder:
         self.inputs: list[BoundColumn] = []
         self.constants: dict[str, pa.Scalar] = {}
         self.problems: list[str] = []
-        self.flags: list[str] = []
+        self.unfed: list[TensorSpec] = []
+        self.labels: list[TensorSpec] = []
 
     def check_flags(self) -> None:
         settings = self.settings
@@ -144,29 +153,26 @@ class _Binder:
         ]
 
     def bind_input(self, spec: TensorSpec) -> None:
-        name, settings, feed = spec.name, self.settings, self.feeds[spec.name]
-        column = feed.column
+        feed = self.feeds[spec.name]
         if not is_column(spec):
-            self.problems.append(f"input {spec} takes a list: listwise models cannot be ranked")
+            self.problems.append(f"input {spec} takes {describe_values(spec)}, and a column has one value a pair")
         elif feed.constant is not None:
-            self.constants[name] = self._constant(spec, feed.constant, "--set")
-        elif column not in self.columns:
-            label = looks_like_label(spec) and name not in settings.map and column not in self.ids
-            hint = "; it looks like the label that the model was trained on" if label else ""
-            self.problems.append(f"input {spec} has no column {column!r}{hint}")
-            self.flags.append(_constant_flag(spec) if label else self._suggest(spec))
+            self.constants[spec.name] = self._constant(spec, feed.constant, "--set")
+        elif takes_list(spec) and feed.column not in self.ids:
+            self.problems.append(
+                f"input {spec} takes a list of any length, and a column has one value a pair: text such as a|b|c "
+                "would be a list of one; export the model with an input [n] that it splits itself"
+            )
+        elif feed.column not in self.columns:
+            self._note_unfed(spec, feed.column)
         else:
             self._bind_column(spec, feed)
 
     def check_id(self, role: str, column: str | None) -> None:
-        flag = f"--{role}-column"
         if column is None:
-            self.problems.append(f"the {role} column cannot be told from the model's inputs; give {flag}")
-            self.flags.append(f"{flag} COLUMN")
+            self.problems.append(f"the {role} column cannot be told from the model's inputs; give --{role}-column")
         elif column not in self.columns:
             self.problems.append(f"the pairs have no {role} column {column!r}")
-            if not any(feed.column == column for feed in self.feeds.values()):
-                self.flags.append(f"{flag} COLUMN")
         elif not _is_id(plain_type(self.columns[column])):
             type_ = self.columns[column]
             self.problems.append(f"{role} column {column!r} is {type_}: ids are strings or integers")
@@ -174,27 +180,85 @@ class _Binder:
     def input_of(self, column: str) -> str | None:
         return next((bound.input.name for bound in self.inputs if bound.column == column), None)
 
-    def error(self) -> UsageError:
+    def doubts(self) -> Iterator[str]:
+        """What binds and may not be meant: a column that feeds several inputs, an id as a list of one."""
+        for column in dict.fromkeys(bound.column for bound in self.inputs):
+            names = [bound.input.name for bound in self.inputs if bound.column == column]
+            if len(names) > 1 and any(name in self.settings.map for name in names):
+                yield f"column {column} feeds {len(names)} inputs: {', '.join(names)}"
+        for bound in self.inputs:
+            if takes_list(bound.input):
+                yield f"input {bound.input} takes a list: each pair is scored with a list of one id"
+
+    def unfed_ids(self, card: ModelCard | None, user: str, candidate: str) -> Iterator[str]:
+        """An id that the model does not see although nobody said so."""
+        told = (self.settings.user_column, self.settings.candidate_column)
+        no_input = (card and card.user_input is None, card and card.candidate_input is None)
+        for role, column, by_flag, by_card in zip(
+            ("user", "candidate"), (user, candidate), told, no_input, strict=True
+        ):
+            if by_flag is None and not by_card and self.input_of(column) is None:
+                yield f"the {role} column {column} feeds no input of the model"
+
+    def error(self, card: ModelCard | None, evidence: Evidence | None) -> UsageError:
         bound = [f"{item.input.name} <- {shorten(item.column)}" for item in self.inputs]
         bound += [f"{name} = {self.feeds[name].constant}" for name in self.constants]
-        flags = " ".join(dict.fromkeys(self.flags))
         return UsageError(
             "E-BINDING",
             f"the pair columns do not fit signature {self.signature.name!r}",
             where=self.settings.input,
-            found=f"columns {_spell_columns(self.columns)}",
+            found=f"columns {spell_columns(self.columns)}",
             expected=f"inputs {spell_list(map(str, self.signature.inputs.values()))}",
             details=[*self.problems, f"bound: {spell_list(bound, 'nothing')}"],
-            next_step=f"add {flags}" if flags else "correct what is named above",
+            next_step=self._next_step(card, evidence),
         )
+
+    def _next_step(self, card: ModelCard | None, evidence: Evidence | None) -> str:
+        """The flags to paste, else what to do."""
+        taken = {feed.column for feed in self.feeds.values() if feed.constant is None}
+        free = {name: type_ for name, type_ in self.columns.items() if name not in taken}
+        matched = match_columns(self.unfed, free, evidence)
+        left = {name: type_ for name, type_ in free.items() if name not in matched.values()}
+        flags, without = [], []
+        for spec in self.unfed:
+            if spec.name in matched or fitting_columns(spec, left):
+                flags.append(map_flag(spec.name, matched.get(spec.name, no_column(self.columns))))
+            else:
+                without.append(spec.name)
+        flags += [f"--set {spec.name}={'false' if spec.dtype == 'bool' else 0}" for spec in self.labels]
+        flags += self._role_flags(card, matched)
+        steps = [f"add {' '.join(flags)}"] if flags else []
+        replaced = [map_flag(name, self.settings.map[name]) for name in matched if name in self.settings.map]
+        if replaced:
+            steps[0] += f" in place of {' '.join(replaced)}"
+        if without:
+            steps.append(
+                f"no column that is left could feed {spell_list(without)}: write it into the pairs, or give one "
+                "value for every pair with --set"
+            )
+        return "; ".join(steps) or "correct what is named above"
+
+    def _role_flags(self, card: ModelCard | None, matched: Mapping[str, str]) -> Iterator[str]:
+        """A flag for each id whose column is not there even with the columns that were matched."""
+        settings = self.settings.model_copy(update={"map": {**self.settings.map, **matched}})
+        feeds = choose_feeds(self.signature, card, settings, self.columns)
+        mappable = {feed.column for name, feed in feeds.items() if name not in matched}
+        for role, column in zip(("user", "candidate"), _roles(self.signature, card, settings, feeds), strict=True):
+            if column is None or (column not in self.columns and column not in mappable):
+                yield f"--{role}-column {no_column(self.columns)}"
+
+    def _note_unfed(self, spec: TensorSpec, column: str) -> None:
+        is_label = looks_like_label(spec) and spec.name not in self.settings.map and column not in self.ids
+        (self.labels if is_label else self.unfed).append(spec)
+        hint = "; it looks like the label that the model was trained on" if is_label else ""
+        self.problems.append(f"input {spec} has no column {column!r}{hint}")
 
     def _bind_column(self, spec: TensorSpec, feed: Feed) -> None:
         column, type_ = feed.column, self.columns[feed.column]
         cast = find_cast(type_, spec.dtype, is_id=column in self.ids)
         if cast is None:
-            hint = ": ids never pass through floats" if pa.types.is_floating(plain_type(type_)) else ""
-            self.problems.append(f"input {spec} cannot take column {column!r} of type {type_}{hint}")
-            self.flags.append(f"--map {spec.name}=COLUMN")
+            advice = advise_type(type_, spec.dtype, is_id=column in self.ids)
+            self.problems.append(f"input {spec} cannot take column {column!r} of type {shorten(type_)}: {advice}")
             return
         fill = None
         if feed.fill is not None:
@@ -210,25 +274,6 @@ class _Binder:
         except ValueError as error:
             self.problems.append(f"{flag} {spec.name}={text}: {error}")
             return pa.scalar(None)
-
-    def _suggest(self, spec: TensorSpec) -> str:
-        """The flag that would feed the input; a column is named only for text, and only the one that is left.
-
-        A feature from the wrong column gives a plausible ranking; ids from a wrong one are unknown, and refused.
-        """
-        if spec.dtype != "string":
-            return f"--map {spec.name}=COLUMN"
-        used = {feed.column for feed in self.feeds.values()} | self.ids
-        fitting = [
-            name
-            for name, type_ in self.columns.items()
-            if name not in used and find_cast(type_, spec.dtype, is_id=True) is not None
-        ]
-        return f"--map {shlex.quote(f'{spec.name}={fitting[0]}' if len(fitting) == 1 else f'{spec.name}=COLUMN')}"
-
-
-def _constant_flag(spec: TensorSpec) -> str:
-    return f"--set {spec.name}={'false' if spec.dtype == 'bool' else 0}"
 
 
 def _roles(
@@ -264,59 +309,3 @@ def _id_inputs(
 
 def _is_id(type_: pa.DataType) -> bool:
     return is_text(type_) or bool(pa.types.is_integer(type_))
-
-
-def _spell_columns(columns: Mapping[str, pa.DataType]) -> str:
-    return spell_list(f"{shorten(name)} {shorten(type_)}" for name, type_ in columns.items())
-
-
-def _require_keepable(settings: RunSettings, columns: Mapping[str, pa.DataType], taken: set[str]) -> None:
-    problems = []
-    for name, column in settings.keep.items():
-        if name in taken:
-            problems.append(f"{name!r} is a column of the output already; rename with --keep other_name={column}")
-        if column not in columns:
-            problems.append(f"the pairs have no column {column!r}")
-        elif not _keepable(plain_type(columns[column])):
-            problems.append(f"column {column!r} is {shorten(columns[column])}, which cannot be kept")
-    if problems:
-        raise UsageError(
-            "E-KEEP",
-            "kept columns do not fit",
-            where=settings.input,
-            found=f"columns {_spell_columns(columns)}",
-            expected="columns of text, integers, float32, float64, bool, date32, timestamps or decimal128",
-            details=problems,
-            next_step="correct --keep",
-        )
-
-
-def _kept_outputs(keep: Mapping[str, str], signature: Signature, taken: set[str]) -> list[pa.Field]:
-    """The columns of the kept outputs of the model."""
-    problems = []
-    for name, output in keep.items():
-        if name in taken:
-            problems.append(
-                f"{name!r} is a column of the output already; rename with --keep-output other_name={output}"
-            )
-        if output not in signature.outputs:
-            problems.append(f"the model has no output {output!r}")
-        elif pa.types.is_null(kept_type(signature.outputs[output])):
-            problems.append(f"output {signature.outputs[output]} is not one number a pair")
-    if problems:
-        raise UsageError(
-            "E-KEEP",
-            "kept outputs do not fit",
-            found="; ".join(map(str, signature.outputs.values())),
-            details=problems,
-            next_step="correct --keep-output",
-        )
-    return [pa.field(name, kept_type(signature.outputs[output])) for name, output in keep.items()]
-
-
-def _keepable(type_: pa.DataType) -> bool:
-    types = pa.types
-    if types.is_decimal128(type_):
-        return bool(type_.scale >= 0)  # polars has no other
-    plain = (types.is_integer, types.is_float32, types.is_float64, types.is_boolean, types.is_date32)
-    return any(is_type(type_) for is_type in (*plain, is_text, types.is_timestamp))

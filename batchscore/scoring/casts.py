@@ -66,6 +66,21 @@ def find_cast(column: pa.DataType, dtype: str, *, is_id: bool) -> Cast | None:
     return None
 
 
+def advise_type(column: pa.DataType, dtype: str, *, is_id: bool) -> str:
+    """What to write in place of a column that `find_cast` has no cast for."""
+    types, type_ = pa.types, plain_type(column)
+    if types.is_floating(type_) and is_id:
+        return "ids never pass through floats; write them as integers or text"
+    if types.is_nested(type_):
+        text = "; if the model splits text, write it as one (a|b|c)" if dtype == "string" else ""
+        return f"an input of one value a pair takes no {_spell_nested(type_)}{text}"
+    if dtype in INTEGERS:
+        return f"write it as whole numbers that {dtype} holds"
+    if dtype in FLOATS:
+        return "write it as integers" if is_id else "write it as numbers"
+    return {"string": "write it as text or integers", "bool": "write it as bool"}.get(dtype, "no column can")
+
+
 def placeholders(dtype: str, rows: int) -> pa.Array:
     """`rows` values of an input dtype that mean nothing: empty texts, zeros or false."""
     if dtype == "string":
@@ -77,6 +92,11 @@ def placeholders(dtype: str, rows: int) -> pa.Array:
 def is_text(type_: pa.DataType) -> bool:
     """Whether the type is a string of any layout."""
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
+
+
+def _spell_nested(type_: pa.DataType) -> str:
+    is_list = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return "list" if any(is_type(type_) for is_type in is_list) else "struct or map"
 
 
 def _to_text(type_: pa.DataType) -> Cast | None:

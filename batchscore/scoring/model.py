@@ -19,13 +19,13 @@ from batchscore.errors import ModelError
 from batchscore.report import ModelUsed
 from batchscore.runtime.card import KnownSignature, KnownTable, ModelCard
 from batchscore.runtime.known_ids import open_lookup
+from batchscore.runtime.pair_inputs import require_columns
 from batchscore.runtime.probes import replay_probes
 from batchscore.runtime.saved_model import (
     SavedModel,
     Signature,
     choose_signature,
     read_saved_model,
-    require_columns,
 )
 from batchscore.runtime.score import Score, choose_score, exact_dtype
 from batchscore.runtime.session import Session, open_session
@@ -33,6 +33,9 @@ from batchscore.runtime.versions import list_versions
 from batchscore.runtime.vocabulary import Vocabulary, read_vocabularies
 from batchscore.scoring.binding import Binding
 from batchscore.scoring.casts import placeholders
+from batchscore.scoring.evidence import VocabularyEvidence
+from batchscore.scoring.inputs import Pairs
+from batchscore.scoring.reader import read_batches
 from batchscore.scoring.unknown import IdRole, IsKnown, NoLookUpError
 
 _log = logging.getLogger("batchscore")
@@ -96,6 +99,15 @@ def choose_model(settings: RunSettings) -> RunModel:
         signature.name, signature_chosen, score.name, score_chosen,
     )  # fmt: skip
     return RunModel(saved, signature, score, used, tuple(warnings))
+
+
+def evidence_of(pairs: Pairs, model: RunModel) -> VocabularyEvidence:
+    """What the first values of columns and the model's vocabularies tell of one another."""
+
+    def read_values(column: str) -> pa.Array:
+        return next(read_batches(pairs, [column])).table.column(0)
+
+    return VocabularyEvidence(read_values, cache(partial(read_vocabularies, model.saved.path, model.signature)))
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from batchscore.scoring.badrows import BadRows
 from batchscore.scoring.binding import Binding, bind
 from batchscore.scoring.guard.guards import Guards
 from batchscore.scoring.inputs import Pairs, open_pairs
-from batchscore.scoring.model import choose_model, id_roles, load_beside, require_probes
+from batchscore.scoring.model import choose_model, evidence_of, id_roles, load_beside, require_probes
 from batchscore.scoring.plans import open_scorer
 from batchscore.scoring.reader import PairBatch, ReadAhead, read_batches
 from batchscore.scoring.scorer import ScorablePairs
@@ -67,7 +67,7 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
     with clock.stage("prepare"):
         pairs = open_pairs(settings.input, settings.require_success)
         model = choose_model(settings)
-        binding = bind(pairs.schema, model.signature, model.saved.card, settings)
+        binding = bind(pairs.schema, model.signature, model.saved.card, settings, evidence_of(pairs, model))
         pairs.require_same_columns(binding.columns)
     account.begun(report, pairs, model, binding)
     with clock.stage("guard"):

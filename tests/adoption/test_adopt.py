@@ -291,7 +291,9 @@ def test_what_stands_for_nulls_is_told_once(exports, tmp_path):
 
 def test_models_that_cannot_be_ranked_by_are_refused_and_nothing_is_published(exports, tmp_path):
     modules, base = exports("modules"), tmp_path / "model"
-    assert "it takes lists" in refusal("E-MODEL-SIGNATURE", saved_model=modules / "listwise", output=base)
+    assert "takes a list of 10 values a row" in refusal(
+        "E-MODEL-SIGNATURE", saved_model=modules / "listwise", output=base
+    )
     message = refusal("E-MODEL-PROBES", saved_model=modules / "noisy", output=base)
     assert "the model gives one row other scores from call to call" in message
     assert "no dropout" in message

@@ -187,8 +187,11 @@ def test_what_run_would_refuse_is_told_with_its_message(echo):
 @pytest.mark.tensorflow
 def test_listwise_and_risky_models_are_looked_at_but_not_chosen(exports):
     text = inspect(exports("modules") / "listwise")
-    assert "E-MODEL-SIGNATURE: signature 'serving_default' does not score pairs: it takes lists" in text
-    assert "found:    movie_ids string [n, 10]" in text
+    assert (
+        "E-MODEL-SIGNATURE: signature 'serving_default' does not score pairs: an input has not one value for each"
+        in text
+    )
+    assert "found:    input movie_ids string [n, 10] takes a list of 10 values a row" in text
     text = inspect(exports("risky") / "nested")
     assert "run would refuse this model\n  E-MODEL-UNTRUSTED" in text
     assert (

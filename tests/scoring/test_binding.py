@@ -75,7 +75,7 @@ def test_inputs_of_one_value_a_row_bind_whatever_their_shape(shape):
 
 def test_a_list_shaped_input_is_refused():
     message = refused(PAIRS, signature_of(user_id="string", movie_id=("string", (None, 20))))
-    assert "movie_id string [n, 20] takes a list" in message
+    assert "movie_id string [n, 20] takes a list of 20 values a row, and a column has one value a pair" in message
 
 
 def test_map_feeds_an_input_from_another_column_and_moves_the_id_with_it():
@@ -257,10 +257,81 @@ def test_the_suggested_flags_mend_the_binding():
 
 
 @pytest.mark.parametrize("dtype", ["string", "int64", "int32", "float32", "bool"])
-def test_an_input_without_a_column_is_never_fed_a_constant_by_the_hint(dtype):
+def test_an_input_without_a_column_is_never_fed_a_constant_or_a_column_in_use_by_the_hint(dtype):
     schema = pa.schema([("user_id", pa.string()), ("movie_id", pa.string())])
     signature = signature_of(user_id="string", movie_id="string", weight=dtype)
-    assert refused(schema, signature, card_of()).endswith("next:     add --map weight=COLUMN")
+    message = refused(schema, signature, card_of())
+    assert (
+        "next:     no column that is left could feed weight: write it into the pairs, or give one value" in message
+    )
+    assert "--map" not in message
+    more = refused(PAIRS.append(pa.field("live", pa.bool_())), signature, card_of())
+    assert more.endswith("next:     add --map weight=COLUMN") == (dtype != "string" or "age" in PAIRS.names)
+
+
+def test_the_word_for_a_column_is_no_column():
+    schema = pa.schema([("user_id", pa.string()), ("movie_id", pa.string()), ("COLUMN", pa.string())])
+    signature = signature_of(user_id="string", movie_id="string", kind="string")
+    assert refused(schema, signature, card_of()).endswith("add --map kind=COLUMN_NAME")
+
+
+def test_a_column_of_the_wrong_type_gets_advice_and_no_flag():
+    for dtype, type_, advice in (
+        ("string", pa.list_(pa.string()), "takes no list; if the model splits text, write it as one (a|b|c)"),
+        ("float32", pa.large_list(pa.float32()), "takes no list"),
+        ("float32", pa.struct([("a", pa.int8())]), "takes no struct or map"),
+        ("int64", pa.float64(), "write it as whole numbers that int64 holds"),
+        ("float32", pa.string(), "write it as numbers"),
+        ("string", pa.float32(), "write it as text or integers"),
+        ("bool", pa.int8(), "write it as bool"),
+    ):
+        signature = signature_of(user_id="string", movie_id="string", x=dtype)
+        message = refused(PAIRS.append(pa.field("x", type_)), signature, card_of())
+        assert advice in message.splitlines()[4]
+        assert message.endswith("next:     correct what is named above")
+        assert "ids never pass" not in message
+
+
+def test_a_hint_for_an_input_that_was_mapped_says_what_it_replaces():
+    schema = pa.schema([("user_id", pa.string()), ("movieId", pa.string())])
+    message = refused(schema, BOTH, card_of(), map={"movie_id": "film"})
+    assert message.endswith("next:     add --map movie_id=movieId in place of --map movie_id=film")
+
+
+def test_a_list_of_any_length_takes_no_feature():
+    """`a|b|c` would be scored as a list of one unknown value."""
+    signature = signature_of(user_id="string", movie_id="string", genres=("string", (None, None)))
+    message = refused(PAIRS.append(pa.field("genres", pa.string())), signature, card_of())
+    assert "input genres string [n, L] takes a list of any length" in message
+    assert "text such as a|b|c would be a list of one" in message
+    binding = bind(PAIRS, signature, card_of(), settings_of(set={"genres": "Comedy"}))
+    assert binding.constants["genres"].as_py() == "Comedy", "somebody said one value"
+
+
+def test_a_list_of_any_length_takes_an_id_with_a_warning():
+    signature = signature_of(user_id="string", movie_id=("string", (None, None)))
+    binding = bind(PAIRS, signature, card_of(), settings_of())
+    assert binding.warnings == (
+        "input movie_id string [n, L] takes a list: each pair is scored with a list of one id",
+    )
+
+
+def test_a_column_that_this_run_maps_to_two_inputs_is_a_warning():
+    signature = signature_of(user_id="string", movie_id="string", movie_number="int64")
+    binding = bind(PAIRS, signature, card_of(), settings_of(map={"movie_number": "movie_id"}))
+    assert binding.warnings == ("column movie_id feeds 2 inputs: movie_id, movie_number",)
+    by_card = card_of().model_copy(update={"map": {"movie_number": "movie_id"}})
+    assert bind(PAIRS, signature, by_card, settings_of()).warnings == (), "whoever adopted the model said so"
+
+
+def test_an_id_that_feeds_nothing_is_a_warning_unless_somebody_said_so():
+    signature = signature_of(uid="string", iid="string")
+    how = {"map": {"uid": "movie_id", "iid": "movie_id"}, "candidate_column": "movie_id"}
+    assert bind(PAIRS, signature, None, settings_of(**how)).warnings == (
+        "column movie_id feeds 2 inputs: uid, iid", "the user column user_id feeds no input of the model",
+    )  # fmt: skip
+    popular = signature_of(movie_id="string")
+    assert bind(PAIRS, popular, card_of(user=None), settings_of()).warnings == ()
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("user_rating", "float32"), ("label", "int64"), ("click", "bool")])

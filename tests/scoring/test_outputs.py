@@ -99,7 +99,9 @@ def test_the_label_among_the_inputs_gets_the_flag_that_helps(exports, job):
 
 def test_a_listwise_model_is_refused_with_the_reason(exports, job):
     message = refusal(job, exports("modules") / "listwise")
-    assert message.startswith("E-MODEL-SIGNATURE: signature 'serving_default' does not score pairs: it takes lists")
+    assert message.startswith(
+        "E-MODEL-SIGNATURE: signature 'serving_default' does not score pairs: an input has not one value for each"
+    )
 
 
 def test_a_model_that_reads_files_is_refused_before_it_is_loaded_and_run_when_trusted(exports, job, tmp_path):
