@@ -12,16 +12,15 @@ from batchscore.columns import USER_ID
 from batchscore.config import AdoptSettings
 from batchscore.errors import UsageError
 from batchscore.runtime.card import KnownTable, ModelCard
-from batchscore.runtime.pair_inputs import require_columns
+from batchscore.runtime.chosen import choose_scoring
 from batchscore.runtime.roles import choose_candidate, looks_like_label
 from batchscore.runtime.saved_model import (
     SavedModel,
     Signature,
     TensorSpec,
-    choose_signature,
     read_saved_model,
 )
-from batchscore.runtime.score import Score, choose_score
+from batchscore.runtime.score import Score
 from batchscore.runtime.vocabulary import Vocabulary, read_vocabularies
 from batchscore.scoring.casts import find_cast
 from batchscore.scoring.constants import parse_constant, spells_constant
@@ -80,10 +79,9 @@ def choose(settings: AdoptSettings) -> Choice:
     """
     saved = read_saved_model(settings.saved_model, settings.model_version, trust_model=settings.trust_model)
     _require_elsewhere(settings, saved)
-    signature, _ = choose_signature(saved, settings.signature)
-    require_columns(signature, saved.path)
+    chosen = choose_scoring(saved, settings.signature, settings.score_output)
+    signature = chosen.signature
     card = saved.card if saved.card is not None and saved.card.signature == signature.name else None
-    score, _ = choose_score(signature, settings.score_output, card)
     constants = {name: text for name, text in (card.set if card else {}).items() if name not in settings.map}
     constants |= settings.set
     mapped = {**(card.map if card else {}), **settings.map}
@@ -115,12 +113,11 @@ def choose(settings: AdoptSettings) -> Choice:
             details=problems,
             next_step=f"add {' '.join(flags)}" if flags else "correct what is named above",
         )
-    warnings = [f"trusted with --trust-model: {', '.join(sorted({item.op for item in saved.hazards}))}"]
     return Choice(
         saved=saved,
         card=card,
         signature=signature,
-        score=score,
+        score=chosen.score,
         user_input=user,
         candidate_input=candidate,
         map=mapped,
@@ -128,7 +125,7 @@ def choose(settings: AdoptSettings) -> Choice:
         fill=filled,
         vocabularies=read_vocabularies(saved.path, signature),
         date=settings.date,
-        warnings=tuple(warnings if saved.hazards else []),
+        warnings=chosen.warnings,
     )
 
 

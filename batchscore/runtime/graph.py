@@ -94,15 +94,48 @@ class Graph:
             if name not in nodes:
                 nodes.add(name)
                 waiting += [producer for item in main[name].input if (producer := node_name(item)) in main]
+        return nodes, self._run_by(*(main[name] for name in nodes))
+
+    def computing(self, tensor: str) -> list[tuple[Body, Any]]:
+        """The nodes from which the value of the main graph's `tensor` is computed, with the bodies they stand in.
+
+        What only orders the ops is left out; of functions that are no plain calls (branches, loops) all count.
+        """
+        found: list[tuple[Body, Any]] = []
+        seen: set[tuple[str, str, int]] = set()
+        waiting = [(self.bodies[MAIN], tensor)]
+        while waiting:
+            body, item = waiting.pop()
+            name, index = node_name(item), output_index(item)
+            node = body.nodes.get(name)
+            called = None if node is None else self.callee(node)
+            key = (body.name, name, index if called is not None else 0)
+            if key in seen:
+                continue
+            seen.add(key)
+            if node is None:
+                waiting += self._arguments(body, body.arguments[name]) if name in body.arguments else []
+                continue
+            found.append((body, node))
+            if called is not None:
+                waiting += [(called, result) for result in called.results[index : index + 1] if result]
+                continue
+            waiting += [(body, item) for item in data_inputs(node)]
+            found += [(self.bodies[function], inner) for function in self._run_by(node)
+                      for inner in self.bodies[function].nodes.values()]  # fmt: skip
+        return found
+
+    def _run_by(self, *nodes: Any) -> set[str]:
+        """The functions that `nodes` may run, and those that these may."""
         functions: set[str] = set()
-        called = {function for name in nodes for function in self._functions_of(main[name])}
+        called = {function for node in nodes for function in self._functions_of(node)}
         while called:
             function = called.pop()
             if function not in functions:
                 functions.add(function)
-                for node in self.bodies[function].nodes.values():
-                    called |= self._functions_of(node)
-        return nodes, functions
+                for inner in self.bodies[function].nodes.values():
+                    called |= self._functions_of(inner)
+        return functions
 
     def sources(self, body: Body, tensor: str, same: frozenset[str] = frozenset()) -> list[Source]:
         """Where the value of `tensor`, an input as it is written in `body`, may come from.

@@ -11,10 +11,10 @@ from typing import Any
 
 from batchscore.errors import ModelError
 from batchscore.runtime.card import CARD_PATH
+from batchscore.runtime.chosen import choose_scoring
 from batchscore.runtime.formats import choose_meta_graph
 from batchscore.runtime.graph import Graph
 from batchscore.runtime.model_files import list_model_files, readable_model
-from batchscore.runtime.pair_inputs import require_columns
 from batchscore.runtime.plan import PLAN_FILE, NotPlanned, Plan
 from batchscore.runtime.plan_cache import PlanKey, default_cache, read_harmless_plan
 from batchscore.runtime.roles import Roles, choose_roles
@@ -22,11 +22,9 @@ from batchscore.runtime.safety import require_trusted
 from batchscore.runtime.saved_model import (
     SavedModel,
     TensorSpec,
-    choose_signature,
     read_meta_graphs,
     read_saved_model,
 )
-from batchscore.runtime.score import choose_score
 from batchscore.runtime.variables_index import Variable, read_variables
 from batchscore.runtime.versions import list_versions, missing_files
 from batchscore.runtime.vocabulary import Table, Vocabulary, asset_nodes, find_tables, find_vocabularies
@@ -42,13 +40,19 @@ class Version:
 
 @dataclass(frozen=True)
 class Choice:
-    """What `run` would score with, and why; where it would refuse, only `refusal`, its message."""
+    """What `run` would score with, and why; if it would refuse, only `refusal`, its message.
+
+    `unrepeatable` has the ops that may give a row another score from call to call; loading alone shows whether they
+    do.
+    """
 
     signature: str | None = None
     signature_why: str | None = None
     score_output: str | None = None
     score_output_why: str | None = None
     roles: Roles | None = None
+    warnings: tuple[str, ...] = ()
+    unrepeatable: tuple[str, ...] = ()
     refusal: str | None = None
 
 
@@ -163,12 +167,18 @@ def _versions(model: Path, saved: SavedModel) -> list[Version]:
 def _choose(saved: SavedModel, wanted_signature: str | None, wanted_output: str | None) -> Choice:
     try:
         require_trusted(saved.path, saved.hazards, trust_model=False)
-        signature, signature_why = choose_signature(saved, wanted_signature)
-        require_columns(signature, saved.path)
-        score, score_why = choose_score(signature, wanted_output, saved.card)
+        chosen = choose_scoring(saved, wanted_signature, wanted_output)
     except ModelError as error:
         return Choice(refusal=str(error))
-    return Choice(signature.name, signature_why, score.name, score_why, choose_roles(signature, saved.card))
+    return Choice(
+        signature=chosen.signature.name,
+        signature_why=chosen.signature_why,
+        score_output=chosen.score.name,
+        score_output_why=chosen.score_why,
+        roles=choose_roles(chosen.signature, saved.card),
+        warnings=chosen.warnings,
+        unrepeatable=tuple(map(str, chosen.signature.unrepeatable_ops(chosen.score.outputs))),
+    )
 
 
 def _find_plan(saved: SavedModel, choice: Choice, cache: Path | None) -> FoundPlan | None:

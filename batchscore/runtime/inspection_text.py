@@ -44,6 +44,8 @@ def _choice(inspection: Inspection) -> Iterator[str]:
     yield f"  score        {choice.score_output} ({choice.score_output_why})"
     yield f"  user         {roles.user_input or '-'} ({roles.user_why})"
     yield f"  candidate    {roles.candidate_input or '-'} ({roles.candidate_why})"
+    yield from (f"  warning      {warning}" for warning in choice.warnings)
+    yield from (f"  may vary     {op}" for op in choice.unrepeatable)
 
 
 def _plan(inspection: Inspection) -> Iterator[str]:

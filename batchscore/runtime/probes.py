@@ -99,6 +99,7 @@ def require_stable_scores(session: Session, signature: Signature, score: Score, 
                 where=f"probe row {chosen[worst]} of {rows}",
                 found=f"{found[worst]:.7g} and {scores[chosen[worst]]:.7g}",
                 expected=f"a score that depends on the row alone (at most {tolerance:.3g} apart)",
+                details=[*map(str, signature.unrepeatable_ops(score.outputs))],
                 next_step=EXPORT_FOR_SERVING,
             )
 

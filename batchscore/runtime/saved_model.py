@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from batchscore.runtime.card import ModelCard, read_card
 from batchscore.runtime.formats import PB, choose_meta_graph
 from batchscore.runtime.model_files import MAX_MODEL_FILE_BYTES, list_model_files, readable_model
 from batchscore.runtime.proto import DTYPES, DecodeError, SavedModelProto
+from batchscore.runtime.repeatable import find_unrepeatable
 from batchscore.runtime.safety import ASSETS, INIT_OP, Hazard, find_hazards, is_inside, require_trusted
 from batchscore.runtime.versions import locate
 
@@ -41,11 +42,19 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Signature:
-    """A signature of a SavedModel: its inputs and outputs by name."""
+    """A signature of a SavedModel: its inputs and outputs by name.
+
+    `unrepeatable` has, for outputs that depend on a clock, random numbers or state, the ops that make them so.
+    """
 
     name: str
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
+    unrepeatable: Mapping[str, tuple[Hazard, ...]] = field(default_factory=dict)
+
+    def unrepeatable_ops(self, outputs: Iterable[str]) -> tuple[Hazard, ...]:
+        """What makes one of `outputs` another one from call to call, each op once."""
+        return tuple(dict.fromkeys(hazard for name in outputs for hazard in self.unrepeatable.get(name, ())))
 
 
 @dataclass(frozen=True)
@@ -92,11 +101,7 @@ def read_saved_model(model: Path, version: int | None = None, *, trust_model: bo
         passed_over=located.passed_over,
         fingerprint=digest,
         tensorflow_version=graph.meta_info_def.tensorflow_version,
-        signatures={
-            item.key: Signature(item.key, _tensors(item.value.inputs), _tensors(item.value.outputs))
-            for item in sorted(graph.signature_def, key=lambda item: str(item.key))
-            if item.key != INIT_OP
-        },
+        signatures=_signatures(graph),
         card=read_card(located.path),
         hazards=tuple(hazards),
     )
@@ -221,6 +226,18 @@ def _require_assets(graph: Any, path: Path) -> None:
             found=f"missing: {', '.join(f'{ASSETS}/{name}' for name in missing[:5])}",
             next_step="copy or export it again, or pick another version with --model-version",
         )
+
+
+def _signatures(graph: Any) -> dict[str, Signature]:
+    items = [item for item in sorted(graph.signature_def, key=lambda item: str(item.key)) if item.key != INIT_OP]
+    tensors = {output.value.name for item in items for output in item.value.outputs}
+    unrepeatable = find_unrepeatable(graph, tensors)
+    signatures = {}
+    for item in items:
+        outputs = _tensors(item.value.outputs)
+        own = {spec.name: unrepeatable[spec.tensor] for spec in outputs.values() if spec.tensor in unrepeatable}
+        signatures[item.key] = Signature(item.key, _tensors(item.value.inputs), outputs, own)
+    return signatures
 
 
 def _tensors(items: Any) -> dict[str, TensorSpec]:

@@ -18,8 +18,8 @@ from batchscore.environment import MODEL_ENVIRONMENT
 from batchscore.errors import ModelError
 from batchscore.report import ModelUsed
 from batchscore.runtime.card import KnownSignature, KnownTable, ModelCard
+from batchscore.runtime.chosen import choose_scoring
 from batchscore.runtime.known_ids import open_lookup
-from batchscore.runtime.pair_inputs import require_columns
 from batchscore.runtime.probes import replay_probes
 from batchscore.runtime.saved_model import (
     SavedModel,
@@ -27,7 +27,7 @@ from batchscore.runtime.saved_model import (
     choose_signature,
     read_saved_model,
 )
-from batchscore.runtime.score import Score, choose_score, exact_dtype
+from batchscore.runtime.score import Score, choose_score
 from batchscore.runtime.session import Session, open_session
 from batchscore.runtime.versions import list_versions
 from batchscore.runtime.vocabulary import Vocabulary, read_vocabularies
@@ -71,34 +71,24 @@ def choose_model(settings: RunSettings) -> RunModel:
             )
         warnings.append(f"no --model given: using {path} beside the input")
     saved = read_saved_model(path, settings.model_version, trust_model=settings.trust_model)
-    if saved.passed_over:
-        numbers = ", ".join(map(str, saved.passed_over))
-        warnings.append(f"version {numbers} of the model is incomplete: scoring with version {saved.version}")
-    if saved.hazards:
-        warnings.append(f"trusted with --trust-model: {', '.join(sorted({item.op for item in saved.hazards}))}")
-    signature, signature_chosen = choose_signature(saved, settings.signature)
-    require_columns(signature, saved.path)
-    score, score_chosen = choose_score(signature, settings.score_output, saved.card)
+    chosen = choose_scoring(saved, settings.signature, settings.score_output)
+    signature, score = chosen.signature, chosen.score
     used = ModelUsed(
         path=str(saved.path),
         version=saved.version,
         fingerprint=saved.fingerprint,
         chosen=saved.chosen,
         signature=signature.name,
-        signature_chosen=signature_chosen,
+        signature_chosen=chosen.signature_why,
         score_output=score.name,
-        score_output_chosen=score_chosen,
+        score_output_chosen=chosen.score_why,
     )
-    wide = [signature.outputs[name].dtype for name in score.outputs]
-    wide = [dtype for dtype in dict.fromkeys(wide) if exact_dtype(dtype) != np.float32]
-    if wide:
-        warnings.append(f"scores are {' and '.join(wide)}: ranked so, and rounded to float32 when written")
     _log.info(
         "%s at %s (%s), fingerprint %s; signature %s (%s); score %s (%s)",
         saved.label, saved.path, saved.chosen, saved.fingerprint[:16],
-        signature.name, signature_chosen, score.name, score_chosen,
+        signature.name, chosen.signature_why, score.name, chosen.score_why,
     )  # fmt: skip
-    return RunModel(saved, signature, score, used, tuple(warnings))
+    return RunModel(saved, signature, score, used, (*warnings, *chosen.warnings))
 
 
 def evidence_of(pairs: Pairs, model: RunModel) -> VocabularyEvidence:
@@ -239,6 +229,7 @@ def require_probes(model: RunModel, session: Session, settings: RunSettings) -> 
         found=f"probe row {result.worst_row} differs by {result.worst:.3g} under {session.runtime}",
         expected=f"at most {result.tolerance:.3g}, as under tensorflow "
         f"{card.made_with.get('tensorflow', 'of an unknown version')}",
+        details=[*map(str, model.signature.unrepeatable_ops(model.score.outputs))],
         next_step=f"run with --model-version {passing}, whose probes pass, and export the model again" if passing
         else "install the TensorFlow that it was exported with, or export it again",
     )  # fmt: skip

@@ -21,13 +21,20 @@ RunAll = Callable[[Callable[[int], Any], list[int]], Iterable[Any]]
 
 
 def find_positions(
-    call: Callable[[np.ndarray], np.ndarray], rows: int, call_rows: int, *, what: str, run_all: RunAll = map
+    call: Callable[[np.ndarray], np.ndarray],
+    rows: int,
+    call_rows: int,
+    *,
+    what: str,
+    run_all: RunAll = map,
+    suspects: Iterable[object] = (),
 ) -> np.ndarray:
     """The positions of a call that are bit-equal to the majority, int64, ascending.
 
     `call` computes, for `call_rows` row numbers below `rows`, the bytes of each row's result (see `row_bytes`). A
     row on which the model fails is left out, and where it fails on every one of eight, its error is raised: nothing
-    is gained by isolating millions. Raises ModelError (E-MODEL-RUN) where fewer than half of the positions agree.
+    is gained by isolating millions. Raises ModelError (E-MODEL-RUN), which names the `suspects`, where fewer than
+    half of the positions agree.
     """
     usable = np.ones(call_rows, bool)
     tested: list[int] = []
@@ -60,6 +67,7 @@ def find_positions(
             f"the model gives one {what} different scores within one call",
             found=f"only {int(usable.sum()):,} of {call_rows:,} positions agree",
             expected=f"a score that depends on the {what} alone",
+            details=[*map(str, suspects)],
             next_step=EXPORT_FOR_SERVING,
         )
     return np.flatnonzero(usable)

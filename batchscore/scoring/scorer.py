@@ -141,8 +141,9 @@ class Scorer:
             if not self._tested and len(pairs):
                 call = partial(self._call_for_bits, pairs)
                 self._positions = find_positions(
-                    call, len(pairs), self._compute_rows, what="pair", run_all=self._pool.map
-                )
+                    call, len(pairs), self._compute_rows, what="pair", run_all=self._pool.map,
+                    suspects=self._signature.unrepeatable_ops(self._outputs),
+                )  # fmt: skip
                 self._tested = True
             starts = range(0, len(pairs), len(self._positions))
             pending.append((pairs, [self._pool.submit(self._score_chunk, pairs, start) for start in starts]))

@@ -22,10 +22,10 @@ from batchscore.networks.dataset import to_tensors
 from batchscore.networks.predictions import predict
 from batchscore.planning.plan_model import plan_model
 from batchscore.runtime.card import CARD_PATH, KnownSignature, ModelCard, Probes, list_files, write_card
+from batchscore.runtime.chosen import choose_scoring
 from batchscore.runtime.plan import write_plan
 from batchscore.runtime.probes import ProbeResult, replay_probes, require_stable_scores
 from batchscore.runtime.saved_model import SERVING_DEFAULT, SavedModel, read_saved_model
-from batchscore.runtime.score import choose_score
 from batchscore.runtime.session import open_session
 from batchscore.train_settings import TrainSettings
 
@@ -182,12 +182,11 @@ def check_export(path: Path) -> Exported:
     card = saved.card
     if card is None:
         raise ModelError("E-MODEL-CARD", "the export has no card", where=path, next_step="report this as a bug")
-    signature = saved.signatures[card.signature]
+    chosen = choose_scoring(saved)
     session = open_session(saved.path, threads=1)
     try:
-        score, _ = choose_score(signature, card=card)
-        require_stable_scores(session, signature, score, card)
-        result = replay_probes(session, signature, score, card)
+        require_stable_scores(session, chosen.signature, chosen.score, card)
+        result = replay_probes(session, chosen.signature, chosen.score, card)
     finally:
         session.close()
     if not result.ok:

@@ -439,3 +439,46 @@ def test_float_inputs_that_a_run_feeds_whole_numbers_take_ids(tf, exports, tmp_p
     )
     assert joined.height == 12 * 8
     assert (joined["score"] - joined["expected"]).abs().max() <= score_tolerance(expected)
+
+
+# what differs from call to call
+
+
+def test_a_score_computed_from_the_clock_is_refused_by_every_command(exports, tmp_path, batchscore):
+    source = exports("modules") / "clock"
+    message = refusal("E-MODEL-PROBES", saved_model=source, output=tmp_path / "model")
+    assert "the score 'score' is computed from the clock" in message
+    assert "Timestamp reads the clock: node" in message
+    assert not (tmp_path / "model").exists()
+    pairs = write_pairs(tmp_path / "pairs.parquet", ("user_id", USERS), ("movie_id", ITEMS))
+    told = batchscore("run", "--input", pairs, "--output", tmp_path / "ranked.parquet", "--model", source)
+    assert (told.exit_code, "the score 'score' is computed from the clock" in told.err) == (4, True)
+    told = batchscore("inspect", source)
+    assert "run would refuse this model\n  E-MODEL-PROBES: the score 'score' is computed from the clock" in told.out
+
+
+def test_a_clock_beside_the_score_is_nobodys_business(exports, tmp_path):
+    report = adopt(AdoptSettings(saved_model=exports("modules") / "clock_beside", output=tmp_path / "model",
+                                 score_output="score"))  # fmt: skip
+    assert report.warnings == []
+
+
+@pytest.mark.parametrize(("name", "op"), [
+    ("noisy", "RandomUniform draws random numbers"),
+    ("counter", "AssignAddVariableOp changes what the model remembers"),
+])  # fmt: skip
+def test_the_op_that_makes_a_row_another_one_is_named(exports, tmp_path, batchscore, name, op):
+    source = exports("modules") / name
+    message = refusal("E-MODEL-PROBES", saved_model=source, output=tmp_path / "model")
+    assert "the model gives one row other scores from call to call" in message
+    assert f"    {op}: node" in message
+    assert f"may vary     {op}: node" in batchscore("inspect", source).out
+
+
+def test_a_run_names_the_op_too(exports, tmp_path, batchscore):
+    pairs = write_pairs(tmp_path / "pairs.parquet", ("user_id", USERS), ("movie_id", ITEMS))
+    told = batchscore("run", "--input", pairs, "--output", tmp_path / "ranked.parquet", "--model",
+                      exports("modules") / "noisy")  # fmt: skip
+    assert told.exit_code == 4
+    assert "the model gives one pair different scores within one call" in told.err
+    assert "RandomUniform draws random numbers: node" in told.err

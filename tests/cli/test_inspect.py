@@ -48,6 +48,7 @@ def test_the_view_for_people(base):
         "  score        score (model card)\n"
         "  user         user_id (model card)\n"
         "  candidate    item_id (model card)\n"
+        "  warning      version 3 of the model is incomplete: scoring with version 1\n"
         "\n"
         "no plan: no part of the score can be computed less often than once a pair\n"
         "\n"
@@ -75,6 +76,7 @@ def test_as_json(base):
         "score_output_why": "model card", "refusal": None,
         "roles": {"user_input": "user_id", "user_why": "model card", "candidate_input": "item_id",
                   "candidate_why": "model card"},
+        "warnings": ["version 3 of the model is incomplete: scoring with version 1"], "unrepeatable": [],
     }  # fmt: skip
     known = {item["name"]: item["vocabulary"]["entries"] for item in found["signatures"]["known"]["inputs"]}
     assert known == {"user_id": 18, "item_id": 26}

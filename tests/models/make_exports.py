@@ -238,6 +238,53 @@ def float_ids(path):
     save(module, path, serving_default=serve)
 
 
+def _of_both(path, compute, **outputs):
+    """A model whose score is `compute` of the towers' product and the module; `outputs` are computed beside it."""
+    module = Towers(table(USERS), table(ITEMS))
+    module.calls = tf.Variable(0.0)
+
+    @tf.function(input_signature=[TEXT, TEXT])
+    def serve(user_id, movie_id):
+        score = compute(module, tf.reduce_sum(module.product(user_id, movie_id), 1))
+        return {"score": score} | {name: function(score) for name, function in outputs.items()}
+
+    module.serve = serve
+    save(module, path, serving_default=serve)
+
+
+def clock(path):
+    """The day counts, so that every night gives other scores; within a second nothing shows it."""
+    _of_both(path, lambda _, score: score + tf.cast(tf.floor(tf.timestamp() / 86400), tf.float32) / 1000)
+
+
+def clock_beside(path):
+    """Another output tells when it was made: the score does not depend on it."""
+    _of_both(path, lambda _, score: score, served_at=lambda score: tf.timestamp() + 0 * tf.cast(score, tf.float64))
+
+
+def counter(path):
+    """It counts its calls."""
+    _of_both(path, lambda module, score: score + module.calls.assign_add(1.0))
+
+
+def equal(path):
+    """An integer that is the same for all."""
+    _of_both(path, lambda _, score: tf.cast(0 * score, tf.int64) + 3)
+
+
+def same_for_all(path):
+    """It looks at the item alone."""
+    module = Towers(table(USERS), table(ITEMS))
+
+    @tf.function(input_signature=[TEXT, TEXT])
+    def serve(user_id, movie_id):
+        nobody = 0 * tf.cast(module.users.lookup(user_id), tf.float32)
+        return {"score": tf.reduce_sum(tf.gather(module.item_vectors, module.items.lookup(movie_id)), 1) + nobody}
+
+    module.serve = serve
+    save(module, path, serving_default=serve)
+
+
 def no_number(path):
     """Diverged: every score is NaN."""
     module = Towers(table(USERS), table(ITEMS))
@@ -303,6 +350,7 @@ def lite(path):
 MODULES = (
     heads, text_table, label, renamed, hashed, listwise, mutable, strict, noisy, mixing, no_number, fixed_batch,
     no_serving_tag, tensorflow_1, frozen, checkpoint, lite, text_mean, float_ids,
+    clock, clock_beside, counter, equal, same_for_all,
 )  # fmt: skip
 
 

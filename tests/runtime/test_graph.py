@@ -125,3 +125,25 @@ def test_of_repeated_attributes_the_last_counts():
 @pytest.mark.parametrize(("tensor", "index"), [("a", 0), ("a:0", 0), ("a:2", 2), ("a:output:3", 3), ("^a", 0)])
 def test_output_index(tensor, index):
     assert output_index(tensor) == index
+
+
+def test_what_a_value_is_computed_from():
+    graph = make(
+        [
+            ("pair", ["first", "second"], [("clock", "Timestamp"), ("sum", "AddV2", ["first", "clock"])],
+             {"one": "second", "two": "sum:z:0"}),
+            ("branch", [], [("inner", "PartitionedCall")], {}),
+        ],
+        [("a", "Placeholder"), ("b", "Placeholder"), ("late", "NoOp"), ("call", "pair", ["a", "b", "^late"]),
+         ("chosen", "If", ["call:1"])],
+    )  # fmt: skip
+    graph.bodies[MAIN].nodes["chosen"].attr.add(key="then_branch").value.func.name = "branch"
+
+    def computing(tensor):
+        return sorted((body.name, node.name) for body, node in graph.computing(tensor))
+
+    assert computing("call:0") == [("", "b"), ("", "call")]
+    second = [("", "a"), ("", "call"), ("pair", "clock"), ("pair", "sum")]
+    assert computing("call:1") == second
+    assert computing("chosen:0") == sorted([*second, ("", "chosen"), ("branch", "inner")])
+    assert computing("nowhere:0") == []
