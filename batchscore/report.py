@@ -93,11 +93,13 @@ class Scores(_Part):
 class PlanUsed(_Part):
     """Whether the run was scored by a plan, and why not; the pair that differed most when both were compared.
 
-    The check compares `checked_pairs` pairs, whose scores may differ by `tolerance`.
+    The check compares `checked_pairs` pairs, whose scores may differ by `tolerance`. `sha256` is that of the plan
+    that was compared: together with the model's fingerprint it tells what gave the scores.
     """
 
     used: bool = False
     why_not: str | None = None
+    sha256: str | None = None
     checked_pairs: int = 0
     worst_difference: float | None = None
     tolerance: float | None = None
@@ -230,6 +232,12 @@ class Report(_Part):
             self.exit_code = getattr(error, "exit_code", EXIT_BUG)
             self.error_id = getattr(error, "error_id", "E-BUG")
         self.error = str(error) or type(error).__name__
+
+    def has_model_of(self, other: Report) -> bool:
+        """Whether one model gave the scores of both runs: equal fingerprints, and not by two different plans."""
+        if self.model is None or other.model is None or self.model.fingerprint != other.model.fingerprint:
+            return False
+        return not (self.plan.used and other.plan.used) or self.plan.sha256 == other.plan.sha256
 
     def to_json(self) -> str:
         """The report as JSON text."""

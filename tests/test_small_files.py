@@ -18,7 +18,7 @@ from batchscore.interactions.identity import identify_files
 from batchscore.ranked.rows import open_ranked
 from batchscore.report import read_report
 from batchscore.runtime.card import CARD_PATH, read_card
-from batchscore.runtime.plan import PLAN_FILE, read_plan
+from batchscore.runtime.plan_file import PLAN_FILE, read_plan
 from batchscore.train_settings import TrainSettings
 
 CASE = 'about = "a case"\nmodel = "model"\n[pairs]\nuser_id = "string"\n'

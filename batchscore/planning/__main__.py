@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batchscore.planning.plan_model import plan_model
-from batchscore.runtime.plan import write_plan
+from batchscore.runtime.plan_file import write_plan
 
 
 def main(arguments: Sequence[str]) -> None:

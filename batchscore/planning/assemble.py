@@ -22,10 +22,9 @@ from batchscore.planning.rowwise import Kind, prove
 from batchscore.planning.rules.table import RULES
 from batchscore.planning.saved import CannotPlanError, Given
 from batchscore.planning.sides import Sides, group_inputs
-from batchscore.runtime.plan import Head, Part, Plan, PlanInput, PlanTable
+from batchscore.runtime.plan import MAX_GRAPH_BYTES, Head, Part, Plan, PlanInput, PlanTable
 from batchscore.runtime.proto import DTYPES
 
-_MAX_GRAPH_BYTES = 16 * 1024 * 1024
 _TABLES = frozenset({"HashTableV2", "MutableHashTableV2", "MutableDenseHashTableV2"})
 _HALVES = (types_pb2.DT_HALF, types_pb2.DT_BFLOAT16)
 
@@ -120,7 +119,7 @@ class _Assembly:
         )
         definition = heads.compile_head(list(self._emitter.nodes.values()), block, graph.versions)
         content = definition.SerializeToString(deterministic=True)
-        if len(content) > _MAX_GRAPH_BYTES:
+        if len(content) > MAX_GRAPH_BYTES:
             raise CannotPlanError(f"the graph holds {len(content):,} bytes of constants")
         left = [name for name in self._block.nodes if name in self._draft.nodes]
         return Plan(

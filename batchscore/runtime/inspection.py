@@ -15,8 +15,9 @@ from batchscore.runtime.chosen import choose_scoring
 from batchscore.runtime.formats import choose_meta_graph
 from batchscore.runtime.graph import Graph
 from batchscore.runtime.model_files import list_model_files, readable_model
-from batchscore.runtime.plan import PLAN_FILE, NotPlanned, Plan
-from batchscore.runtime.plan_cache import PlanKey, default_cache, read_harmless_plan
+from batchscore.runtime.plan import NotPlanned, Plan
+from batchscore.runtime.plan_cache import PlanKey, default_cache, read_cached_plan, read_model_plan
+from batchscore.runtime.plan_file import PLAN_FILE
 from batchscore.runtime.roles import Roles, choose_roles
 from batchscore.runtime.safety import require_trusted
 from batchscore.runtime.saved_model import (
@@ -198,7 +199,7 @@ def _find_plan(saved: SavedModel, choice: Choice, cache: Path | None) -> FoundPl
     try:
         for folder in (beside, key.folder(cache or default_cache())):
             try:
-                plan = read_harmless_plan(folder)
+                plan = read_model_plan(folder) if folder == beside else read_cached_plan(folder)
             except ModelError as error:
                 notes.append(f"{error.in_one_line()} ({folder / PLAN_FILE})")
                 continue
@@ -217,6 +218,7 @@ def _plain_plan(found: FoundPlan) -> dict[str, Any]:
     if not isinstance(plan, Plan):
         return plain | {"why_not": None if plan is None else plan.reason}
     return plain | {
+        "sha256": plan.sha256,
         "tensorflow_version": plan.tensorflow_version,
         "flops_before": plan.flops_before,
         "flops_after": plan.flops_after,

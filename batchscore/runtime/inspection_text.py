@@ -54,6 +54,7 @@ def _plan(inspection: Inspection) -> Iterator[str]:
         return
     if isinstance(found.plan, Plan):
         yield from _spell_plan(found.plan)
+        yield f"  sha256       {found.plan.sha256}"
         yield f"  kept in      {found.path}"
     elif found.plan is not None:
         yield f"no plan: {found.plan.reason}"

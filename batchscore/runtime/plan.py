@@ -10,32 +10,41 @@ each pair the number of its row in the tables of each part, and the values of th
 
 from __future__ import annotations
 
-import base64
-import json
-import secrets
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated
 
-from batchscore.errors import ModelError
-from batchscore.regular_files import read_regular
+from pydantic import ConfigDict, Field, TypeAdapter
 
-PLAN_FILE = "batchscore.plan.json"
-MAX_PLAN_BYTES = 2**30
-"""A plan holds no weights: its graph is far smaller."""
-
-PLANNER_VERSION = 1
+PLANNER_VERSION = 2
 """Goes up whenever plans change in form or in values; a plan of another version is not used."""
+
+MAX_GRAPH_BYTES = 16 * 2**20
+"""More than a plan's graph holds: the planner gives up on a larger one."""
+
+_STRICT = ConfigDict(strict=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
+_MAX_INPUTS = 4096
+_MAX_CALL_ROWS = 2**20
+_MAX_WIDTH = 2**16
+
+Name = Annotated[str, Field(min_length=1, max_length=4096)]
+Tensor = Annotated[str, Field(pattern=r"^batchscore/[^:\s^]+:\d{1,3}$", max_length=4096)]
+Dtype = Annotated[str, Field(pattern=r"^[a-z0-9]+$", max_length=16)]
+Rows = Annotated[int, Field(ge=1, le=_MAX_CALL_ROWS)]
+Flops = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 @dataclass(frozen=True)
 class PlanInput:
     """A signature input, and the tensor to feed it to: shape [m] for rank 1, [m, 1] for rank 2."""
 
-    name: str
-    tensor: str
-    dtype: str
-    rank: int
+    __pydantic_config__ = _STRICT
+
+    name: Name
+    tensor: Tensor
+    dtype: Dtype
+    rank: Annotated[int, Field(ge=1, le=2)]
 
 
 @dataclass(frozen=True)
@@ -46,10 +55,12 @@ class PlanTable:
     them to a few sizes (rows that no pair points at may hold anything).
     """
 
-    output: str
-    feed: str
-    dtype: str
-    width: int
+    __pydantic_config__ = _STRICT
+
+    output: Tensor
+    feed: Tensor
+    dtype: Dtype
+    width: Annotated[int, Field(ge=1, le=_MAX_WIDTH)]
 
 
 @dataclass(frozen=True)
@@ -59,10 +70,12 @@ class Part:
     `rows_feed` is the head's int32 [call_rows]: for each pair its row in the tables. `steps` say what is computed.
     """
 
-    name: str
-    inputs: tuple[PlanInput, ...]
-    tables: tuple[PlanTable, ...]
-    rows_feed: str
+    __pydantic_config__ = _STRICT
+
+    name: Name
+    inputs: Annotated[tuple[PlanInput, ...], Field(min_length=1, max_length=_MAX_INPUTS)]
+    tables: Annotated[tuple[PlanTable, ...], Field(min_length=1, max_length=_MAX_INPUTS)]
+    rows_feed: Tensor
     steps: tuple[str, ...]
 
 
@@ -74,12 +87,14 @@ class Head:
     and the scores behind them are 0. `inputs` are fed pair by pair, each [call_rows] or [call_rows, 1].
     """
 
-    output: str
-    dtype: str
-    call_rows: int
-    block_rows: int
-    blocks_feed: str
-    inputs: tuple[PlanInput, ...]
+    __pydantic_config__ = _STRICT
+
+    output: Tensor
+    dtype: Dtype
+    call_rows: Rows
+    block_rows: Rows
+    blocks_feed: Tensor
+    inputs: Annotated[tuple[PlanInput, ...], Field(max_length=_MAX_INPUTS)]
     steps: tuple[str, ...]
 
 
@@ -90,85 +105,35 @@ class Plan:
     FLOPs are those of one pair: with the signature, and with the head alone.
     """
 
-    signature: str
-    score_output: str
-    parts: tuple[Part, ...]
+    __pydantic_config__ = _STRICT
+
+    signature: Name
+    score_output: Name
+    parts: Annotated[tuple[Part, ...], Field(min_length=1, max_length=_MAX_INPUTS)]
     head: Head
-    flops_before: int
-    flops_after: int
-    tensorflow_version: str
-    graph: bytes
-    planner_version: int = PLANNER_VERSION
+    flops_before: Flops
+    flops_after: Flops
+    tensorflow_version: Name
+    graph: Annotated[bytes, Field(max_length=MAX_GRAPH_BYTES)]
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 (hex) of all that the plan says: with the model's fingerprint it tells what scores a pair."""
+        return hashlib.sha256(TypeAdapter(Plan).dump_json(self)).hexdigest()
 
 
 @dataclass(frozen=True)
 class NotPlanned:
     """Why the signature is run as it is: the reason names the node and the op."""
 
-    signature: str
-    score_output: str
+    __pydantic_config__ = _STRICT
+
+    signature: Name
+    score_output: Name
     reason: str
-    tensorflow_version: str
-    planner_version: int = PLANNER_VERSION
+    tensorflow_version: Name
 
-
-def write_plan(directory: Path, plan: Plan | NotPlanned) -> None:
-    """Write `plan` as one file into the existing `directory`; who reads sees the old plan or all of this one."""
-    content: dict[str, Any] = asdict(plan)
-    content["kind"] = type(plan).__name__
-    if isinstance(plan, Plan):
-        content["graph"] = base64.b64encode(plan.graph).decode("ascii")
-    target = directory / PLAN_FILE
-    temporary = directory / f"{PLAN_FILE}.{secrets.token_hex(8)}"  # hosts may share a folder, and process numbers
-    try:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def read_plan(directory: Path) -> Plan | NotPlanned | None:
-    """The plan in `directory`; None where there is none or another version of the planner made it.
-
-    Raises ModelError (E-MODEL-PLAN) where the file is damaged.
-    """
-    path = directory / PLAN_FILE
-    try:
-        content = json.loads(read_regular(path, MAX_PLAN_BYTES))
-        if content["planner_version"] != PLANNER_VERSION:
-            return None
-        kind = content.pop("kind")
-        if kind == "NotPlanned":
-            return NotPlanned(**content)
-        if kind != "Plan":
-            raise ValueError(f"a {kind}")
-        content["parts"] = tuple(_part(part) for part in content["parts"])
-        content["head"] = _head(content["head"])
-        content["graph"] = base64.b64decode(content["graph"], validate=True)
-        return Plan(**content)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ModelError(
-            "E-MODEL-PLAN",
-            "the plan of the model cannot be read",
-            where=path,
-            found=f"{type(error).__name__}: {error}",
-            next_step="delete the file: the next run makes it again",
-        ) from error
-
-
-def _part(content: dict[str, Any]) -> Part:
-    return Part(
-        name=content["name"],
-        inputs=tuple(PlanInput(**item) for item in content["inputs"]),
-        tables=tuple(PlanTable(**item) for item in content["tables"]),
-        rows_feed=content["rows_feed"],
-        steps=tuple(content["steps"]),
-    )
-
-
-def _head(content: dict[str, Any]) -> Head:
-    inputs = tuple(PlanInput(**item) for item in content["inputs"])
-    return Head(**{**content, "inputs": inputs, "steps": tuple(content["steps"])})
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 (hex) of all that it says."""
+        return hashlib.sha256(TypeAdapter(NotPlanned).dump_json(self)).hexdigest()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from batchscore.errors import ModelError
 from batchscore.runtime.own_process import last_words, run_module
-from batchscore.runtime.plan import NotPlanned, Plan, read_plan
+from batchscore.runtime.plan import NotPlanned, Plan
+from batchscore.runtime.plan_file import read_plan
 
 _PLANNER_SECONDS = 600
 
@@ -48,5 +49,5 @@ def _failure(model: Path, found: str) -> ModelError:
         "the planner failed",
         where=model,
         found=found,
-        next_step="run with --plan off until it is mended, and report it with the model's graph (saved_model.pb)",
+        next_step="run with --plan off until it is fixed, and report it with the model's graph (saved_model.pb)",
     )

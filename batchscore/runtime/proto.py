@@ -51,6 +51,7 @@ _MESSAGES: dict[str, list[tuple[str, int, str, bool]]] = {
         ("s", 2, "bytes", False),
         ("i", 3, "int64", False),
         ("type", 6, "int32", False),
+        ("shape", 7, "TensorShape", False),
         ("tensor", 8, "bytes", False),
         ("func", 10, "NameAttrList", False),
     ],

@@ -126,6 +126,7 @@ def _note_plan(report: Report, scorer: AnyScorer) -> None:
     report.plan = PlanUsed(
         used=check.ok,
         why_not=None if check.ok else check.describe(),
+        sha256=scorer.plan_sha256,
         checked_pairs=check.rows,
         worst_difference=check.worst,
         tolerance=check.tolerance,
@@ -155,6 +156,16 @@ def ranked(report: Report, lists: RankedLists, bad: BadRows, baseline: Baseline)
         report.previous["users_change"] = lists.users / baseline.users - 1
     if baseline.rows:
         report.previous["rows_change"] = report.rows_written / baseline.rows - 1
+    _tell_changed_plan(report, baseline.report)
+
+
+def _tell_changed_plan(report: Report, before: Report | None) -> None:
+    """A plan is a program that the model's fingerprint does not cover."""
+    if before is None or before.model is None or report.model is None:
+        return
+    if report.model.fingerprint == before.model.fingerprint and not report.has_model_of(before):
+        plans = f"SHA-256 {before.plan.sha256 or 'unknown'}, now {report.plan.sha256}"
+        warn(report, f"a changed plan is a changed model: the last published run was scored by a plan of {plans}")
 
 
 def park(report: Report, lists: RankedLists, output: Claim) -> Path | None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from batchscore.errors import ModelError
 from batchscore.runtime.plan import Part
-from batchscore.runtime.session import Session
+from batchscore.runtime.session import Call
 from batchscore.runtime.table import Table
 from batchscore.scoring.casts import FLOATS, INTEGERS, is_text
 from batchscore.scoring.distinct import Distinct, find_distinct, find_used, is_same_array
@@ -90,18 +90,16 @@ class _Kept:
 class PartTables:
     """All that has been computed of one part. For one thread at a time; the calls that read it may be many."""
 
-    def __init__(self, session: Session, part: Part, *, head_rows: int, budget_bytes: int) -> None:
-        """`head_rows` are the pairs of a call of the head: a table has at least as many rows, so that they fit.
+    def __init__(self, call: Call, part: Part, *, head_rows: int, budget_bytes: int) -> None:
+        """`call` computes the part's tables from its inputs. `head_rows` are the pairs of a call of the head.
+
+        A table has at least as many rows, so that they fit.
 
         `most_pairs` is then how many may be placed at once.
-        Raises ModelError: E-MODEL-LOAD, E-MODEL-PLAN where a table holds what cannot be kept.
+        Raises ModelError (E-MODEL-PLAN) where a table holds what cannot be kept.
         """
         self.part = part
-        self._call = session.prepare(
-            [item.tensor for item in part.inputs],
-            [item.output for item in part.tables],
-            label=f"part {part.name!r}",
-        )
+        self._call = call
         for table in part.tables:
             if table.dtype not in _DTYPES:
                 raise _unusable(part, f"a table of {table.dtype}", "numbers that NumPy has")

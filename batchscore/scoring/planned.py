@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from batchscore.errors import ModelError
 from batchscore.runtime.plan import Plan
+from batchscore.runtime.plan_loading import load_plan
 from batchscore.runtime.session import Session
 from batchscore.runtime.tolerance import score_tolerance
 from batchscore.scoring.casts import placeholders
@@ -95,22 +96,21 @@ class PlannedScorer:
         self._signature_scorer = signature_scorer
         self._probes = probes
         self._required = required
-        session.import_graph(plan.graph, "")
+        loaded = load_plan(session, plan)
         share = budget_bytes // max(len(plan.parts), 1)
         head = plan.head
         self._parts = [
-            PartTables(session, part, head_rows=head.call_rows, budget_bytes=share) for part in plan.parts
+            PartTables(call, part, head_rows=head.call_rows, budget_bytes=share)
+            for call, part in zip(loaded.parts, plan.parts, strict=True)
         ]
-        feeds = [head.blocks_feed, *(part.rows_feed for part in plan.parts)]
-        feeds += [table.feed for part in plan.parts for table in part.tables]
-        feeds += [item.tensor for item in head.inputs]
-        self._head = session.prepare(feeds, [head.output], label="the head of the plan")
+        self._head = loaded.head
         self._positions = np.arange(head.call_rows)
         self._tested = False
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="head")
         self._most_pairs = min((part.most_pairs for part in self._parts), default=head.call_rows)
         self._pool.submit(self._compile_head)
         self.check: PlanCheck | None = None
+        self.plan_sha256 = plan.sha256
 
     @property
     def positions_left_out(self) -> int:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +16,17 @@ from batchscore.config import RunSettings
 from batchscore.errors import ModelError
 from batchscore.runtime.card import CARD_PATH
 from batchscore.runtime.model_files import list_model_files
-from batchscore.runtime.plan import PLAN_FILE, NotPlanned, Plan
-from batchscore.runtime.plan_cache import PlanKey, default_cache, read_harmless_plan
+from batchscore.runtime.plan import NotPlanned, Plan
+from batchscore.runtime.plan_cache import (
+    PlanKey,
+    default_cache,
+    fits_signature,
+    make_cache_folder,
+    read_cached_plan,
+    read_model_plan,
+    require_own_cache,
+)
+from batchscore.runtime.plan_file import PLAN_FILE, write_plan
 from batchscore.runtime.planner import make_plan
 from batchscore.runtime.probes import probe_feeds
 from batchscore.runtime.session import Session
@@ -34,12 +46,20 @@ LEAST_PAIRS = 50_000
 """Below this many pairs the model itself is faster than compiling its plan."""
 
 
+@dataclass(frozen=True)
+class FoundPlan:
+    """A plan, or why there is none; `made_in` is the folder that it was put into, where this run made it."""
+
+    plan: Plan | NotPlanned
+    made_in: Path | None = None
+
+
 def open_scorer(
     model: RunModel, session: Session, binding: Binding, settings: RunSettings, *, pairs: int, warn: Warn
 ) -> tuple[AnyScorer, str | None]:
     """The scorer for `pairs` pairs: by a plan where there is one and it pays; else the signature's, and why.
 
-    `warn` is told what somebody could mend, so that the next run has a plan. Raises ModelError (E-PLAN-REQUIRED)
+    `warn` is told what somebody could fix, so that the next run has a plan. Raises ModelError (E-PLAN-REQUIRED)
     where the settings require a plan, OutOfMemoryError (E-MEMORY) where the run cannot fit.
     """
     model_bytes = sum(path.stat().st_size for path in list_model_files(model.saved.path))
@@ -52,18 +72,22 @@ def open_scorer(
     if settings.plan == "auto" and pairs < LEAST_PAIRS:
         scorer.begin()
         return scorer, f"{pairs:,} pairs are scored sooner without (a plan pays from {LEAST_PAIRS:,} on)"
-    plan = find_plan(model, binding, session.version, settings.plan_cache, warn)
-    why_not = plan.reason if isinstance(plan, NotPlanned) else None
-    if isinstance(plan, Plan):
+    found = find_plan(model, binding, session.version, settings.plan_cache, warn)
+    why_not = found.plan.reason if isinstance(found.plan, NotPlanned) else None
+    if isinstance(found.plan, Plan):
         try:
             planned = PlannedScorer(
-                session, plan, scorer, threads=settings.threads, budget_bytes=budget_bytes,
+                session, found.plan, scorer, threads=settings.threads, budget_bytes=budget_bytes,
                 probes=_probes(model), required=settings.plan == "require",
             )  # fmt: skip
         except ModelError as error:
             why_not = error.in_one_line()
             warn(f"scored without the plan: {why_not}")
+            if found.made_in is not None:  # it would be no better tomorrow
+                with suppress(OSError):
+                    write_plan(found.made_in, _not_planned(model, session.version, why_not))
         else:
+            _log.info("plan %s of %s", found.plan.sha256[:16], model.saved.label)
             scorer.begin()
             return planned, None
     if settings.plan == "require":
@@ -85,56 +109,62 @@ def _probes(model: RunModel) -> ScorablePairs | None:
     return ScorablePairs("the probe rows", np.arange(rows), user, candidate, [], feeds, {})
 
 
-def find_plan(
-    model: RunModel, binding: Binding, tensorflow: str, cache: Path | None, warn: Warn
-) -> Plan | NotPlanned:
+def find_plan(model: RunModel, binding: Binding, tensorflow: str, cache: Path | None, warn: Warn) -> FoundPlan:
     """The plan for the run's signature and score under version `tensorflow`, or why there is none.
 
     A plan that `train` or `adopt` left with the model is taken where it was made for this score and this
     TensorFlow. Else it is looked for in `cache` (default: batchscore/plans in the user's cache folder), and made
     there where it is missing: once a model, in a process of its own, since planning needs TensorFlow's Python.
-    Runs at the same time may make it twice; each writes it whole. What goes wrong with a plan is a reason to run
-    without, never to fail.
+    Runs at the same time may make it twice; each writes it whole. A cache that others could write to is not used.
+    What goes wrong with a plan is a reason to run without, never to fail.
     """
     if binding.kept_outputs:
-        return _not_planned(model, tensorflow, "--keep-output needs outputs that a plan does not give")
+        reason = "--keep-output needs outputs that a plan does not give"
+        return FoundPlan(_not_planned(model, tensorflow, reason))
     if model.score.terms:
-        return _not_planned(
-            model,
-            tensorflow,
-            f"the score {model.score.name!r} is computed from outputs, and a plan gives one as it is",
-        )
+        reason = f"the score {model.score.name!r} is computed from outputs, and a plan gives one as it is"
+        return FoundPlan(_not_planned(model, tensorflow, reason))
     key = PlanKey(
         model.saved.fingerprint, model.signature.name, model.score.outputs[0], tensorflow,
         binding.user_input, binding.candidate_input,
     )  # fmt: skip
-    plan = _read_plan(model.saved.path / CARD_PATH.parent, warn)
-    if plan is not None and key.fits(plan):
-        return plan
+    beside = model.saved.path / CARD_PATH.parent
     try:
+        plan = _usable(partial(read_model_plan, beside), model, key, beside, warn)
+        if plan is not None:
+            return FoundPlan(plan)
         folder = key.folder(cache or default_cache())
-        plan = _read_plan(folder, warn)
-        return plan if plan is not None else _make_plan(model, binding, folder)
+        plan = _usable(partial(read_cached_plan, folder), model, key, folder, warn)
+        return FoundPlan(plan) if plan is not None else FoundPlan(_make_plan(model, binding, folder), folder)
     except ModelError as error:
         why_not = error.in_one_line()
     except OSError as error:
         place = f" {error.filename}" if error.filename else ""
         why_not = f"it cannot be kept ({error.strerror or error}:{place}); --plan-cache names another folder"
     warn(f"scored without a plan: {why_not}")
-    return _not_planned(model, tensorflow, why_not)
+    return FoundPlan(_not_planned(model, tensorflow, why_not))
 
 
-def _read_plan(folder: Path, warn: Warn) -> Plan | NotPlanned | None:
-    """The plan in `folder`; None where there is none that can be used, of which `warn` is told."""
+def _usable(
+    read: Callable[[], Plan | NotPlanned | None], model: RunModel, key: PlanKey, folder: Path, warn: Warn
+) -> Plan | NotPlanned | None:
+    """What `read` finds in `folder`; None where that cannot be used, of which `warn` is told if it is damaged."""
     try:
-        return read_harmless_plan(folder)
+        plan = read()
     except ModelError as error:
         warn(f"{error.in_one_line()} ({folder / PLAN_FILE}): it is not used")
         return None
+    if plan is None or not key.fits(plan):
+        return None
+    if isinstance(plan, Plan) and not fits_signature(plan, model.signature):
+        warn(f"the plan does not fit the inputs of {model.signature.name!r} ({folder / PLAN_FILE}): it is not used")
+        return None
+    return plan
 
 
 def _make_plan(model: RunModel, binding: Binding, folder: Path) -> Plan | NotPlanned:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_cache_folder(folder)
+    require_own_cache(folder)
     _log.info("planning %s: once, kept in %s", model.saved.label, folder)
     return make_plan(
         model.saved.path, model.signature.name, model.score.outputs[0], folder,

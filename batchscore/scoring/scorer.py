@@ -107,6 +107,7 @@ class Scorer:
         self._positions = np.arange(self._compute_rows)
         self._tested = False
         self.check: None = None
+        self.plan_sha256: None = None
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="scorer")
 
     @property

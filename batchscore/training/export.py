@@ -23,7 +23,7 @@ from batchscore.networks.predictions import predict
 from batchscore.planning.plan_model import plan_model
 from batchscore.runtime.card import CARD_PATH, KnownSignature, ModelCard, Probes, list_files, write_card
 from batchscore.runtime.chosen import choose_scoring
-from batchscore.runtime.plan import write_plan
+from batchscore.runtime.plan_file import write_plan
 from batchscore.runtime.probes import ProbeResult, replay_probes, require_stable_scores
 from batchscore.runtime.saved_model import SERVING_DEFAULT, SavedModel, read_saved_model
 from batchscore.runtime.session import open_session

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from speed import HEAD_FLOPS, WORKLOADS, Workload, command, limit, make_model, make_pairs
 
 from batchscore.runtime.plan import Plan
-from batchscore.runtime.plan_cache import read_harmless_plan
+from batchscore.runtime.plan_cache import read_model_plan
 from batchscore.runtime.saved_model import read_saved_model
 from batchscore.runtime.session import open_session
 from batchscore.runtime.table import Table
@@ -128,7 +128,7 @@ def find_plan(plans: Path, model: Path) -> Plan | None:
     signature = read_saved_model(model).signatures["serving_default"]
     wanted = {name: spec.dtype for name, spec in signature.inputs.items()}
     for folder in sorted(plans.iterdir()):
-        plan = read_harmless_plan(folder)
+        plan = read_model_plan(folder)
         if (
             isinstance(plan, Plan)
             and {item.name: item.dtype for part in plan.parts for item in part.inputs} == wanted

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from click.testing import CliRunner
 from batchscore.cli.inspect import command
 from batchscore.errors import ModelError
 from batchscore.runtime.model_base import LOCK
-from batchscore.runtime.plan import PLAN_FILE
 from batchscore.runtime.plan_cache import PlanKey
+from batchscore.runtime.plan_file import PLAN_FILE, read_plan, write_plan
 
 
 def inspect(*arguments):
@@ -104,8 +105,9 @@ def test_the_plan_as_a_person_wants_to_see_it():
     ]
     steps = [line.split()[0] for line in lines[lines.index(heads[1]) + 1 : lines.index(heads[2])]]
     assert steps == ["LookupTableFindV2", "ResourceGather", "MatMul"]
-    steps = [line.split()[0] for line in lines[lines.index(heads[2]) + 1 : -1]]
+    steps = [line.split()[0] for line in lines[lines.index(heads[2]) + 1 : -2]]
     assert steps == ["AddV2", "Relu", "MatMul", "BiasAdd", "Relu", "MatMul", "BiasAdd"]
+    assert lines[-2] == f"  sha256       {read_plan(SAMPLE / '1' / 'assets.extra').sha256}"
     assert lines[-1] == f"  kept in      {SAMPLE / '1' / 'assets.extra' / PLAN_FILE}"
 
 
@@ -159,7 +161,7 @@ def test_trouble_with_a_plan_is_a_note(base, trouble, monkeypatch):
         path.write_text("{")
         note = "the plan of the model cannot be read"
     elif trouble == "other TensorFlow":
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"tensorflow_version": "2.0.0"}))
+        write_plan(path.parent, replace(read_plan(path.parent), tensorflow_version="2.0.0"))
         note = "the one with the model is for score of serving_default, TensorFlow 2.0.0"
     else:
         path.unlink()

@@ -3,7 +3,8 @@ import pytest
 
 from batchscore.planning.__main__ import main
 from batchscore.planning.plan_model import plan_model
-from batchscore.runtime.plan import NotPlanned, Plan, read_plan
+from batchscore.runtime.plan import NotPlanned, Plan
+from batchscore.runtime.plan_file import read_plan
 
 pytestmark = pytest.mark.tensorflow
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from batchscore.config import RunSettings
 from batchscore.planning.plan_model import plan_model
-from batchscore.runtime.plan import Plan, write_plan
+from batchscore.runtime.plan import Plan
+from batchscore.runtime.plan_file import write_plan
 from batchscore.scoring.run import run
 
 pytestmark = pytest.mark.tensorflow

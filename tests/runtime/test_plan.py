@@ -1,3 +1,6 @@
+import json
+import os
+import stat
 import subprocess
 import sys
 from dataclasses import replace
@@ -5,17 +8,8 @@ from dataclasses import replace
 import pytest
 
 from batchscore.errors import ModelError
-from batchscore.runtime.plan import (
-    PLAN_FILE,
-    Head,
-    NotPlanned,
-    Part,
-    Plan,
-    PlanInput,
-    PlanTable,
-    read_plan,
-    write_plan,
-)
+from batchscore.runtime.plan import PLANNER_VERSION, Head, NotPlanned, Part, Plan, PlanInput, PlanTable
+from batchscore.runtime.plan_file import PLAN_FILE, read_plan, write_plan
 
 USER = PlanInput("user_id", "batchscore/user/inputs/0:0", "string", 1)
 AGE = PlanInput("age", "batchscore/head/pairs/0:0", "float32", 2)
@@ -56,7 +50,9 @@ def test_no_plan(tmp_path):
 
 
 def test_a_plan_of_another_planner_is_not_used(tmp_path):
-    write_plan(tmp_path, replace(PLAN, planner_version=PLAN.planner_version + 1))
+    write_plan(tmp_path, PLAN)
+    path = tmp_path / PLAN_FILE
+    path.write_text(path.read_text().replace(f'"planner_version": {PLANNER_VERSION}', '"planner_version": 1'))
     assert read_plan(tmp_path) is None
 
 
@@ -67,7 +63,13 @@ def test_a_plan_of_another_planner_is_not_used(tmp_path):
         lambda text: text.replace('"graph": "', '"graph": "*'),
         lambda text: text.replace('"call_rows"', '"rows"'),
         lambda _: "[]",
-        lambda text: text.replace('"kind": "Plan"', '"kind": "Scheme"'),
+        lambda text: text.replace('"plan": {', '"scheme": {'),
+        lambda text: text.replace('"width": 256', '"width": 255'),
+        lambda text: text.replace('"flops_after": 33537', '"flops_after": 33538'),
+        lambda text: text.replace('"graph": "Cg', '"graph": "Ch'),
+        lambda text: text.replace('"sha256": "', '"sha256": "0'),
+        lambda _: "[" * 100_000,
+        lambda _: "",
     ],
 )
 def test_a_damaged_plan_is_refused(tmp_path, damage):
@@ -80,12 +82,31 @@ def test_a_damaged_plan_is_refused(tmp_path, damage):
         read_plan(tmp_path)
 
 
+def test_its_sha256_is_that_of_all_that_it_says(tmp_path):
+    assert len(PLAN.sha256) == 64
+    assert PLAN.sha256 == replace(PLAN).sha256
+    others = [replace(PLAN, **{name: "other"}) for name in ("signature", "score_output", "tensorflow_version")]
+    others += [replace(PLAN, graph=GRAPH[:-1]), replace(PLAN, flops_after=0), replace(PLAN, parts=()), NOT_PLANNED]
+    assert len({plan.sha256 for plan in (PLAN, *others)}) == len(others) + 1
+    write_plan(tmp_path, PLAN)
+    assert json.loads((tmp_path / PLAN_FILE).read_text())["sha256"] == PLAN.sha256
+
+
+def test_nobody_else_may_write_to_it(tmp_path):
+    before = os.umask(0)
+    try:
+        write_plan(tmp_path, PLAN)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / PLAN_FILE).stat().st_mode) == 0o644
+
+
 @pytest.mark.process
 def test_reading_a_plan_and_importing_the_planner_load_no_tensorflow(tmp_path):
     write_plan(tmp_path, PLAN)
     code = f"""
 import pathlib, sys
-from batchscore.runtime.plan import read_plan
+from batchscore.runtime.plan_file import read_plan
 import batchscore.planning.plan_model
 assert read_plan(pathlib.Path({str(tmp_path)!r})) is not None
 assert "tensorflow" not in sys.modules and "numpy" not in sys.modules

@@ -184,7 +184,8 @@ def planned_models(tf, ranking_model, tmp_path_factory):
     """`ranking`, `varied` and `strict` with their plans, whose heads take 2,048 pairs a call in blocks of 64."""
     from batchscore.planning import head
     from batchscore.planning.plan_model import plan_model
-    from batchscore.runtime.plan import Plan, write_plan
+    from batchscore.runtime.plan import Plan
+    from batchscore.runtime.plan_file import write_plan
 
     folder = tmp_path_factory.mktemp("planned")
     shutil.copytree(ranking_model, folder / "ranking")

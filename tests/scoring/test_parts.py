@@ -49,11 +49,6 @@ class StubSession:
         self.tuples = []
         self.lengths = []
 
-    def prepare(self, feeds, fetches, *, label):
-        assert fetches[0] == "sum:0"
-        assert label == "part 'user'"
-        return self.call
-
     def call(self, *feeds):
         assert not any(array.null_count for array in feeds)
         tuples = list(zip(*(array.to_pylist() for array in feeds), strict=True))
@@ -73,7 +68,7 @@ def small_calls(monkeypatch):
 
 
 def tables_of(session, *names, budget_rows=LEAST):
-    return PartTables(session, part_of(*names), head_rows=LEAST, budget_bytes=budget_rows * ROW_BYTES)
+    return PartTables(session.call, part_of(*names), head_rows=LEAST, budget_bytes=budget_rows * ROW_BYTES)
 
 
 def found_by(placed):
@@ -243,7 +238,7 @@ def test_a_part_that_gives_another_shape_than_it_says_is_refused():
             sums, ones = super().call(*feeds)
             return [sums[:, :1], ones]
 
-    parts = PartTables(Short(), part_of("x"), head_rows=LEAST, budget_bytes=0)
+    parts = PartTables(Short().call, part_of("x"), head_rows=LEAST, budget_bytes=0)
     with pytest.raises(ModelError, match="E-MODEL-PLAN") as caught:
         parts.place({"x": pa.array(["a"])})
     assert "[8, 1]" in str(caught.value)
@@ -252,7 +247,7 @@ def test_a_part_that_gives_another_shape_than_it_says_is_refused():
 def test_a_part_of_numbers_that_numpy_lacks_is_refused():
     table = PlanTable("sum:0", "sum_feed:0", "bfloat16", 2)
     with pytest.raises(ModelError, match="bfloat16"):
-        PartTables(StubSession(), Part("user", part_of("x").inputs, (table,), "rows:0", ()),
+        PartTables(StubSession().call, Part("user", part_of("x").inputs, (table,), "rows:0", ()),
                    head_rows=LEAST, budget_bytes=0)  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import pytest
 from batchscore.errors import ModelError
 from batchscore.planning import head as planning_head
 from batchscore.planning.plan_model import plan_model
-from batchscore.runtime.plan import read_plan
+from batchscore.runtime.plan_file import read_plan
 from batchscore.runtime.saved_model import read_saved_model
 from batchscore.runtime.score import choose_score
 from batchscore.runtime.session import open_session

@@ -19,7 +19,8 @@ import pytest
 from batchscore.config import RunSettings
 from batchscore.errors import ModelError
 from batchscore.runtime import plan_cache, planner
-from batchscore.runtime.plan import PLAN_FILE, PLANNER_VERSION, NotPlanned, read_plan, write_plan
+from batchscore.runtime.plan import PLANNER_VERSION, NotPlanned
+from batchscore.runtime.plan_file import PLAN_FILE, read_plan, write_plan
 from batchscore.scoring import plans
 from batchscore.scoring.run import run
 
@@ -75,14 +76,35 @@ def test_the_plan_that_lies_with_the_model_is_used(night):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"signature": "other"}, {"score_output": "other"}, {"tensorflow_version": "2.0.0"},
-                {"planner_version": PLANNER_VERSION + 1}], ids=lambda changes: next(iter(changes)),
+    "changes", [{"signature": "other"}, {"score_output": "other"}, {"tensorflow_version": "2.0.0"}],
+    ids=lambda changes: next(iter(changes)),
 )  # fmt: skip
 def test_a_plan_for_something_else_is_not(night, changes):
-    content = json.loads(night.plan_file.read_text())
-    night.plan_file.write_text(json.dumps(content | changes))
+    write_plan(night.plan_file.parent, replace(night.plan, **changes))
     report = night.run()
     assert (report.plan.used, len(night.asked)) == (True, 1), "another one is made"
+
+
+def test_a_plan_of_another_planner_is_not(night):
+    content = json.loads(night.plan_file.read_text())
+    night.plan_file.write_text(json.dumps(content | {"planner_version": PLANNER_VERSION + 1}))
+    report = night.run()
+    assert (report.plan.used, len(night.asked)) == (True, 1), "another one is made"
+
+
+def test_a_changed_plan_is_a_changed_model(night):
+    assert night.run().plan.sha256 == night.plan.sha256
+    changed = replace(night.plan, flops_before=1)
+    write_plan(night.plan_file.parent, changed)
+    before, report = night.plan.sha256, night.run()
+    assert report.plan.sha256 == changed.sha256
+    assert warned(report, "a changed plan is a changed model", before, changed.sha256)
+    assert not [warning for warning in night.run().warnings if "plan" in warning], "told once"
+
+
+def test_a_run_without_a_plan_names_none(night):
+    assert night.run(plan="off").plan.sha256 is None
+    assert not [warning for warning in night.run().warnings if "plan" in warning]
 
 
 def test_without_a_plan_one_is_made_once_and_kept(night):
@@ -215,12 +237,60 @@ def test_a_plan_that_would_do_more_than_compute_is_not_loaded(night, tf):
     assert warned(report, "would do more than compute", "WriteFile writes files", str(night.plan_file))
 
 
-def test_a_plan_that_tensorflow_cannot_add_is_left_aside(night):
-    write_plan(night.plan_file.parent, replace(night.plan, graph=b""))
+def with_wrong_types(plan, tf):
+    """TensorFlow finds only when it adds the graph that a product of integers is fed floats."""
+    graph = tf.compat.v1.GraphDef.FromString(plan.graph)
+    product = next(node for node in graph.node if node.op == "MatMul")
+    product.attr["T"].type = tf.int32.as_datatype_enum
+    return replace(plan, graph=graph.SerializeToString())
+
+
+def test_a_plan_that_tensorflow_cannot_add_is_left_aside(night, tf):
+    write_plan(night.plan_file.parent, with_wrong_types(night.plan, tf))
     report = night.run()
     assert not report.plan.used
     assert warned(report, "scored without the plan")
     assert report.plan.why_not
+
+
+def test_a_plan_that_cannot_be_loaded_where_it_is_made_is_not_kept(night, tf):
+    night.plan_file.unlink()
+    night.answer(with_wrong_types(night.plan, tf))
+    assert warned(night.run(), "scored without the plan", "cannot add the plan")
+    report = night.run()
+    assert (report.plan.used, len(night.asked)) == (False, 1)
+    assert "cannot add the plan" in report.plan.why_not
+    assert not [warning for warning in report.warnings if "plan" in warning], "told once"
+
+
+def test_a_cache_that_others_can_write_to_is_not_used(night):
+    night.plan_file.unlink()
+    assert night.run().plan.used
+    night.asked[0].chmod(0o770)
+    report = night.run()
+    assert (report.plan.used, len(night.asked)) == (False, 1)
+    assert warned(report, "scored without a plan", "others may write to it: chmod go-w", str(night.asked[0]))
+
+
+def test_a_damaged_plan_changes_no_result(night):
+    """Not even one whose reader would wait for ever, or end the run."""
+    before = night.run(plan="off", max_user_drop="off")
+    for old, new in (
+        ('"call_rows": 2048', '"call_rows": 0'),
+        ('"block_rows": 64', '"block_rows": 0'),
+        ('"rank": 1', '"rank": 3'),
+        ('"name": "item_id"', '"name": "nothing"'),
+        ('"parts": [', '"parts": [5, '),
+        ('"graph": "', '"graph": "AAAA'),
+    ):
+        write_plan(night.plan_file.parent, night.plan)
+        text = night.plan_file.read_text()
+        assert old in text
+        night.plan_file.write_text(text.replace(old, new, 1))
+        night.answer(NotPlanned("serving_default", "score", "none is made now", version("tensorflow")))
+        report = night.run(plan_cache=night.folder / "plans")
+        assert warned(report, "cannot be read", str(night.plan_file), "not used")
+        assert report.output.sha256 == before.output.sha256
 
 
 def test_a_planner_that_fails_is_told_and_asked_again(night):
@@ -258,7 +328,7 @@ def test_a_plan_in_a_cache_that_cannot_be_written_is_used(night, monkeypatch):
     night.plan_file.unlink()
     night.run()
     monkeypatch.setattr(Path, "mkdir", lambda *_, **__: pytest.fail("nothing is made where nothing is missing"))
-    assert plans._read_plan(night.asked[0], pytest.fail) == night.plan
+    assert plan_cache.read_cached_plan(night.asked[0]) == night.plan
 
 
 @pytest.mark.parametrize(("base", "home"), [("", "/home/x/.cache"), ("relative", "/home/x/.cache"), ("/c", "/c")])

@@ -86,7 +86,8 @@ def models(tf, tmp_path_factory):
     """A model for each dtype, with its plan: whole scores close to the dtype's base, as `score_of` has them."""
     from batchscore.planning import head
     from batchscore.planning.plan_model import plan_model
-    from batchscore.runtime.plan import Plan, write_plan
+    from batchscore.runtime.plan import Plan
+    from batchscore.runtime.plan_file import write_plan
 
     folder = tmp_path_factory.mktemp("dtypes")
 

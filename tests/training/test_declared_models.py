@@ -9,7 +9,8 @@ import pytest
 
 from batchscore.config import RunSettings
 from batchscore.interactions.statistics import learn_statistics
-from batchscore.runtime.plan import Plan, read_plan
+from batchscore.runtime.plan import Plan
+from batchscore.runtime.plan_file import read_plan
 from batchscore.runtime.session import open_session
 from batchscore.scoring.run import run
 from batchscore.train_settings import TrainSettings

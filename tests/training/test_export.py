@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscore.errors import ModelError, OutputError
-from batchscore.runtime.plan import Plan, read_plan
+from batchscore.runtime.plan import Plan
+from batchscore.runtime.plan_file import read_plan
 from batchscore.runtime.saved_model import read_saved_model
 from batchscore.runtime.versions import missing_files
 from batchscore.train_settings import TrainSettings
