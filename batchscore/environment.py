@@ -1,4 +1,25 @@
-"""The one environment variable that is a setting."""
+"""The environment variables that the package reads or writes.
+
+A thread that reads the environment (C's `getenv`) while another one adds or removes a name may crash: the list of
+names moves. A new value for a name that is there is harmless. So a command adds the names that it or its libraries
+set later before it starts a thread, and removes none; the library adds none but `TF_USE_LEGACY_KERAS` in `train`.
+"""
+
+from __future__ import annotations
+
+import os
 
 MODEL_ENVIRONMENT = "BATCHSCORE_MODEL"
-"""The model of `run`, where neither a flag nor a TOML file says."""
+"""The model of `run`, where neither a flag nor a TOML file says. The one variable that is a setting."""
+
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+"""What TensorFlow logs: 3 is nothing but what ends the process."""
+
+POLARS_NAME = "_RJEM_MALLOC_CONF"
+"""Polars writes it while it is imported: its own options, then what was there."""
+
+
+def settle_environment() -> None:
+    """Add the names that a command or its libraries will write. To be called before any thread is started."""
+    os.environ.setdefault(LOG_LEVEL, "3")
+    os.environ.setdefault(POLARS_NAME, "")

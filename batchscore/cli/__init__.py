@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from batchscore import __version__
+from batchscore.environment import settle_environment
 from batchscore.errors import (
     EXIT_BUG,
     EXIT_OK,
@@ -64,6 +65,7 @@ def group() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit with the code that the README's table explains."""
+    settle_environment()
     gc.disable()  # while modules load there is nothing to collect, and looking for it takes a tenth of the time
     _reopen_closed_streams()
     try:

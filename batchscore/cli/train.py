@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from batchscore.cli.console import job_console
 from batchscore.cli.options import print_out, shared_options
 from batchscore.cli.settings import print_config as show_config
 from batchscore.cli.settings import resolve_settings
+from batchscore.networks.keras2 import LEGACY_KERAS
 from batchscore.train_settings import TrainSettings
 
 
@@ -82,6 +84,7 @@ def command(
     if print_config:
         show_config(resolved)
         return
+    os.environ[LEGACY_KERAS] = "1"  # before there are threads
     with job_console(quiet=quiet, verbose=verbose) as observer:
         from batchscore.training.train import train
 

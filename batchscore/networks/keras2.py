@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from batchscore.errors import UsageError
+from batchscore.runtime.libtensorflow import LibraryUnavailableError, load_library
 from batchscore.runtime.quiet import quiet_start
 
 LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
@@ -17,17 +19,18 @@ def require_keras_2() -> None:
     TF_USE_LEGACY_KERAS for it; it stays set, because `tf.losses` and its like decide each for themselves. Call this
     before importing a module that defines Keras classes. Raises UsageError (E-KERAS-3) where Keras 3 came first.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     before = os.environ.get(LEGACY_KERAS)
-    os.environ[LEGACY_KERAS] = "1"
-
+    if before != "1":
+        os.environ[LEGACY_KERAS] = "1"
+    with suppress(LibraryUnavailableError):
+        load_library()  # it is part of what is imported next, and says less if it comes first
     with quiet_start():
         import tensorflow as tf  # noqa: PLC0415 - not before the environment is set
 
     if tf.keras.Model.__module__.partition(".")[0] != "tf_keras":
         if before is None:
             del os.environ[LEGACY_KERAS]
-        else:
+        elif before != "1":
             os.environ[LEGACY_KERAS] = before
         raise UsageError(
             "E-KERAS-3",

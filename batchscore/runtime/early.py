@@ -7,12 +7,14 @@ done. So the extension modules of a run are loaded before; but for polars, which
 from __future__ import annotations
 
 import importlib
+import os
 import resource
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from batchscore.runtime.libtensorflow import load_library
+from batchscore.environment import POLARS_NAME
+from batchscore.runtime.libtensorflow import LibraryUnavailableError, find_library, load_library
 
 _WITH_EXTENSIONS = (
     "csv", "fcntl", "google.protobuf.message_factory", "json", "mmap", "pyarrow.compute", "pyarrow.parquet",
@@ -40,6 +42,20 @@ def library_beside() -> Iterator[None]:
         yield
     finally:
         thread.join()
+
+
+def import_what_adds_names() -> None:
+    """Import now, while no thread of a run is alive, what would add names to the environment beside one.
+
+    Polars does where no command has settled it (`environment.settle_environment`), and TensorFlow's Python, which
+    is needed only where the C library is missing.
+    """
+    if POLARS_NAME not in os.environ:
+        importlib.import_module("polars")
+    try:
+        find_library()
+    except LibraryUnavailableError:
+        importlib.import_module("batchscore.runtime.pyapi")
 
 
 def _load() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from ctypes import POINTER, c_char_p, c_int, c_int64, c_size_t, c_void_p
 from pathlib import Path
 from typing import Any
 
+from batchscore.environment import LOG_LEVEL
 from batchscore.errors import means_out_of_memory
 from batchscore.runtime.quiet import quiet_start
 
@@ -23,6 +25,9 @@ RESOURCE_EXHAUSTED = 8
 
 _FILES = ("libtensorflow_cc.so.*", "libtensorflow_cc.*.dylib")
 _RTLD_LAZY_LOCAL = 1
+_SET_LOG_LEVEL = "_ZN4absl12lts_2025081414SetMinLogLevelENS0_18LogSeverityAtLeastE"
+"""absl::SetMinLogLevel of TensorFlow 2.21: what the environment would say, without writing to it."""
+_FATAL = 3
 _lock = threading.Lock()
 _library: ctypes.CDLL | None = None
 
@@ -111,6 +116,7 @@ _PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
 def load_library() -> ctypes.CDLL:
     """The C library, loaded once a process; other Python threads run meanwhile.
 
+    It logs only what ends the process, unless the environment says otherwise or TensorFlow was there before.
     Raises LibraryUnavailableError where the wheel has none, or one that lacks a function or lays out strings
     in another way than `tstring` writes them; MemoryError where memory does not suffice.
     """
@@ -157,8 +163,11 @@ def first_line(message: str) -> str:
 def _load(path: Path) -> ctypes.CDLL:
     from batchscore.runtime.tstring import find_layout_mismatch  # noqa: PLC0415 - it needs the types above
 
+    quiet = LOG_LEVEL not in os.environ and "tensorflow" not in sys.modules
     with quiet_start():
         library = _dlopen(path)
+    if quiet and hasattr(library, _SET_LOG_LEVEL):
+        getattr(library, _SET_LOG_LEVEL)(_FATAL)
     for name, (result, arguments) in _PROTOTYPES.items():
         try:
             function = getattr(library, name)

@@ -19,6 +19,7 @@ from batchscore.limits import Limit
 from batchscore.observer import Observer
 from batchscore.publishing.publish import Claim, claim
 from batchscore.report import Clock, Report
+from batchscore.runtime.early import import_what_adds_names
 from batchscore.scoring import account
 from batchscore.scoring.badrows import BadRows
 from batchscore.scoring.binding import Binding, bind
@@ -76,6 +77,7 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
         account.warn_all(report, guards.warnings(pairs))
         guards.check_input(pairs, lambda: _read_users(pairs, binding))
         guards.check_model(model.saved.path)
+    import_what_adds_names()
     with ExitStack() as opened:
         ahead = opened.enter_context(closing(ReadAhead(read_batches(pairs, binding.columns))))
         with clock.stage("load"):

@@ -54,10 +54,3 @@ def test_a_closed_stderr_is_left_closed():
     finally:
         os.dup2(before, 2)
         os.close(before)
-
-
-def test_the_environment_is_as_before(monkeypatch):
-    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
-    with quiet_start():
-        assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3"
-    assert "TF_CPP_MIN_LOG_LEVEL" not in os.environ
