@@ -39,6 +39,7 @@ ERROR_IDS: dict[str, str] = {
     "E-INPUT-TABLE": "the input is part of a table (Delta Lake, Iceberg, Hudi, ...), whose files hold deleted rows",
     "E-INPUT-SCHEMAS": "the files of the input folder have different columns",
     "E-INPUT-NOT-PARQUET": "the input is not a Parquet file",
+    "E-INPUT-UNSUPPORTED": "the input is Parquet of a kind that this pyarrow cannot read",
     "E-INPUT-CORRUPT": "the input is a damaged Parquet file",
     "E-INPUT-COLUMNS": "the input has duplicate column names",
     "E-RANKED-FILE": "a file that should be an output of a run is none, or is damaged",

@@ -35,6 +35,8 @@ class InputFile(_Part):
     modified_at: dt.datetime
     fingerprint: str | None = None
     """SHA-256 over three parts of the file: head, middle and end. Equal bytes have equal fingerprints."""
+    checksums: bool | None = None
+    """Whether its pages have checksums, which the run checks; null where it has no page."""
 
 
 class ModelUsed(_Part):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import re
 import runpy
 import signal
@@ -168,3 +169,42 @@ def batchscore(capsys, monkeypatch) -> Iterator[Callable[..., Told]]:
     log.handlers[:], log.level, log.propagate, logging.raiseExceptions = logging_before
     for number, handler in signals_before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session")
+def damaged_parquet():
+    """The bytes of a small Parquet file in one of five forms, damaged as the seed says, mostly in the footer."""
+    wholes = list(_small_parquet_files())
+
+    def damage(seed):
+        draw = random.Random(seed)  # noqa: S311 - a seed for each file
+        content = bytearray(wholes[seed % len(wholes)])
+        footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+        for _ in range(draw.choice([1, 1, 2, 4])):
+            at = draw.randrange(footer, len(content)) if draw.random() < 0.7 else draw.randrange(4, len(content))
+            content[at] = draw.randrange(256) if draw.random() < 0.5 else content[at] ^ 1 << draw.randrange(8)
+        if draw.random() < 0.1:
+            at, length = draw.randrange(4, len(content)), draw.randrange(1, 40)
+            content[at : at + length] = draw.choice([b"", content[at : at + length] * 2, bytes(length)])
+        return bytes(content)
+
+    return damage
+
+
+def _small_parquet_files():
+    users = [f"u{row * 7 % 40}" for row in range(60)]
+    table = pa.table({
+        "user_id": users, "movie_id": range(60), "coded": pa.array(users).dictionary_encode(),
+        "user_rating": pa.array(range(60), pa.float32()), "moment": pa.array(range(60), pa.timestamp("us", "UTC")),
+        "list": [[1, 2]] * 60, "struct": [{"a": 1, "b": "x"}] * 60,
+    })  # fmt: skip
+    for how in (
+        {"write_page_checksum": True},
+        {"use_dictionary": False, "data_page_version": "2.0", "compression": "zstd"},
+        {"store_schema": False, "row_group_size": 20, "compression": "none"},
+        {"use_dictionary": False, "store_schema": False, "compression": "gzip"},
+        {"use_dictionary": ["coded"], "column_encoding": {"user_id": "DELTA_BYTE_ARRAY"}},
+    ):
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, **how)
+        yield sink.getvalue().to_pybytes()

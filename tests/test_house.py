@@ -66,6 +66,7 @@ BASE = [
     "lake_tables",
     "limits",
     "observer",
+    "parquet_files",
     "paths",
     "recipe",
     "regular_files",
@@ -79,7 +80,8 @@ STAGES = {
     "casts": set(),
     "committers": set(),
     "folders": {"committers"},
-    "inputs": {"folders"},
+    "checksums": set(),
+    "inputs": {"checksums", "folders"},
     "recurring": {"distinct"},
     "reader": {"inputs", "recurring"},
     "constants": {"casts"},
@@ -118,6 +120,7 @@ STAGES = {
 """The stages of scoring, and the stages whose names they may import: only what passes from one to the next."""
 
 PASSED_ON = {
+    "checksums": {"has_checksums"},
     "committers": {"find_replaced", "find_unfinished", "promises_success"},
     "folders": {"RequireSuccess", "has_success", "list_pair_files"},
     "inputs": {"PairFile", "Pairs", "corrupt"},
@@ -383,7 +386,6 @@ READS_BY_NAME = {
     "publishing/publish.py": "what it wrote itself",
     "publishing/rollback.py": "what it wrote itself",
     "scoring/inputs.py": "the pairs, which are looked at before",
-    "scoring/reader.py": "the pairs, which are looked at before",
     "scoring/memory.py": "files of the kernel, which have no size",
 }
 """Files that open another for reading without `regular_files`, and which. A pipe in its place would hang them."""

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from batchscore.codes import Codes
 from batchscore.columns import plain_type
-from batchscore.errors import InputError, shorten, spell_list
+from batchscore.errors import InputError, means_out_of_memory, shorten, spell_list
 from batchscore.lake_tables import require_no_table
+from batchscore.parquet_files import READ_ERRORS, ParquetContent, first_line, open_source, raise_if_limit
 from batchscore.ranked.rows import RankedRows
 from batchscore.regular_files import require_regular
 
@@ -82,19 +82,34 @@ def read_coded(path: Path, ids: Ids, label_column: str | None, *, label_required
         _require_columns(path, source.schema, ids, label_column)
         return _read(path, source, ids, label_column)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        if isinstance(error, MemoryError):
-            raise
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(
-            "E-TRUTH", "the file cannot be read", where=path,
-            found=(reason.strip().splitlines() or [type(error).__name__])[0][:300],
-            next_step="check the path and the file: Parquet, or CSV with a line of column names",
-        ) from error  # fmt: skip
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    """The error (E-TRUTH) for what does not decode; what is no fault of the file is raised as what it is."""
+    if isinstance(error, MemoryError) or means_out_of_memory(str(error)):
+        raise error
+    raise_if_limit(error, path, "the file")
+    return InputError(
+        "E-TRUTH", "the file cannot be read", where=path,
+        found=error.strerror if isinstance(error, OSError) and error.strerror else first_line(error),
+        next_step="check the path and the file: Parquet, or CSV with a line of column names",
+    )  # fmt: skip
 
 
 def _open_parquet(path: Path) -> _Source:
-    file = pq.ParquetFile(pa.OSFile(str(path)), page_checksum_verification=True)
-    return _Source(file.schema_arrow, lambda columns: file.iter_batches(_BATCH_ROWS, columns=columns))
+    try:
+        content = ParquetContent.of(open_source(path))
+    except READ_ERRORS as error:
+        raise _unreadable(path, error) from error
+
+    def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from content.batches(columns, _BATCH_ROWS)
+        except READ_ERRORS as error:
+            raise _unreadable(path, error) from error
+
+    return _Source(content.schema, batches)
 
 
 def _open_csv(path: Path, ids: Ids, label_column: str | None) -> _Source:

@@ -9,12 +9,18 @@ from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from batchscore.errors import InputError, TryLaterError, shorten, spell_list
 from batchscore.lake_tables import require_no_table
+from batchscore.parquet_files import (
+    READ_ERRORS,
+    ParquetContent,
+    first_line,
+    open_source,
+    raise_if_foreign,
+    raise_if_no_damage,
+)
 
 BATCH_ROWS = 32_768
 """Most rows of a batch. It decides memory, never a result."""
@@ -104,40 +110,36 @@ class _ParquetFile(TableFile):
 
     def __init__(self, path: Path, called: str) -> None:
         try:
-            self._file = pq.ParquetFile(path, page_checksum_verification=True, buffer_size=_READ_BYTES)
-        except (pa.ArrowException, OSError) as error:
-            _raise_if_foreign(error, path, called)
+            self._content = ParquetContent.of(open_source(path), _READ_BYTES)
+        except READ_ERRORS as error:
+            raise_if_no_damage(error, path, f"the {called}")
             raise InputError(
                 "E-INPUT-NOT-PARQUET",
                 f"the {called} are not a Parquet file, or one with a damaged footer",
                 where=path,
-                found=_first_line(error),
+                found=first_line(error),
                 next_step="write the file again, or name it .csv if it is one",
             ) from error
-        super().__init__(path, called, self._file.schema_arrow)
+        super().__init__(path, called, self._content.schema)
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        rows, expected = 0, self._file.metadata.num_rows
+        rows = 0
         try:
-            for batch in self._file.iter_batches(BATCH_ROWS, columns=list(names)):
-                for column in batch.columns:
-                    _require_in_dictionary(column)
+            for batch in self._content.batches(names, BATCH_ROWS):
                 rows += batch.num_rows
-                yield batch.select(list(names))
-            if rows != expected:
-                raise pa.ArrowInvalid(f"{rows:,} rows decoded, the footer says {expected:,}")
-        except (pa.ArrowException, OSError) as error:
-            _raise_if_foreign(error, self.path, self.called)
+                yield batch
+        except READ_ERRORS as error:
+            raise_if_no_damage(error, self.path, f"the {self.called}")
             raise InputError(
                 "E-INPUT-CORRUPT",
                 f"the {self.called} are a damaged Parquet file",
                 where=self.path,
-                found=f"in or after row {rows:,} (from 0): {_first_line(error)}",
+                found=f"in or after row {rows:,} (from 0): {first_line(error)}",
                 next_step="write the file again",
             ) from error
 
     def close(self) -> None:
-        self._file.close()
+        self._content.source.close()
 
 
 class _CsvFile(TableFile):
@@ -164,7 +166,7 @@ class _CsvFile(TableFile):
                 except StopIteration:
                     return
                 except (pa.ArrowException, OSError) as error:
-                    _raise_if_foreign(error, self.path, self.called)
+                    raise_if_foreign(error, self.path, f"the {self.called}")
                     raise self.unusable([_spell_csv_error(error)]) from error
                 for begin in range(0, batch.num_rows, BATCH_ROWS):
                     yield batch.slice(begin, BATCH_ROWS)
@@ -181,7 +183,7 @@ class _CsvFile(TableFile):
                 convert_options=options,
             )
         except (pa.ArrowException, OSError) as error:
-            _raise_if_foreign(error, self.path, self.called)
+            raise_if_foreign(error, self.path, f"the {self.called}")
             raise self.unusable([_spell_csv_error(error)]) from error
 
 
@@ -200,34 +202,8 @@ def _require_file(path: Path, called: str, flag: str) -> None:
         )
 
 
-def _raise_if_foreign(error: Exception, path: Path, called: str) -> None:
-    """Raise what is no fault of the content: memory that ran out, an error of the system (E-INPUT-UNREADABLE)."""
-    if isinstance(error, MemoryError):
-        raise error
-    if isinstance(error, OSError) and error.errno is not None:
-        raise InputError(
-            "E-INPUT-UNREADABLE",
-            f"the {called} cannot be read: {error.strerror}",
-            where=path,
-            next_step="check the file's permissions and its disk",
-        ) from error
-
-
 def _spell_csv_error(error: BaseException) -> str:
-    text = _first_line(error)
+    text = first_line(error)
     if "straddling" in text:
         return f"a row has more than {_CSV_BLOCK_BYTES:,} bytes, or a quote is never closed"
     return text
-
-
-def _require_in_dictionary(column: pa.Array) -> None:
-    """ArrowInvalid where a row points beyond the dictionary: pyarrow believes the pages and would read anything."""
-    if isinstance(column, pa.DictionaryArray):
-        used, entries = pc.min_max(column.indices).as_py(), len(column.dictionary)
-        if used["min"] is not None and not 0 <= used["min"] <= used["max"] < entries:
-            raise pa.ArrowInvalid(f"entry {used['max']} of a dictionary of {entries}")
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:300] if text else type(error).__name__

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from batchscore.columns import RANK, RANK_TYPE, SCORE, SCORE_TYPE, plain_type
-from batchscore.errors import InputError
+from batchscore.errors import InputError, means_out_of_memory
+from batchscore.parquet_files import READ_ERRORS, ParquetContent, first_line, open_source, raise_if_limit
 from batchscore.runtime.tolerance import tolerance_of
 
 USER, CANDIDATE = "user", "candidate"
@@ -85,9 +85,7 @@ class RankedRows:
                         raise _unlike(self.path, f"column {name} has nulls", "no null in the first four columns")
                 if batch.num_rows:
                     yield pa.table({name: batch.column(name) for name in columns})
-        except (pa.ArrowException, OSError, ValueError) as error:
-            if isinstance(error, MemoryError):
-                raise
+        except READ_ERRORS as error:
             raise _damaged(self.path, error) from error
 
     def _require_ranked(self, frame: pl.DataFrame, last: pl.DataFrame, first: int) -> None:
@@ -127,13 +125,15 @@ def open_ranked(path: Path) -> RankedRows:
     if path.exists() and not path.is_file():
         raise _unlike(path, "a directory, pipe or device", "one Parquet file")
     try:
-        parquet = pq.ParquetFile(pa.OSFile(str(path)), page_checksum_verification=True)
-        schema = parquet.schema_arrow
-    except (pa.ArrowException, OSError, ValueError) as error:
+        content = ParquetContent.of(open_source(path))
+    except READ_ERRORS as error:
         raise _damaged(path, error) from error
-    _require_ranked_columns(path, schema)
+    _require_ranked_columns(path, content.schema)
     return RankedRows(
-        path, schema, parquet.metadata.num_rows, lambda columns: parquet.iter_batches(_BATCH_ROWS, columns=columns)
+        path,
+        content.schema,
+        content.metadata.num_rows,
+        lambda columns: content.batches(columns, _BATCH_ROWS),
     )
 
 
@@ -179,12 +179,15 @@ def _unlike(path: Path, found: str, expected: str) -> InputError:
     )  # fmt: skip
 
 
-def _damaged(path: Path, error: BaseException) -> InputError:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+def _damaged(path: Path, error: Exception) -> InputError:
+    """The error for what does not decode; what is no fault of the file is raised as what it is."""
+    if isinstance(error, MemoryError) or means_out_of_memory(str(error)):
+        raise error
+    raise_if_limit(error, path, "the output")
     return InputError(
         "E-RANKED-FILE",
         "the output cannot be read",
         where=path,
-        found=(reason.strip().splitlines() or [type(error).__name__])[0][:300],
+        found=error.strerror if isinstance(error, OSError) and error.strerror else first_line(error),
         next_step="check the path; the output before the published one is kept in the state folder (_batchscore/)",
     )

@@ -34,6 +34,7 @@ def begun(report: Report, pairs: Pairs, model: RunModel, binding: Binding) -> No
             bytes=file.bytes,
             modified_at=file.modified_at,
             fingerprint=file.fingerprint,
+            checksums=file.checksums,
         )
         for file in pairs.files
     ]

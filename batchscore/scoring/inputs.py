@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,9 @@ import pyarrow.parquet as pq
 from batchscore.columns import plain_type
 from batchscore.errors import InputError, TryLaterError, shorten, spell_list
 from batchscore.lake_tables import require_no_table
+from batchscore.parquet_files import READ_ERRORS, ParquetContent, first_line, open_source, raise_if_no_damage
 from batchscore.paths import modified_at
+from batchscore.scoring.checksums import has_checksums
 from batchscore.scoring.folders import RequireSuccess, has_success, list_pair_files
 
 _MAGIC = b"PAR1"
@@ -42,24 +44,24 @@ class PairFile:
     modified_at: dt.datetime
     identity: tuple[int, int, int, int]
     fingerprint: str
+    checksums: bool | None
+    """Whether its pages have checksums; None where it has no page."""
 
     @property
     def rows(self) -> int:
         """Rows, by the footer."""
         return int(self.metadata.num_rows)
 
-    def open(self, *, as_dictionaries: Sequence[str]) -> pq.ParquetFile:
-        """The file, open for reading, with these columns of strings as dictionaries.
+    def batches(
+        self, columns: Sequence[str], rows: int, *, as_dictionaries: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
+        """All rows, at most `rows` at a time, with these columns (see `ParquetContent.batches`).
 
-        TryLaterError (E-INPUT-CHANGED) where it is another one now.
+        TryLaterError (E-INPUT-CHANGED) where the file is another one now.
         """
         self.require_unchanged()
-        return pq.ParquetFile(
-            pa.OSFile(str(self.path)),
-            metadata=self.metadata,
-            read_dictionary=list(as_dictionaries),
-            page_checksum_verification=True,
-        )
+        with open_source(self.path) as source:
+            yield from ParquetContent(source, self.metadata, self.schema).batches(columns, rows, as_dictionaries)
 
     def require_unchanged(self) -> None:
         """Raise TryLaterError (E-INPUT-CHANGED) where the path holds other data now than when it was opened."""
@@ -149,13 +151,15 @@ def open_pairs(path: Path, require_success: RequireSuccess = "auto") -> Pairs:
 
 def _open_file(path: Path, if_not_parquet: str) -> PairFile:
     status = _stat_regular(path)
-    _require_magic(path, status.st_size, if_not_parquet)
     try:
-        with pq.ParquetFile(pa.OSFile(str(path))) as parquet:
-            metadata, schema = parquet.metadata, parquet.schema_arrow
-    except (pa.ArrowException, OSError, ValueError) as error:
+        _require_magic(path, status.st_size, if_not_parquet)
+        with open_source(path) as source:
+            content = ParquetContent.of(source)
+        fingerprint, checksums = _look_at_bytes(path, status.st_size)
+    except READ_ERRORS as error:
         raise corrupt(path, "its footer", error) from error
-    repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    names = content.schema.names
+    repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise InputError(
             "E-INPUT-COLUMNS",
@@ -166,22 +170,24 @@ def _open_file(path: Path, if_not_parquet: str) -> PairFile:
         )
     return PairFile(
         path=path,
-        metadata=metadata,
-        schema=schema,
+        metadata=content.metadata,
+        schema=content.schema,
         bytes=status.st_size,
         modified_at=modified_at(status),
         identity=_identity(status),
-        fingerprint=_fingerprint(path, status.st_size),
+        fingerprint=fingerprint,
+        checksums=checksums,
     )
 
 
-def corrupt(path: Path, place: str, error: BaseException) -> InputError:
-    """The error for a Parquet file that does not decode at `place`."""
+def corrupt(path: Path, place: str, error: Exception) -> InputError:
+    """The error for a Parquet file that does not decode at `place`; what is no damage is raised as what it is."""
+    raise_if_no_damage(error, path, "the input")
     return InputError(
         "E-INPUT-CORRUPT",
         f"the Parquet file is damaged in {place}",
         where=path,
-        found=(str(error).strip().splitlines() or [type(error).__name__])[0][:300],
+        found=first_line(error),
         next_step="write or copy the file again",
     )
 
@@ -246,14 +252,18 @@ def _require_magic(path: Path, size: int, if_not_parquet: str) -> None:
         )  # fmt: skip
 
 
-def _fingerprint(path: Path, size: int) -> str:
-    """SHA-256 over the first, middle and last 64 KiB: enough to tell last night's feed, whatever its date."""
+def _look_at_bytes(path: Path, size: int) -> tuple[str, bool | None]:
+    """A fingerprint, and whether its pages have checksums.
+
+    The fingerprint is SHA-256 over the first, middle and last 64 KiB: enough to tell last night's feed, whatever
+    its date.
+    """
     digest = hashlib.sha256()
     with path.open("rb") as file:
         for start in sorted({0, max(size // 2 - _FINGERPRINTED // 2, 0), max(size - _FINGERPRINTED, 0)}):
             file.seek(start)
             digest.update(file.read(_FINGERPRINTED))
-    return digest.hexdigest()
+        return digest.hexdigest(), has_checksums(file)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int, int, int]:

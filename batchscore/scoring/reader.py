@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from batchscore.columns import plain_type
+from batchscore.parquet_files import READ_ERRORS
 from batchscore.scoring.inputs import PairFile, Pairs, corrupt
 from batchscore.scoring.recurring import RecurringValues
 
@@ -37,8 +37,8 @@ def read_batches(pairs: Pairs, columns: Sequence[str]) -> Iterator[PairBatch]:
 
     Each column has the type that it has in the first file; text comes as a dictionary, which costs nothing where
     the file has it so, and saves every later stage from looking at the same text twice. Raises InputError
-    (E-INPUT-CORRUPT) where a page does not decode or fails its checksum, TryLaterError (E-INPUT-CHANGED) where a
-    file is another one now.
+    (E-INPUT-CORRUPT, E-INPUT-UNSUPPORTED) where a page does not decode or fails its checksum, TryLaterError
+    (E-INPUT-CHANGED) where a file is another one now.
     """
     wanted = pa.schema([pairs.schema.field(name) for name in columns])
     recurring = {name: RecurringValues() for name in columns}
@@ -53,45 +53,39 @@ def read_batches(pairs: Pairs, columns: Sequence[str]) -> Iterator[PairBatch]:
 
 def _read_file(file: PairFile, wanted: pa.Schema) -> Iterator[PairBatch]:
     row = 0
+    texts = [field.name for field in wanted if _is_text(plain_type(field.type))]
     try:
-        texts = [field.name for field in wanted if _is_text(plain_type(field.type))]
-        with file.open(as_dictionaries=texts) as parquet:
-            # threads would only prefetch columns; the scorer has its own use for the cores
-            for table in parquet.iter_batches(BATCH_ROWS, columns=wanted.names, use_threads=False):
-                yield PairBatch(str(file.path), row, _conform(table.select(wanted.names), wanted))
-                row += table.num_rows
-    except (pa.ArrowException, OSError, ValueError) as error:
-        if isinstance(error, MemoryError):
-            raise
-        file.require_unchanged()
+        for table in file.batches(wanted.names, BATCH_ROWS, as_dictionaries=texts):
+            yield PairBatch(str(file.path), row, _conform(table, wanted))
+            row += table.num_rows
+    except READ_ERRORS as error:
+        if not isinstance(error, MemoryError):
+            file.require_unchanged()
         raise corrupt(file.path, f"or after row {row:,}", error) from error
-    if row != file.rows:
-        raise corrupt(file.path, f"row {row:,}", ValueError(f"{row:,} rows decoded, the footer says {file.rows:,}"))
 
 
 def _conform(table: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
-    """Text of one layout, with or without dictionaries: the stages that follow take both."""
+    """Text of one layout, with or without dictionaries: the stages that follow take both.
+
+    Views of text become large_string, since Arrow can neither look them up nor filter them.
+    """
     arrays = [
-        _as_layout(column, plain_type(field.type)) for column, field in zip(table.columns, wanted, strict=True)
+        _as_layout(column, _layout_of(plain_type(field.type)))
+        for column, field in zip(table.columns, wanted, strict=True)
     ]
     return pa.RecordBatch.from_arrays(arrays, names=wanted.names)
 
 
+def _layout_of(type_: pa.DataType) -> pa.DataType:
+    return pa.large_string() if pa.types.is_string_view(type_) else type_
+
+
 def _as_layout(column: pa.Array, wanted: pa.DataType) -> pa.Array:
-    if isinstance(column, pa.DictionaryArray):
-        _require_in_dictionary(column)
     if plain_type(column.type) == wanted:
         return column
     if isinstance(column, pa.DictionaryArray):
         return pa.DictionaryArray.from_arrays(column.indices, column.dictionary.cast(wanted))
     return column.cast(wanted)
-
-
-def _require_in_dictionary(column: pa.DictionaryArray) -> None:
-    """ValueError where a row points beyond the dictionary: pyarrow believes the pages, and would read anything."""
-    used = pc.min_max(column.indices).as_py()
-    if used["min"] is not None and not 0 <= used["min"] <= used["max"] < len(column.dictionary):
-        raise ValueError(f"entry {used['max']} of a dictionary of {len(column.dictionary)}")
 
 
 def _is_text(type_: pa.DataType) -> bool:

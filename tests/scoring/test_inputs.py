@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchscore.errors import InputError, TryLaterError
+from batchscore.scoring import inputs
 from batchscore.scoring.inputs import open_pairs
 from batchscore.scoring.reader import read_batches
 
@@ -105,6 +106,19 @@ def test_column_names_that_are_not_unique_are_refused(path):
     assert "more than once: a" in str(error)
 
 
+@pytest.mark.parametrize("reading", ["_require_magic", "_look_at_bytes"])
+def test_a_disk_that_fails_is_no_damage(path, monkeypatch, reading):
+    write(path)
+
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(inputs, reading, fail)
+    error = refused(path)
+    assert error.error_id == "E-INPUT-UNREADABLE"
+    assert "Input/output error" in str(error)
+
+
 @pytest.mark.parametrize("change", ["rewritten", "grown", "touched", "removed", "replaced"])
 def test_a_file_that_changed_while_it_was_read_is_refused(path, tmp_path, change):
     write(path)
@@ -140,7 +154,9 @@ def test_no_damage_outside_the_footer_goes_unnoticed(tmp_path_factory, data):
         found = [row for batch in read_batches(open_pairs(path), ["user_id"]) for row in batch.table.to_pylist()]
     except InputError as error:
         found = error.error_id
-    assert found in ("E-INPUT-CORRUPT", [{"user_id": f"u{row}"} for row in range(50)])
+    assert found in (
+        "E-INPUT-CORRUPT", "E-INPUT-UNSUPPORTED", [{"user_id": f"u{row}"} for row in range(50)],
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("change", [1, 28, 112])
@@ -156,7 +172,9 @@ def test_no_damage_of_the_pages_heads_which_have_no_checksum_goes_unnoticed(tmp_
             ]
         except InputError as error:
             found = error.error_id
-        assert found in ("E-INPUT-CORRUPT", [{"user_id": f"u{row}"} for row in range(50)]), position
+        assert found in (
+            "E-INPUT-CORRUPT", "E-INPUT-UNSUPPORTED", [{"user_id": f"u{row}"} for row in range(50)],
+        ), position  # fmt: skip
 
 
 @settings(max_examples=150, deadline=None)
