@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 from batchscore.errors import ModelError, OutputError
-from batchscore.runtime.saved_model import PLAN_FILES, SavedModel, fingerprint
+from batchscore.runtime.fingerprint import PLAN_FILES, fingerprint
+from batchscore.runtime.saved_model import SavedModel
 
 
 def copy_model(saved: SavedModel, target: Path) -> None:

@@ -20,18 +20,22 @@ models, `adopt` for anybody else's, and any trainer may write it:
       "known": {"signature": "known", "user_output": "user_known", "candidate_output": "candidate_known"},
       "known_tables": {"user": {"shared_name": "17", "op": "HashTableV2", "key_dtype": "string",
                                 "value_dtype": "int64", "entries": 943}},
-      "files": [{"path": "saved_model.pb", "bytes": 48213}],            every file but the card
+      "files": [{"path": "saved_model.pb", "bytes": 48213, "sha256": "9f86..."}],      every file but card and plan
       "made_with": {"tensorflow": "2.21.0"},
-      "training": {}                                                    whatever the trainer wants to tell
+      "training": {},                                                   whatever the trainer wants to tell
+      "sha256": "60303..."                                              of all the rest, see `digest_card`
     }
 
 Only `signature`, `score_output` and `probes` (one row or more) are required; the more it says, the more is checked.
 A flag of `run` wins over the card. Keys that this version does not know are refused, so that a misspelt one is
-noticed; a key that changes the meaning of others would raise `schema_version`.
+noticed; a key that changes the meaning of others would raise `schema_version`. Each `sha256` may be left out; where
+one is given and is not right, the model is damaged, and nobody loads it.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -39,7 +43,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from batchscore.errors import ModelError
 from batchscore.regular_files import read_regular
-from batchscore.runtime.model_files import list_model_files
+from batchscore.runtime.fingerprint import digest_files
 
 CARD_PATH = Path("assets.extra") / "batchscore.json"
 
@@ -96,10 +100,11 @@ def _require_inside(path: str) -> str:
 
 
 class FileEntry(_Part):
-    """A file of the SavedModel, relative to its directory, with its size in bytes."""
+    """A file of the SavedModel, relative to its directory, with its size in bytes and its SHA-256 (hex)."""
 
     path: Annotated[str, AfterValidator(_require_inside)]
     bytes: int
+    sha256: str | None = None
 
 
 class ModelCard(_Part):
@@ -121,17 +126,20 @@ class ModelCard(_Part):
     known_tables: KnownTables | None = None
     """Where there is no `known` signature: tables that the ids are looked up in."""
     files: list[FileEntry] = Field(default_factory=list)
-    """Every file but the card itself: a copy that stopped half-way is recognised by it."""
+    """Every file but the card itself and a plan: a damaged copy, or one that stopped half-way, is known by it."""
     made_with: dict[str, str] = Field(default_factory=dict)
     """Name and version of the libraries that exported the model."""
     training: dict[str, Any] = Field(default_factory=dict)
     """What the trainer wants to tell: data, recipe, metrics. Not read by the run."""
+    sha256: str | None = None
+    """Of the rest of the card, in its file; None once it has been read and found right."""
 
 
 def read_card(model: Path) -> ModelCard | None:
     """The card of the SavedModel directory `model`, or None where it has none.
 
-    Raises ModelError (E-MODEL-CARD) where the file is no valid card.
+    Raises ModelError: E-MODEL-CARD where the file is no valid card, E-MODEL-DAMAGED where it was changed since
+    it was written.
     """
     path = model / CARD_PATH
     try:
@@ -146,7 +154,7 @@ def read_card(model: Path) -> ModelCard | None:
             next_step="check its permissions",
         ) from error
     try:
-        return ModelCard.model_validate_json(text)
+        card = ModelCard.model_validate_json(text)
     except ValidationError as error:
         raise ModelError(
             "E-MODEL-CARD",
@@ -157,18 +165,37 @@ def read_card(model: Path) -> ModelCard | None:
             ],
             next_step="export the model again",
         ) from error
+    if card.sha256 is not None and card.sha256 != (found := digest_card(card)):
+        raise ModelError(
+            "E-MODEL-DAMAGED",
+            "the model card was changed after it was written",
+            where=path,
+            found=f"SHA-256 {found}",
+            expected=f"SHA-256 {card.sha256}, which the card says of itself",
+            next_step="copy or export the model again; if the card was changed on purpose, delete its sha256",
+        )
+    return card.model_copy(update={"sha256": None})
+
+
+def digest_card(card: ModelCard) -> str:
+    """SHA-256 (hex) of what the card says: compact JSON with sorted keys, without nulls and its own `sha256`."""
+    said = card.model_dump(mode="json", exclude_none=True, exclude={"sha256"})
+    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def list_files(model: Path) -> list[FileEntry]:
-    """Every file of the SavedModel directory `model` but its card, sorted, with its size."""
-    files = [file.relative_to(model) for file in list_model_files(model)]
+    """Every file of the SavedModel directory `model` but its card and plan, sorted, with its size and SHA-256."""
     return [
-        FileEntry(path=file.as_posix(), bytes=(model / file).stat().st_size) for file in files if file != CARD_PATH
+        FileEntry(path=name, bytes=file.bytes, sha256=file.sha256)
+        for name, file in digest_files(model).items()
+        if name != CARD_PATH.as_posix()
     ]
 
 
 def write_card(model: Path, card: ModelCard) -> None:
-    """Write `card` into the SavedModel directory `model`, which is not published yet."""
+    """Write `card` with its SHA-256 into the SavedModel directory `model`, which is not published yet."""
     path = model / CARD_PATH
     path.parent.mkdir(exist_ok=True)
-    path.write_text(card.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")
+    as_it_is_read = ModelCard.model_validate_json(card.model_dump_json(exclude_none=True))
+    signed = as_it_is_read.model_copy(update={"sha256": digest_card(as_it_is_read)})
+    path.write_text(signed.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")

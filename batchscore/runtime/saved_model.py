@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from batchscore.errors import ModelError
-from batchscore.regular_files import open_regular, read_regular
+from batchscore.regular_files import read_regular
 from batchscore.runtime.card import ModelCard, read_card
+from batchscore.runtime.fingerprint import FileDigest, digest_files, fingerprint_of
 from batchscore.runtime.formats import PB, choose_meta_graph
-from batchscore.runtime.model_files import MAX_MODEL_FILE_BYTES, list_model_files, readable_model
+from batchscore.runtime.model_files import MAX_MODEL_FILE_BYTES, readable_model
 from batchscore.runtime.proto import DTYPES, DecodeError, SavedModelProto
 from batchscore.runtime.repeatable import find_unrepeatable
 from batchscore.runtime.safety import ASSETS, INIT_OP, Hazard, find_hazards, is_inside, require_trusted
 from batchscore.runtime.versions import locate
 
 SERVING_DEFAULT = "serving_default"
-PLAN_FILES = "assets.extra/batchscore.plan"
-"""Prefix of the files that a plan consists of; they do not count for the fingerprint."""
 
 
 @dataclass(frozen=True)
@@ -84,25 +81,29 @@ def read_saved_model(model: Path, version: int | None = None, *, trust_model: bo
 
     Costs one read of all its files, for the fingerprint. `trust_model` says that what it would do beyond computing
     is wanted. Raises ModelError: E-MODEL-MISSING, E-MODEL-UNREADABLE, E-MODEL-NOT-SAVEDMODEL, E-MODEL-INCOMPLETE,
-    E-MODEL-CARD, E-MODEL-SIGNATURE, E-MODEL-UNTRUSTED (see `safety.find_hazards`).
+    E-MODEL-CARD, E-MODEL-DAMAGED where a file is not the one that the card remembers, E-MODEL-SIGNATURE,
+    E-MODEL-UNTRUSTED (see `safety.find_hazards`).
     """
     located = locate(model, version)
+    card = read_card(located.path)
+    with readable_model(located.path):
+        files = digest_files(located.path)
+    _require_undamaged(files, card, located.path)
     meta_graphs = read_meta_graphs(located.path)
     graph = choose_meta_graph(meta_graphs, located.path)
     hazards = find_hazards(meta_graphs, located.path)
     require_trusted(located.path, hazards, trust_model=trust_model)
     with readable_model(located.path):
         _require_assets(graph, located.path)
-        digest = fingerprint(located.path)
     return SavedModel(
         path=located.path,
         version=located.version,
         chosen=located.chosen,
         passed_over=located.passed_over,
-        fingerprint=digest,
+        fingerprint=fingerprint_of(files),
         tensorflow_version=graph.meta_info_def.tensorflow_version,
         signatures=_signatures(graph),
-        card=read_card(located.path),
+        card=card,
         hazards=tuple(hazards),
     )
 
@@ -124,22 +125,6 @@ def read_meta_graphs(path: Path) -> list[Any]:
             where=path / PB,
             next_step="copy or export the model again",
         ) from error
-
-
-def fingerprint(model: Path) -> str:
-    """SHA-256 (hex) over the sorted (relative path, size, SHA-256) of all files of a SavedModel but its plan.
-
-    Raises OSError where one cannot be read.
-    """
-    total = hashlib.sha256()
-    files = {os.fsencode(path.relative_to(model)): path for path in list_model_files(model)}
-    for name in sorted(files):
-        if not name.startswith(PLAN_FILES.encode()):
-            with open_regular(files[name]) as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-                size = file.tell()
-            total.update(name + f"\0{size}\0{digest}\n".encode())
-    return total.hexdigest()
 
 
 def choose_signature(model: SavedModel, wanted: str | None = None) -> tuple[Signature, str]:
@@ -210,6 +195,21 @@ def takes_list(tensor: TensorSpec) -> bool:
 def is_score(tensor: TensorSpec) -> bool:
     """Whether the tensor's dtype can be a score: any float or integer."""
     return tensor.dtype.startswith(("float", "bfloat", "int", "uint"))
+
+
+def _require_undamaged(files: Mapping[str, FileDigest], card: ModelCard | None, path: Path) -> None:
+    """Raise ModelError (E-MODEL-DAMAGED) where a file has another SHA-256 than the card remembers of it."""
+    for entry in card.files if card is not None else []:
+        found = files.get(entry.path)
+        if entry.sha256 is not None and (found is None or found.sha256 != entry.sha256):
+            raise ModelError(
+                "E-MODEL-DAMAGED",
+                f"{entry.path} is not the file that was exported",
+                where=path / entry.path,
+                found="no such file" if found is None else f"SHA-256 {found.sha256}",
+                expected=f"SHA-256 {entry.sha256}, which the model card remembers",
+                next_step="copy or export the model again, or pick another version with --model-version",
+            )
 
 
 def _require_assets(graph: Any, path: Path) -> None:

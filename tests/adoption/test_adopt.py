@@ -13,9 +13,9 @@ from batchscore.adoption.adopt import adopt
 from batchscore.config import AdoptSettings, RunSettings
 from batchscore.errors import BatchscoreError, ModelError
 from batchscore.runtime.card import CARD_PATH, read_card
+from batchscore.runtime.fingerprint import fingerprint
 from batchscore.runtime.plan import Plan
 from batchscore.runtime.plan_file import read_plan
-from batchscore.runtime.saved_model import fingerprint
 from batchscore.runtime.tolerance import score_tolerance
 from batchscore.scoring.run import run
 

@@ -14,13 +14,13 @@ import pytest
 
 from batchscore.errors import ModelError
 from batchscore.runtime.card import ModelCard, Probes
+from batchscore.runtime.fingerprint import fingerprint
 from batchscore.runtime.proto import DTYPES, SavedModelProto
 from batchscore.runtime.saved_model import (
     Signature,
     TensorSpec,
     choose_score_output,
     choose_signature,
-    fingerprint,
     read_saved_model,
 )
 from batchscore.runtime.variables_index import read_shards
