@@ -2,17 +2,23 @@
 
 The Python API has the names of the command line: `batchscore.run(input=..., output=..., top_n=20)` is
 `batchscore run --input ... --output ... --top-n 20`. It returns the report; failures raise
-`batchscore.errors.BatchscoreError` with `.exit_code`, `.error_id` and `.report`. Nothing heavy is imported and no
-environment variable is changed before a function is called.
+`batchscore.errors.BatchscoreError` with `.exit_code`, `.error_id` and `.report`. A setting that is left out, or
+None, has the value of the `config` file, else the default that `batchscore run --help` tells. Nothing heavy is
+imported and no environment variable is changed before a function is called.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import importlib
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
+    from batchscore import errors, networks
     from batchscore.adoption.report import AdoptionReport
+    from batchscore.config import Settings
     from batchscore.difference.diff import Difference
     from batchscore.evaluation.evaluate import Evaluation
     from batchscore.golden_cases.report import GoldenReport
@@ -20,34 +26,115 @@ if TYPE_CHECKING:
     from batchscore.runtime.inspection import Inspection
     from batchscore.training.report import TrainingReport
 
-__all__ = ["__version__", "adopt", "diff", "evaluate", "golden", "inspect", "rollback", "run", "train"]
+__all__ = [
+    "__version__",
+    "adopt",
+    "diff",
+    "errors",
+    "evaluate",
+    "golden",
+    "inspect",
+    "networks",
+    "rollback",
+    "run",
+    "train",
+]
 __version__ = "0.1.0"
 
+_Path = str | os.PathLike[str]
+_Limit = str | int
+_Names = Sequence[str] | Mapping[str, str]
+_Values = Sequence[str] | Mapping[str, Any]
+_SettingsT = TypeVar("_SettingsT", bound="Settings")
 
-def run(**settings: Any) -> Report:
+_MODULES = ("errors", "networks")
+"""Modules that `import batchscore` makes attributes of; each is loaded when it is first asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'batchscore' has no attribute {name!r}")
+    return importlib.import_module(f"batchscore.{name}")
+
+
+def run(
+    *,
+    input: _Path | None = None,
+    require_success: Literal["auto", "yes", "no"] | None = None,
+    output: _Path | None = None,
+    model: _Path | None = None,
+    model_version: int | None = None,
+    signature: str | None = None,
+    score_output: str | None = None,
+    top_n: int | None = None,
+    user_column: str | None = None,
+    candidate_column: str | None = None,
+    keep: _Names | None = None,
+    keep_output: _Names | None = None,
+    map: _Values | None = None,
+    set: _Values | None = None,
+    fill: _Values | None = None,
+    allow_nonfinite: Sequence[str] | None = None,
+    max_bad_rows: _Limit | None = None,
+    max_unknown_users: _Limit | None = None,
+    max_unknown_candidates: _Limit | None = None,
+    max_user_drop: _Limit | None = None,
+    max_pair_drop: _Limit | None = None,
+    min_users: int | None = None,
+    min_pairs: int | None = None,
+    max_input_age: str | None = None,
+    max_model_age: str | None = None,
+    max_identical_lists: _Limit | None = None,
+    allow_equal_scores: bool | None = None,
+    plan: Literal["auto", "require", "off"] | None = None,
+    plan_cache: _Path | None = None,
+    memory: _Limit | None = None,
+    threads: int | None = None,
+    keep_previous: int | None = None,
+    state_dir: _Path | None = None,
+    trust_model: bool | None = None,
+    config: _Path | None = None,
+    date: dt.date | str | None = None,
+) -> Report:
     """Score every pair of `input` and publish each user's top N to `output`.
 
     Takes the settings of `batchscore.config.RunSettings`, and `config` (a TOML file) and `date` as the command
     does. Returns the report; raises BatchscoreError, or UsageError for settings.
     """
-    from batchscore.config import RunSettings, resolve
+    told = dict(locals())
+    from batchscore.config import RunSettings
     from batchscore.scoring.run import run as run_job
 
-    config, date = settings.pop("config", None), settings.pop("date", None)
-    return run_job(resolve(RunSettings, "run", settings, config=config, date=date).settings)
+    return run_job(_resolve(RunSettings, "run", told))
 
 
-def adopt(**settings: Any) -> AdoptionReport:
+def adopt(
+    *,
+    saved_model: _Path | None = None,
+    output: _Path | None = None,
+    model_version: int | None = None,
+    signature: str | None = None,
+    score_output: str | None = None,
+    user_input: str | None = None,
+    candidate_input: str | None = None,
+    map: _Values | None = None,
+    set: _Values | None = None,
+    fill: _Values | None = None,
+    probes: _Path | None = None,
+    trust_model: bool | None = None,
+    config: _Path | None = None,
+    date: dt.date | str | None = None,
+) -> AdoptionReport:
     """Publish `saved_model`, a SavedModel of any origin, as the next version below `output`, with a model card.
 
     Takes the settings of `batchscore.config.AdoptSettings`, and `config` and `date`. Returns the report; raises
     BatchscoreError.
     """
+    told = dict(locals())
     from batchscore.adoption.adopt import adopt as adopt_model
-    from batchscore.config import AdoptSettings, resolve
+    from batchscore.config import AdoptSettings
 
-    config, date = settings.pop("config", None), settings.pop("date", None)
-    return adopt_model(resolve(AdoptSettings, "adopt", settings, config=config, date=date).settings)
+    return adopt_model(_resolve(AdoptSettings, "adopt", told))
 
 
 def inspect(
@@ -70,30 +157,55 @@ def inspect(
     return inspect_model(Path(model), model_version, signature, score_output, plan_cache=cache)
 
 
-def diff(**settings: Any) -> Difference:
+def diff(
+    *,
+    old: _Path,
+    new: _Path,
+    max_users_lost: _Limit | None = None,
+    max_users_gained: _Limit | None = None,
+    max_changed_users: _Limit | None = None,
+    max_changed_first: _Limit | None = None,
+    min_overlap: _Limit | None = None,
+    max_score_shift: float | Literal["tolerance", "off"] | None = None,
+) -> Difference:
     """Compare the output `new` with the output `old`.
 
     Takes the settings of `batchscore.config.DiffSettings`. The difference tells which limits are kept; its
     `require_within_limits()` raises RefusedError as the command does. Raises InputError for files that are no
     outputs.
     """
-    from batchscore.config import DiffSettings, resolve
+    told = dict(locals())
+    from batchscore.config import DiffSettings
     from batchscore.difference.diff import diff as compare
 
-    return compare(resolve(DiffSettings, "diff", settings).settings)
+    return compare(_resolve(DiffSettings, "diff", told))
 
 
-def evaluate(**settings: Any) -> Evaluation:
+def evaluate(
+    *,
+    ranked: _Path | None = None,
+    truth: _Path | None = None,
+    training: _Path | None = None,
+    label_column: str | None = None,
+    relevant: float | None = None,
+    k: Sequence[int] | int | None = None,
+    gain: Literal["linear", "exponential", "binary"] | None = None,
+    scores: Literal["probabilities", "logits"] | None = None,
+    bootstrap: int | None = None,
+    seed: int | None = None,
+    config: _Path | None = None,
+    date: dt.date | str | None = None,
+) -> Evaluation:
     """Measure the lists of the ranked file `ranked` against the pairs of `truth`.
 
     Takes the settings of `batchscore.config.EvaluateSettings`, and `config` and `date`. Raises InputError for files
     that cannot be compared.
     """
-    from batchscore.config import EvaluateSettings, resolve
+    told = dict(locals())
+    from batchscore.config import EvaluateSettings
     from batchscore.evaluation.evaluate import evaluate as evaluate_lists
 
-    config, date = settings.pop("config", None), settings.pop("date", None)
-    return evaluate_lists(resolve(EvaluateSettings, "evaluate", settings, config=config, date=date).settings)
+    return evaluate_lists(_resolve(EvaluateSettings, "evaluate", told))
 
 
 def golden(
@@ -126,7 +238,38 @@ def rollback(output: str | os.PathLike[str], *, state_dir: str | os.PathLike[str
     return roll_back(Path(output), None if state_dir is None else Path(state_dir))
 
 
-def train(**settings: Any) -> TrainingReport:
+def train(
+    *,
+    input: _Path | None = None,
+    output: _Path | None = None,
+    users: _Path | None = None,
+    candidates: _Path | None = None,
+    user_column: str | None = None,
+    candidate_column: str | None = None,
+    rating_column: str | None = None,
+    timestamp_column: str | None = None,
+    embedding_dimension: int | None = None,
+    layers: Sequence[int] | None = None,
+    learning_rate: float | None = None,
+    batch_rows: int | None = None,
+    shuffle_rows: int | None = None,
+    epochs: int | None = None,
+    split: Literal["time", "random", "last"] | None = None,
+    held_out: float | None = None,
+    last: int | None = None,
+    validation: float | None = None,
+    patience: int | None = None,
+    refit: bool | None = None,
+    max_regression: _Limit | None = None,
+    keep_versions: int | None = None,
+    tensorboard: _Path | None = None,
+    seed: int | None = None,
+    features: Mapping[str, Mapping[str, Any]] | None = None,
+    model: Mapping[str, Any] | None = None,
+    tasks: Mapping[str, Mapping[str, Any]] | None = None,
+    config: _Path | None = None,
+    date: dt.date | str | None = None,
+) -> TrainingReport:
     """Train a ranking model on `input` and publish it as the next version below `output`.
 
     Takes the settings of `batchscore.train_settings.TrainSettings`, and `config` and `date`; `features`, `model`
@@ -134,9 +277,15 @@ def train(**settings: Any) -> TrainingReport:
     (E-KERAS-3) where Keras 3 is loaded already. Returns the report; raises BatchscoreError, with the report as far
     as it got.
     """
-    from batchscore.config import resolve
+    told = dict(locals())
     from batchscore.train_settings import TrainSettings
     from batchscore.training.train import train as train_job
 
-    config, date = settings.pop("config", None), settings.pop("date", None)
-    return train_job(resolve(TrainSettings, "train", settings, config=config, date=date).settings)
+    return train_job(_resolve(TrainSettings, "train", told))
+
+
+def _resolve(kind: type[_SettingsT], table: str, told: dict[str, Any]) -> _SettingsT:
+    from batchscore.config import resolve
+
+    config, date = told.pop("config", None), told.pop("date", None)
+    return resolve(kind, table, told, config=config, date=date).settings

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -31,7 +31,7 @@ from pydantic import (
 )
 
 from batchscore.environment import MODEL_ENVIRONMENT
-from batchscore.errors import UsageError
+from batchscore.errors import UsageError, did_you_mean
 from batchscore.limits import Age, Limit
 from batchscore.paths import fill_date, is_same_file, require_usable
 from batchscore.toml_tables import read_table
@@ -61,7 +61,10 @@ class Settings(BaseModel):
     def _number_or_text(cls, value: object, info: ValidationInfo) -> object:
         field = cls.model_fields[str(info.field_name)]
         if isinstance(value, bool) and field.annotation is not bool:
-            raise ValueError(f"{str(value).lower()} is neither a number nor text")
+            off = '; write "off"' if field.annotation in (Limit, Age) and not value else ""
+            raise ValueError(f"{str(value).lower()} is neither a number nor text{off}")
+        if _is_path(cls, str(info.field_name)) and not (value is None or isinstance(value, (str, os.PathLike))):
+            raise ValueError(_no_path(value))
         return value
 
     @field_validator("*")
@@ -236,7 +239,7 @@ def resolve(
             values[key] = _anchored(kind, key, value, config.resolve().parent)
             sources[key] = str(config)
     for key, value in flags.items():
-        if value is not None and value != ():
+        if value is not None and not (isinstance(value, tuple) and not value):
             values[key], sources[key] = value, given_as
     values = {key: _dated(kind, key, value, f"{day:%Y-%m-%d}") for key, value in values.items()}
     if "date" in kind.model_fields:
@@ -244,7 +247,7 @@ def resolve(
     try:
         settings = kind.model_validate(values)
     except ValidationError as error:
-        problems = [_problem(item, sources, given_as) for item in error.errors()]
+        problems = [_problem(item, kind, sources, given_as) for item in error.errors()]
         raise UsageError(
             "E-CONFIG",
             f"{len(problems)} setting(s) of `batchscore {table}` are not valid",
@@ -274,6 +277,29 @@ def _is_path(kind: type[Settings], key: str) -> bool:
     return field is not None and field.annotation in (Path, Path | None)
 
 
+def _names_beside(place: Sequence[str | int], kind: type[Settings]) -> list[str]:
+    """The names that may stand at `place`, where an unknown one does."""
+    if len(place) == 1:
+        return [*kind.model_fields]
+    return [
+        name for model in _models_in(kind.model_fields[str(place[0])].annotation) for name in model.model_fields
+    ]
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
+
+
+def _no_path(value: object) -> str:
+    kind = f"{type(value).__module__.partition('.')[0]} {type(value).__name__}".removeprefix("builtins ")
+    is_frame = any(hasattr(value, name) for name in ("to_parquet", "write_parquet", "column_names"))
+    advice = "write it to a Parquet file and give its path" if is_frame else "give the path of a file or a folder"
+    return f"a {kind} is not a path; {advice}"
+
+
 def _anchored(kind: type[Settings], key: str, value: Any, folder: Path) -> Any:
     if _is_path(kind, key) and isinstance(value, str):
         return str(folder / value)
@@ -288,12 +314,12 @@ def _dated(kind: type[Settings], key: str, value: Any, day: str) -> Any:
     return value
 
 
-def _problem(item: Mapping[str, Any], sources: Mapping[str, str], given_as: str) -> str:
+def _problem(item: Mapping[str, Any], kind: type[Settings], sources: Mapping[str, str], given_as: str) -> str:
     setting, *within = map(str, item["loc"]) if item["loc"] else ("settings",)
     if setting in ("features", "tasks"):
         del within[1:2]  # which kind of feature or task pydantic took it for
     key = ".".join((setting, *(part for part in within if not part.isdigit())))
-    message = str(item["msg"]).removeprefix("Value error, ")
+    message, hint = str(item["msg"]).removeprefix("Value error, "), ""
     if not item["loc"]:
         return f"{key}: {message}"  # several settings, each from wherever it came
     if item["type"] == "missing":
@@ -304,4 +330,5 @@ def _problem(item: Mapping[str, Any], sources: Mapping[str, str], given_as: str)
         return f"{key}.kind: not given"
     if item["type"] == "extra_forbidden":
         message = "there is no such setting"
-    return f"{key}: {message} (from {sources.get(setting, given_as)})"
+        hint = did_you_mean(str(item["loc"][-1]), _names_beside(item["loc"], kind))
+    return f"{key}: {message} (from {sources.get(setting, given_as)}){hint}"

@@ -173,6 +173,14 @@ def spell_list(items: Iterable[str], nothing: str = "none") -> str:
     return ", ".join([*items[:_LISTED], *more]) or nothing
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'top_n'?` if a known name is close to `name`, else nothing."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only for a message
+
+    close = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
 def _one_line(text: str) -> str:
     """`text` with what would break the line or steer a terminal spelled out; files name columns as they like."""
     return "".join(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import codecs
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from batchscore.errors import UsageError
+from batchscore.errors import UsageError, did_you_mean
 from batchscore.regular_files import read_regular
+
+_UNQUOTED = re.compile(r"""\s*(?P<key>[\w.-]+)\s*=\s*(?P<value>(\{date\}|[^\s"'\[{#])[^"'#]*?)\s*(#.*)?""")
+"""A line `key = value` whose value has no quotes and is no array or table."""
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -18,13 +22,29 @@ def read_toml(path: Path) -> dict[str, Any]:
     if content.startswith(codecs.BOM_UTF8):
         raise ValueError("it begins with a byte order mark (BOM); save it as UTF-8 without one")
     try:
-        return tomllib.loads(content.decode())
+        text = content.decode()
     except UnicodeDecodeError as error:
         raise ValueError(
             f"it is not UTF-8: byte 0x{content[error.start]:02x} at position {error.start:,}"
         ) from error
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(_quoted(text, str(error)) or str(error)) from error
     except RecursionError as error:
         raise ValueError("its values are nested too deeply") from error
+
+
+def _quoted(text: str, problem: str) -> str | None:
+    """What to write in the line that `problem` names, if its value is text without quotes (`off`, `50%`, `26h`)."""
+    line = re.search(r"at line (\d+)", problem)
+    lines = text.splitlines()
+    number = int(line[1]) if line else len(lines)
+    assignment = _UNQUOTED.fullmatch(lines[number - 1]) if 0 < number <= len(lines) else None
+    if assignment is None:
+        return None
+    key, value = assignment["key"], assignment["value"]
+    return f'line {number}: {value} is text, and text stands in quotes: {key} = "{value}"'
 
 
 def read_table(config: Path, table: str, more: Sequence[str], known: Sequence[str]) -> dict[str, Any]:
@@ -44,9 +64,12 @@ def read_table(config: Path, table: str, more: Sequence[str], known: Sequence[st
         ) from error
     unknown = [name for name, value in document.items() if name not in known or not isinstance(value, dict)]
     if unknown or table not in document:
+        hint = "".join(did_you_mean(name, known) for name in unknown[:1] if name not in known)
         raise UsageError(
             "E-CONFIG",
-            f"the configuration has no table [{table}]" if not unknown else "the configuration has unknown entries",
+            f"the configuration has unknown entries{hint}"
+            if unknown
+            else f"the configuration has no table [{table}]",
             where=config,
             found=", ".join(f"[{name}]" if isinstance(value, dict) else name for name, value in document.items())
             or "an empty file",

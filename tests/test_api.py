@@ -10,12 +10,17 @@ import signal
 import subprocess
 import sys
 import threading
+from inspect import Parameter, signature
+from types import SimpleNamespace
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import batchscore
+from batchscore.config import AdoptSettings, DiffSettings, EvaluateSettings, RunSettings
 from batchscore.errors import (
     BatchscoreError,
     InputError,
@@ -30,6 +35,7 @@ from batchscore.report import Report
 from batchscore.scoring import model as model_module
 from batchscore.scoring import reader
 from batchscore.scoring import run as run_module
+from batchscore.train_settings import TrainSettings
 
 
 @pytest.fixture
@@ -147,8 +153,73 @@ def test_failures_before_the_run_began_have_no_report(job):
 
 
 @pytest.mark.parametrize("name", ["tpo_n", "inputs"])
-def test_a_setting_that_does_not_exist_is_refused(job, name):
-    assert f"{name}: there is no such setting" in str(failure(UsageError, job, **{name: 3}))
+def test_a_setting_that_does_not_exist_is_no_argument(job, name):
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
+        batchscore.run(**job, **{name: 3})
+
+
+def test_a_frame_is_told_in_words(job):
+    frames = [pl.DataFrame({"user_id": ["u1"]}), pa.table({"user_id": ["u1"]})]
+    for frame, kind in zip(frames, ("polars DataFrame", "pyarrow Table"), strict=True):
+        message = str(failure(UsageError, job, input=frame))
+        assert f"input: a {kind} is not a path; write it to a Parquet file and give its path" in message
+    message = str(failure(UsageError, job, input=["a.parquet", "b.parquet"]))
+    assert "input: a list is not a path; give the path of a file or a folder" in message
+
+
+# the arguments are the settings
+
+KINDS = {
+    "run": RunSettings, "train": TrainSettings, "adopt": AdoptSettings, "evaluate": EvaluateSettings,
+    "diff": DiffSettings,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_function_has_an_argument_for_each_setting(name):
+    arguments = signature(getattr(batchscore, name)).parameters
+    settings = [setting for setting in KINDS[name].model_fields if setting != "date"]
+    assert list(arguments) == settings + ([] if name == "diff" else ["config", "date"])
+    defaults = {argument.default for argument in arguments.values()}
+    assert defaults <= {None, Parameter.empty}, "None: as the file or the default says"
+    assert (Parameter.empty in defaults) == (name == "diff"), "a file may tell whatever a command needs"
+    assert {argument.kind for argument in arguments.values()} == {Parameter.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_an_argument_has_the_type_of_its_setting(name):
+    hints = get_type_hints(getattr(batchscore, name), vars(batchscore) | vars(report_types()))
+    for setting, field in KINDS[name].model_fields.items():
+        accepted, given = set(get_args(hints[setting])) - {type(None)}, str(field.annotation)
+        if "Literal" in given:
+            (choice,) = (kind for kind in accepted if get_origin(kind) is Literal)
+            assert all(repr(value) in given for value in get_args(choice))
+        elif "Path" in given:
+            assert str in accepted
+        elif "Limit" in given:
+            assert accepted == {str, int}
+        elif field.annotation in (bool, int, float):
+            assert accepted == {field.annotation}
+
+
+def report_types():
+    """The names of the reports, which `import batchscore` does not load."""
+    names = "AdoptionReport Difference Evaluation GoldenReport Report Inspection TrainingReport"
+    return SimpleNamespace(**dict.fromkeys(names.split(), Any))
+
+
+@pytest.mark.process
+def test_modules_are_there_at_once_and_loaded_when_they_are_asked_for():
+    code = (
+        "import sys, batchscore; assert 'batchscore.errors' not in sys.modules; batchscore.errors.UsageError;"
+        "batchscore.networks; assert 'numpy' not in sys.modules; assert not hasattr(batchscore, 'none')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_factorys_module_is_there_at_once(tf):
+    del tf
+    assert batchscore.networks.factory.ModelContext
 
 
 def test_a_refusal_keeps_the_old_output_and_tells_rejects_and_counts(job):

@@ -315,3 +315,50 @@ def test_the_date_is_filled_later_in_constants_and_never_stands_in_a_file(toml):
     assert run_settings().sources["date"] == "default"
     for text in ("2024-02-29", '"2024-02-29"'):
         assert "date cannot stand in a file" in refused(config=toml(f"[run]\ndate = {text}\n"))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("max_user_drop = off", 'line 2: off is text, and text stands in quotes: max_user_drop = "off"'),
+        ("max_user_drop = 50%  # half", 'line 2: 50% is text, and text stands in quotes: max_user_drop = "50%"'),
+        ("max-input-age = 26h", 'line 2: 26h is text, and text stands in quotes: max-input-age = "26h"'),
+        ("set.at = {date}", 'line 2: {date} is text, and text stands in quotes: set.at = "{date}"'),
+        ("model = models/night", 'line 2: models/night is text, and text stands in quotes: model = "models/night"'),
+    ],
+)
+def test_text_without_quotes_is_shown_with_them(toml, line, message):
+    assert message in refused(config=toml(f"[run]\n{line}\ntop_n = 3\n"))
+
+
+@pytest.mark.parametrize(
+    "text", ["[run\n", '[run]\na = "b\n', "[run]\na = [1,\n", "[run]\n= 3\n", "[run]\na == 3\n"]
+)
+def test_what_else_is_wrong_with_toml_is_told_as_it_is(toml, text):
+    assert "the configuration cannot be read: " in refused(config=toml(text))
+
+
+def test_no_for_a_limit_is_off(toml):
+    assert 'false is neither a number nor text; write "off"' in refused(
+        config=toml("[run]\nmax_user_drop = false\n")
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "text", "message"),
+    [
+        (RunSettings, "run", "[run]\ntopn = 3\n", "topn: there is no such setting (from"),
+        (RunSettings, "run", "[run]\ntopn = 3\n", "job.toml); did you mean 'top_n'?"),
+        (RunSettings, "run", "[run]\nzzz = 3\n", "zzz: there is no such setting (from"),
+        (RunSettings, "run", "[rnu]\n", "did you mean 'run'?"),
+        (TrainSettings, "train", "[train]\nepoch = 3\n", "did you mean 'epochs'?"),
+        (TrainSettings, "train", '[train]\n[features.g]\nkind = "list"\nrole = "user"\nseperator = ","\n',
+         "features.g.seperator: there is no such setting (from"),
+        (TrainSettings, "train", '[train]\n[model]\ninteracton = "dot"\n', "did you mean 'interaction'?"),
+        (TrainSettings, "train", '[train]\n[tasks.c]\nkind = "click"\nlabel = "c"\nnegative = 2\n', "'negatives'?"),
+    ],
+)  # fmt: skip
+def test_an_unknown_key_is_asked_back(toml, kind, table, text, message):
+    with pytest.raises(UsageError) as caught:
+        resolve(kind, table, {"input": "a.parquet", "output": "b"}, config=toml(text), environ={})
+    assert message in str(caught.value)

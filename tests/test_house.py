@@ -190,13 +190,13 @@ def layer_of(module):
 def test_all_parts_of_the_package_have_a_layer():
     folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert folders <= set(LAYERS)
-    assert {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"} == set(BASE)
+    assert {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"} == set(BASE)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_of)
 def test_imports_go_one_way(path):
-    if path == PACKAGE / "__init__.py":
-        return  # the Python API stands above all, and imports when it is called
+    if path in (PACKAGE / "__init__.py", PACKAGE / "__main__.py"):
+        return  # the Python API and `python -m batchscore` stand above all
     layer = layer_of(module_of(path))
     wrong = [
         module for module in own_imports(path)

@@ -22,6 +22,7 @@ from batchscore.errors import (
     BatchscoreError,
     StoppedError,
     as_out_of_memory,
+    did_you_mean,
 )
 
 COMMANDS = {
@@ -47,6 +48,13 @@ class _Group(click.Group):
             return None
         command: click.Command = importlib.import_module(f"batchscore.cli.{cmd_name}").command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"No such command {args[0]!r}{did_you_mean(args[0], COMMANDS) or '.'}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -76,24 +84,27 @@ def main() -> NoReturn:
         _leave(EXIT_USAGE)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "batchscore"
-        _tell(f"E-CONFIG: {error.format_message()}\n  next:     see `{command} --help`")
-        _leave(EXIT_USAGE)
+        message = f"E-CONFIG: {error.format_message()}\n  next:     see `{command} --help`"
+        _fail(error, "E-CONFIG", EXIT_USAGE, message)
     except click.Abort:
         _leave(EXIT_SIGNAL_BASE + 2)
-    except BatchscoreError as error:
-        _tell(str(error))
-        _leave(error.exit_code)
-    except StoppedError as error:
-        _tell(str(error))
-        _leave(error.exit_code)
+    except (BatchscoreError, StoppedError) as error:
+        _fail(error, error.error_id, error.exit_code, str(error))
     except Exception as error:  # noqa: BLE001 - a bug: the traceback is for us, the id for the person on call
         shortage = as_out_of_memory(error)
         if shortage is not None:
-            _tell(str(shortage))
-            _leave(shortage.exit_code)
-        _tell(f"E-BUG: a fault in batchscore {__version__} itself; please report it with these lines")
-        _tell(traceback.format_exc())
-        _leave(EXIT_BUG)
+            _fail(error, shortage.error_id, shortage.exit_code, str(shortage))
+        message = f"E-BUG: a fault in batchscore {__version__} itself; please report it with these lines"
+        _tell(message)
+        _fail(error, "E-BUG", EXIT_BUG, traceback.format_exc())
+
+
+def _fail(error: BaseException, error_id: str, exit_code: int, message: str) -> NoReturn:
+    from batchscore.cli.failure import print_failure
+
+    _tell(message)
+    print_failure(error, error_id, exit_code, message)
+    _leave(exit_code)
 
 
 def _reopen_closed_streams() -> None:

@@ -144,7 +144,10 @@ def _tell(level: int, message: str) -> None:
 
 
 def _leave(error: StoppedError) -> NoReturn:
+    from batchscore.cli.failure import print_failure
+
     log_error(str(error))
+    print_failure(error, error.error_id, error.exit_code, str(error))
     os._exit(error.exit_code)
 
 

@@ -39,5 +39,8 @@ def command(as_json: bool, **flags: Any) -> None:
     from batchscore.difference.diff import diff
 
     difference = diff(settings)
-    print_out(difference.to_json() if as_json else describe(difference))
+    if not as_json:
+        print_out(describe(difference))
     difference.require_within_limits()
+    if as_json:
+        print_out(difference.to_json())

@@ -38,9 +38,9 @@ def command(directory: Path, model: Path | None, update: bool, as_json: bool, qu
         with _lines_of_cases_only(silent=not verbose):
             report = check_cases(directory, model, update=update)
         logging.getLogger("batchscore").info("%s", report.summary())
+    report.require_as_expected()
     if as_json:
         print_out(report.to_json())
-    report.require_as_expected()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from batchscore.columns import RANK, SCORE, USER_ID, plain_type, ranked_schema
 from batchscore.config import RunSettings
-from batchscore.errors import UsageError, shorten, spell_list
+from batchscore.errors import UsageError, did_you_mean, shorten, spell_list
 from batchscore.runtime.card import ModelCard
 from batchscore.runtime.pair_inputs import describe_values
 from batchscore.runtime.roles import choose_candidate, looks_like_label
@@ -133,7 +133,9 @@ class _Binder:
         settings = self.settings
         for flag, given in (("--map", settings.map), ("--set", settings.set), ("--fill", settings.fill)):
             self.problems += [
-                f"{flag} {name}: the model has no such input" for name in given if name not in self.signature.inputs
+                f"{flag} {name}: the model has no such input{did_you_mean(name, self.signature.inputs)}"
+                for name in given
+                if name not in self.signature.inputs
             ]
         self.problems += [
             f"--allow-nonfinite {name}: the model has no such input of floats"
@@ -172,10 +174,14 @@ class _Binder:
         if column is None:
             self.problems.append(f"the {role} column cannot be told from the model's inputs; give --{role}-column")
         elif column not in self.columns:
-            self.problems.append(f"the pairs have no {role} column {column!r}")
+            hint = did_you_mean(column, self.columns) if column in self._told_ids() else ""
+            self.problems.append(f"the pairs have no {role} column {column!r}{hint}")
         elif not _is_id(plain_type(self.columns[column])):
             type_ = self.columns[column]
             self.problems.append(f"{role} column {column!r} is {type_}: ids are strings or integers")
+
+    def _told_ids(self) -> set[str | None]:
+        return {self.settings.user_column, self.settings.candidate_column}
 
     def input_of(self, column: str) -> str | None:
         return next((bound.input.name for bound in self.inputs if bound.column == column), None)
@@ -251,6 +257,8 @@ class _Binder:
         is_label = looks_like_label(spec) and spec.name not in self.settings.map and column not in self.ids
         (self.labels if is_label else self.unfed).append(spec)
         hint = "; it looks like the label that the model was trained on" if is_label else ""
+        if spec.name in self.settings.map:
+            hint = did_you_mean(column, self.columns)
         self.problems.append(f"input {spec} has no column {column!r}{hint}")
 
     def _bind_column(self, spec: TensorSpec, feed: Feed) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from batchscore.columns import plain_type
 from batchscore.config import RunSettings
-from batchscore.errors import UsageError, shorten, spell_list
+from batchscore.errors import UsageError, did_you_mean, shorten, spell_list
 from batchscore.runtime.saved_model import Signature
 from batchscore.runtime.score import kept_type
 from batchscore.scoring.casts import is_text
@@ -28,7 +28,7 @@ def keep_columns(
         if name in taken:
             problems.append(f"{name!r} is a column of the output already; rename with --keep other_name={column}")
         if column not in columns:
-            problems.append(f"the pairs have no column {column!r}")
+            problems.append(f"the pairs have no column {column!r}{did_you_mean(column, columns)}")
         elif not _keepable(plain_type(columns[column])):
             problems.append(f"column {column!r} is {shorten(columns[column])}, which cannot be kept")
     if problems:
@@ -53,7 +53,7 @@ def keep_outputs(keep: Mapping[str, str], signature: Signature, taken: Collectio
                 f"{name!r} is a column of the output already; rename with --keep-output other_name={output}"
             )
         if output not in signature.outputs:
-            problems.append(f"the model has no output {output!r}")
+            problems.append(f"the model has no output {output!r}{did_you_mean(output, signature.outputs)}")
         elif pa.types.is_null(kept_type(signature.outputs[output])):
             problems.append(f"output {signature.outputs[output]} is not one number a pair")
     if problems:

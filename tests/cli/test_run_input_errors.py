@@ -243,7 +243,7 @@ E-BINDING: the pair columns do not fit signature 'serving_default'
   where:    <folder>/pairs.parquet
   found:    columns user_id string, item_id string, value list<element: float>
   expected: inputs item_id string [n], user_id string [n], value float32 [n]
-    input value float32 [n] cannot take column 'value' of type list<element: float>
+    input value float32 [n] cannot take column 'value' of type list<element: float>: it takes one value, no list
     bound: item_id <- item_id, user_id <- user_id
-  next:     add --map value=COLUMN
+  next:     correct what is named above
 """)  # fmt: skip

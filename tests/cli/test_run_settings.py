@@ -26,7 +26,7 @@ def test_unknown_key(workplace):
     config = write_toml(workplace, "[run]\ntopn = 3\n")
     workplace.assert_refused(workplace.run("--config", config), 2, """\
 E-CONFIG: 1 setting(s) of `batchscore run` are not valid
-    topn: there is no such setting (from <folder>/run.toml)
+    topn: there is no such setting (from <folder>/run.toml); did you mean 'top_n'?
   next:     correct them; `batchscore run --help` lists every setting
 """, recorded=False)  # fmt: skip
 
@@ -79,7 +79,7 @@ E-CONFIG: {message}
 @pytest.mark.parametrize(
     ("text", "message", "found"),
     [
-        ("[rnu]\ntop_n = 3\n", "the configuration has unknown entries", "[rnu]"),
+        ("[rnu]\ntop_n = 3\n", "the configuration has unknown entries; did you mean 'run'?", "[rnu]"),
         ("run = 3\n", "the configuration has unknown entries", "run"),
         ("top_n = 3\n[run]\n", "the configuration has unknown entries", "top_n, [run]"),
         ("[train]\n", "the configuration has no table [run]", "[train]"),
@@ -102,7 +102,9 @@ E-CONFIG: {message}
     [
         (["run", "--topn", "3"], "No such option '--topn'."),
         (["run", "--date", "tomorrow"], "Invalid value for '--date'"),
-        (["rnu"], "No such command 'rnu'."),
+        (["rnu"], "No such command 'rnu'; did you mean 'run'?"),
+        (["--topn"], "No such option '--topn'."),
+        (["batch"], "No such command 'batch'."),
     ],
 )
 def test_wrong_command_lines(batchscore, arguments, message):
@@ -289,7 +291,7 @@ E-BINDING: the pair columns do not fit signature 'serving_default'
   where:    <folder>/pairs.parquet
   found:    columns user_id string, item_id string, value string, \\x1b[31mred\\n int64
   expected: inputs item_id string [n], user_id string [n], value float32 [n]
-    input value float32 [n] cannot take column 'value' of type string
+    input value float32 [n] cannot take column 'value' of type string: write it as numbers
     bound: item_id <- item_id, user_id <- user_id
-  next:     add --map value=COLUMN
+  next:     correct what is named above
 """)  # fmt: skip

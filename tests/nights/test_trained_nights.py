@@ -84,7 +84,7 @@ E-BINDING: the pair columns do not fit signature 'serving_default'
     input user_id string [n] cannot take column 'user_id' of type double: ids never pass through floats
     user column 'user_id' is double: ids are strings or integers
     bound: movie_id <- movie_id
-  next:     add --map user_id=COLUMN
+  next:     correct what is named above
 """, lambda job: job.retrieve(night=2),
     ),
     "user and candidate column are swapped": Night(

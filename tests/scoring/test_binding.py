@@ -277,9 +277,13 @@ def test_the_word_for_a_column_is_no_column():
 
 def test_a_column_of_the_wrong_type_gets_advice_and_no_flag():
     for dtype, type_, advice in (
-        ("string", pa.list_(pa.string()), "takes no list; if the model splits text, write it as one (a|b|c)"),
-        ("float32", pa.large_list(pa.float32()), "takes no list"),
-        ("float32", pa.struct([("a", pa.int8())]), "takes no struct or map"),
+        (
+            "string",
+            pa.list_(pa.string()),
+            "it takes one value, no list; if the model splits text, write it as one (a|b|c)",
+        ),
+        ("float32", pa.large_list(pa.float32()), "it takes one value, no list"),
+        ("float32", pa.struct([("a", pa.int8())]), "it takes one value, no struct or map"),
         ("int64", pa.float64(), "write it as whole numbers that int64 holds"),
         ("float32", pa.string(), "write it as numbers"),
         ("string", pa.float32(), "write it as text or integers"),
