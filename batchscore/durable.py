@@ -1,9 +1,14 @@
-"""What a rename alone does not promise: that it survives a power cut."""
+"""Around a rename: what it alone does not promise, and what may go wrong after it."""
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+_log = logging.getLogger("batchscore")
 
 
 def sync(path: Path) -> None:
@@ -36,3 +41,15 @@ def write_whole(path: Path, text: str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def tolerated(what: str) -> Iterator[None]:
+    """Log whatever goes wrong inside the block as a warning that begins with `what`.
+
+    For steps after the commit point: what is published is published, and nothing that comes later is a failure.
+    """
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - a bug in a later step is no reason to call the night failed
+        _log.warning("%s: %s", what, getattr(error, "strerror", None) or str(error) or type(error).__name__)

@@ -57,6 +57,7 @@ ERROR_IDS: dict[str, str] = {
     "E-MODEL-NOT-SAVEDMODEL": "what stands there is not a TensorFlow SavedModel",
     "E-MODEL-INCOMPLETE": "files of the SavedModel are missing or short",
     "E-MODEL-DAMAGED": "a file of the SavedModel is not the one that its model card remembers",
+    "E-MODEL-LINK": "a link in the SavedModel leads out of it, and an adoption would publish what it leads to",
     "E-MODEL-UNTRUSTED": "the model would read or write files, call Python or open connections",
     "E-MODEL-SIGNATURE": "the SavedModel has no such signature, or one that cannot be scored",
     "E-MODEL-OUTPUT": "the score output cannot be told, or has a shape or type that is no score",

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -125,6 +125,12 @@ def exports(tf, tmp_path_factory) -> Callable[[str], Path]:  # noqa: ARG001 - lo
         return made[kind]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def failpoints() -> SimpleNamespace:
+    """`Failpoint` and `fail_each_call_after` of failpoints.py: calls of the system that fail after a commit."""
+    return SimpleNamespace(**runpy.run_path(str(TESTS / "failpoints.py")))
 
 
 @pytest.fixture

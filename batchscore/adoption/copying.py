@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 from batchscore.errors import ModelError, OutputError
 from batchscore.runtime.fingerprint import PLAN_FILES, fingerprint
+from batchscore.runtime.model_files import list_model_files, readable_model
 from batchscore.runtime.saved_model import SavedModel
+
+_LISTED = 5
+_MODE = 0o666
+_OWNER_READS_AND_WRITES = 0o600
 
 
 def copy_model(saved: SavedModel, target: Path) -> None:
-    """Copy every file of `saved` but a plan into the empty directory `target`, symbolic links as what they show.
+    """Copy every file of `saved` but a plan into the empty directory `target`.
 
-    The kernel copies where it can; no file is held in memory. Raises OutputError (E-OUTPUT) where it cannot be
-    written, ModelError (E-MODEL-INCOMPLETE) where the source changed meanwhile.
+    A copy may be read by those who may read the original, less what the umask takes. A link to a file inside the
+    SavedModel becomes that file; any other link is refused: what it leads to would be published. The kernel copies
+    where it can; no file is held in memory. Raises ModelError: E-MODEL-LINK, E-MODEL-UNREADABLE, E-MODEL-INCOMPLETE
+    where the source changed meanwhile; OutputError (E-OUTPUT) where the copy cannot be written.
     """
+    with readable_model(saved.path):
+        _require_no_links_out(saved.path)
+        sources = [path for path in list_model_files(saved.path) if not _is_plan(path.relative_to(saved.path))]
+        modes = {path: path.stat().st_mode for path in sources}
     try:
-        for source in sorted(path for path in saved.path.rglob("*") if path.is_file()):
-            name = source.relative_to(saved.path)
-            if not name.as_posix().startswith(PLAN_FILES):
-                (target / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, target / name)
+        for source, mode in modes.items():
+            copy = target / source.relative_to(saved.path)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode & _MODE | _OWNER_READS_AND_WRITES))
+            shutil.copyfile(source, copy)
     except OSError as error:
         raise OutputError(
             "E-OUTPUT",
@@ -36,3 +48,35 @@ def copy_model(saved: SavedModel, target: Path) -> None:
             where=saved.path,
             next_step="let whoever writes it finish, then adopt it again",
         )
+
+
+def _is_plan(name: Path) -> bool:
+    return name.as_posix().startswith(PLAN_FILES)
+
+
+def _require_no_links_out(model: Path) -> None:
+    """Raise ModelError (E-MODEL-LINK) if a link in `model` leads out of it, or to a folder."""
+    inside = os.path.realpath(model)
+    links = [
+        path for folder, folders, files in os.walk(model) for name in (*folders, *files)
+        if (path := Path(folder, name)).is_symlink()
+    ]  # fmt: skip
+    wrong = [path for path in links if path.is_dir() or not _leads_to(path).is_relative_to(inside)]
+    if wrong:
+        raise ModelError(
+            "E-MODEL-LINK",
+            "the SavedModel has links, and what they lead to would be published with it",
+            where=model,
+            found=_spell(wrong[:_LISTED], model),
+            expected="files, or links to files inside the SavedModel",
+            next_step="look at what they lead to; if all of it belongs to the model, adopt a copy that has files in "
+            "their place (cp -rL)",
+        )
+
+
+def _leads_to(link: Path) -> Path:
+    return Path(os.path.realpath(link))
+
+
+def _spell(links: list[Path], model: Path) -> str:
+    return "; ".join(f"{path.relative_to(model)} -> {_leads_to(path)}" for path in links)

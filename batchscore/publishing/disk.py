@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from batchscore.errors import OutputError
@@ -17,8 +14,6 @@ _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EML
 
 _ARROW_DETAIL = re.compile(r".*\[errno \d+\] ")
 """How pyarrow wraps the words of the operating system."""
-
-_log = logging.getLogger("batchscore")
 
 
 def cannot_write(path: Path, error: BaseException) -> OutputError:
@@ -59,15 +54,3 @@ def link(source: Path, target: Path) -> None:
             raise
         shutil.copy2(source, temporary)
     temporary.replace(target)
-
-
-@contextmanager
-def tolerated(what: str) -> Iterator[None]:
-    """Log whatever goes wrong inside the block as a warning that begins with `what`.
-
-    For steps after the commit point: what is published is published, and nothing that comes later is a failure.
-    """
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001 - a bug in a later step is no reason to call the night failed
-        _log.warning("%s: %s", what, getattr(error, "strerror", None) or str(error) or type(error).__name__)

@@ -22,11 +22,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchscore.durable import sync
+from batchscore.durable import sync, tolerated
 from batchscore.errors import UsageError
 from batchscore.paths import is_same_file
 from batchscore.publishing.baseline import Baseline
-from batchscore.publishing.disk import cannot_write, tolerated
+from batchscore.publishing.disk import cannot_write
 from batchscore.publishing.lock import locked
 from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.ranked_file import count_ranked

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from batchscore.durable import tolerated
 from batchscore.errors import OutputError, UsageError
 from batchscore.observer import Observer
 from batchscore.paths import require_usable
-from batchscore.publishing.disk import cannot_write, tolerated
+from batchscore.publishing.disk import cannot_write
 from batchscore.publishing.publish import Claim, claim
 from batchscore.publishing.ranked_file import read_through
 from batchscore.publishing.records import identify

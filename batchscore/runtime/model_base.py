@@ -10,7 +10,6 @@ training stands) and `.batchscore.removed` (versions on their way out). `_batchs
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchscore.durable import sync
+from batchscore.durable import sync, tolerated, write_whole
 from batchscore.errors import ModelError, OutputError, TryLaterError
 from batchscore.regular_files import read_regular
 from batchscore.runtime.card import read_card
@@ -33,7 +32,7 @@ TRAINING = ".batchscore.training"
 REMOVED = ".batchscore.removed"
 REPORTS = "_batchscore"
 
-_LOG = logging.getLogger(__name__)
+_LEFT_BEHIND = "what an earlier training left cannot be removed"
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,8 @@ class ModelBase:
         """Make what stands in `incoming` the next version, whole or not at all. Its path.
 
         Everything is fsynced, then renamed (the commit point); what stands in `incoming_evaluated` takes its place
-        before that. Raises OutputError (E-OUTPUT), and then nothing was published.
+        before that. Raises OutputError (E-OUTPUT), and then nothing was published; what goes wrong after the rename
+        is a warning.
         """
         target = self.path / str(self.next_version)
         with _output_errors(self.path):
@@ -88,12 +88,13 @@ class ModelBase:
                 self.incoming_evaluated.rename(self.evaluated(self.next_version))
                 sync(self.path / EVALUATED)
             self.incoming.rename(target)
-        try:
+        with tolerated(f"version {target} is published, but may not survive a power cut"):
             sync(self.path)
-        except OSError as error:
-            _LOG.warning("version %s is published, but may not survive a power cut: %s", target, error)
-        if (folder := self.path / EVALUATED).is_dir():
-            self._remove_behind(*(path for path in folder.iterdir() if path != self.evaluated(self.next_version)))
+        with tolerated(_LEFT_BEHIND):
+            if (folder := self.path / EVALUATED).is_dir():
+                self._remove_behind(
+                    *(path for path in folder.iterdir() if path != self.evaluated(self.next_version))
+                )
         return target
 
     def remove_old_versions(self, keep: int) -> list[int]:
@@ -103,16 +104,16 @@ class ModelBase:
         A version leaves by a rename, so that nobody finds half of one; a run that has loaded it keeps it. What
         cannot be removed is a warning.
         """
-        ours = [number for number in list_versions(self.path) if _is_ours(self.path / str(number))]
+        ours: list[int] = []
+        with tolerated("versions that are too many cannot be found"):
+            ours = [number for number in list_versions(self.path) if _is_ours(self.path / str(number))]
         removed = []
         for number in reversed([number for number in ours if number != self.next_version][keep - 1 :]):
-            try:
+            with tolerated(f"version {number} is one too many, but cannot be removed"):
                 (self.path / REMOVED).mkdir(exist_ok=True)
                 (self.path / str(number)).rename(self.path / REMOVED / str(number))
                 removed.append(number)
                 remove(self.path / REMOVED)
-            except OSError as error:
-                _LOG.warning("version %d is one too many, but cannot be removed: %s", number, error)
         return removed
 
     def forget_training(self) -> None:
@@ -122,17 +123,12 @@ class ModelBase:
     def _remove_behind(self, *paths: Path) -> None:
         """Remove what a published model no longer needs; the next one tries again where that fails."""
         for path in paths:
-            try:
+            with tolerated(_LEFT_BEHIND):
                 remove(path)
-            except OSError as error:
-                _LOG.warning("what an earlier training left cannot be removed: %s", error)
 
     def _remember_version(self) -> None:
         """Before the rename: a number that a crash leaves unused is skipped, one that was used never comes back."""
-        draft = self.path / f"{HIGHEST_VERSION}.new"
-        draft.write_text(f"{self.next_version}\n", encoding="ascii")
-        sync(draft)
-        draft.replace(self.path / HIGHEST_VERSION)
+        write_whole(self.path / HIGHEST_VERSION, f"{self.next_version}\n")
         sync(self.path)
 
 
@@ -156,28 +152,41 @@ def hold_model_base(path: Path) -> Iterator[ModelBase]:
                 expected="a directory of versions, or a new one",
                 next_step="give another directory with --output",
             )
-        made = not path.is_dir()
-        if made:
-            path.mkdir()
-            sync(path.parent)
-        lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        made, lock = _open_lock(path)
     try:
         with _output_errors(path):
             _lock(lock, path)
-            base = ModelBase(path, _highest_version(path) + 1)
-            for left in (base.incoming, base.incoming_evaluated, path / REMOVED):
-                remove(left)
-            base.incoming.mkdir()
         try:
+            with _output_errors(path):
+                base = ModelBase(path, _highest_version(path) + 1)
+                for left in (base.incoming, base.incoming_evaluated, path / REMOVED):
+                    remove(left)
+                base.incoming.mkdir()
             yield base
         finally:
-            with suppress(OSError):  # the next one removes it
-                remove(base.incoming)
-                remove(base.incoming_evaluated)
+            for left in (path / INCOMING, path / EVALUATED / "incoming"):
+                with suppress(OSError):  # the next one removes it
+                    remove(left)
             if made:
                 _remove_unused(path)
     finally:
-        os.close(lock)
+        with suppress(OSError):  # the lock goes with the process
+            os.close(lock)
+
+
+def _open_lock(path: Path) -> tuple[bool, int]:
+    """Whether `path` was made for it, and the open lock file in it. Raises OSError; then `path` is as before."""
+    made = not path.is_dir()
+    if made:
+        path.mkdir()
+    try:
+        if made:
+            sync(path.parent)
+        return made, os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    except BaseException:
+        if made:
+            _remove_unused(path)
+        raise
 
 
 def _lock(handle: int, path: Path) -> None:
@@ -224,8 +233,8 @@ def remove(path: Path) -> None:
 def _remove_unused(path: Path) -> None:
     """Remove a base directory that holds nothing but its lock."""
     with suppress(OSError):
-        if [entry.name for entry in path.iterdir()] == [LOCK]:
-            (path / LOCK).unlink()
+        if {entry.name for entry in path.iterdir()} <= {LOCK}:
+            (path / LOCK).unlink(missing_ok=True)
             path.rmdir()
 
 

@@ -126,6 +126,7 @@ class Journal:
         self._started_at = _now()
         self._seconds: dict[str, float] = {}
         self._facts: dict[str, Any] = {}
+        self._versions = library_versions()  # now: the report is made after the model's publication
 
     @contextmanager
     def stage(self, name: str, rows: int | None = None) -> Iterator[None]:
@@ -192,7 +193,7 @@ class Journal:
             started_at=self._started_at,
             ended_at=_now(),
             settings=self._settings.model_dump(mode="json"),
-            versions=library_versions(),
+            versions=self._versions,
             seconds=dict(self._seconds),
             **self._facts,
         )

@@ -7,8 +7,10 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
+from batchscore.durable import tolerated, write_whole
 from batchscore.errors import BatchscoreError
 from batchscore.evaluation.page import TrainingPage, write_page
 from batchscore.evaluation.page_process import render_apart
@@ -42,26 +44,24 @@ def keep_reports(base: ModelBase, journal: Journal) -> Iterator[None]:
         raise
     report = journal.report()
     _write(base, str(report.model_version), report, report.summary())
-    try:
+    with tolerated(f"reports of earlier trainings cannot be removed from {base.reports}"):
         for name in (FAILED, *map(str, report.removed_versions)):
             for suffix in (_JSON, _PAGE):
                 (base.reports / f"{name}{suffix}").unlink(missing_ok=True)
-    except OSError as error:
-        _LOG.warning("reports of earlier trainings cannot be removed from %s: %s", base.reports, error.strerror)
 
 
 def _write(base: ModelBase, name: str, report: TrainingReport, summary: str) -> None:
     place = base.reports / f"{name}{_JSON}"
-    try:
+    with tolerated(f"the report of the training cannot be written to {place}"):
         base.reports.mkdir(exist_ok=True)
-        draft = place.with_name(f"{place.name}.new")
-        draft.write_text(f"{report.to_json()}\n", encoding="utf-8")
-        draft.replace(place)
-    except OSError as error:
-        _LOG.warning("the report of the training cannot be written to %s: %s", place, error.strerror)
-        return
+        write_whole(place, f"{report.to_json()}\n")
+    with tolerated("no HTML page of the training"):
+        _write_page(place.with_suffix(".html"), report, summary)
+
+
+def _write_page(place: Path, report: TrainingReport, summary: str) -> None:
     if all(find_spec(package) for package in _PAGE_PACKAGES):
-        write_page(make_page(report, summary), place.with_suffix(".html"), render_apart)
+        write_page(make_page(report, summary), place, render_apart)
     else:
         _LOG.debug("no HTML page of the training: pip install 'batchscore[report]'")
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import stat
 
 import numpy as np
 import polars as pl
@@ -483,3 +485,81 @@ def test_a_run_names_the_op_too(exports, tmp_path, batchscore):
     assert told.exit_code == 4
     assert "the model gives one pair different scores within one call" in told.err
     assert "RandomUniform draws random numbers: node" in told.err
+
+
+# what is copied, and what may fail after it is published
+
+
+def test_whatever_fails_after_the_publication_is_a_warning(exports, tmp_path, failpoints, caplog):
+    output = tmp_path / "model"
+    settings = AdoptSettings(saved_model=exports("modules") / "mutable", output=output)
+    with failpoints.Failpoint(lambda target: target == output / "1").armed() as point:
+        report = adopt(settings)
+    assert point.failed is not None
+    assert report.model_version == 1
+    assert "but may not survive a power cut" in caplog.text
+    assert adopt(settings).model_version == 2
+
+
+@pytest.mark.parametrize("place", ["secret.txt", "assets.extra/secret.txt"])
+def test_a_link_that_leads_out_of_the_model_is_not_followed(exports, tmp_path, place):
+    source, secret = tmp_path / "source", tmp_path / "id_rsa"
+    shutil.copytree(exports("modules") / "mutable", source)
+    secret.write_text("private")
+    secret.chmod(0o600)
+    (source / place).parent.mkdir(exist_ok=True)
+    (source / place).symlink_to(secret)
+    message = refusal("E-MODEL-LINK", saved_model=source, output=tmp_path / "model")
+    assert f"{place} -> {secret}" in message
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_link_to_a_folder_or_round_in_a_circle_is_told(exports, tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(exports("modules") / "mutable", source)
+    (source / "variables").rename(tmp_path / "elsewhere")
+    (source / "variables").symlink_to(tmp_path / "elsewhere")
+    assert "variables -> " in refusal("E-MODEL-LINK", saved_model=source, output=tmp_path / "model")
+
+
+def test_a_link_within_the_model_becomes_a_file_and_private_files_stay_private(exports, tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(exports("modules") / "mutable", source)
+    (source / "saved_model.pb").chmod(0o600)
+    (source / "notes.md").write_text("hello")
+    (source / "notes.md").chmod(0o666)
+    (source / "README.md").symlink_to("notes.md")
+    umask = os.umask(0o022)
+    try:
+        adopt(AdoptSettings(saved_model=source, output=tmp_path / "model"))
+    finally:
+        os.umask(umask)
+    version = tmp_path / "model" / "1"
+    modes = {name: stat.S_IMODE((version / name).lstat().st_mode) for name in ("saved_model.pb", "README.md")}
+    assert modes == {"saved_model.pb": 0o600, "README.md": 0o644}
+    assert (version / "README.md").read_text() == "hello"
+    assert not (version / "README.md").is_symlink()
+
+
+def test_a_card_that_lists_no_possible_name_is_told(exports, tmp_path, batchscore):
+    base = tmp_path / "model"
+    adopt(AdoptSettings(saved_model=exports("modules") / "mutable", output=base))
+    path = base / "1" / CARD_PATH
+    card = json.loads(path.read_text())
+    card["files"].append({"path": "saved\0model.pb", "bytes": 1})
+    path.write_text(json.dumps(card))
+    for command in (("inspect", base / "1"), ("adopt", base / "1", "--output", tmp_path / "again")):
+        told = batchscore(*command)
+        assert told.exit_code == 4, told.err
+        assert "E-MODEL-CARD: the model card is not valid" in told.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_read_is_told(exports, tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(exports("modules") / "mutable", source)
+    (source / "variables").chmod(0)
+    try:
+        refusal("E-MODEL-UNREADABLE", saved_model=source, output=tmp_path / "model")
+    finally:
+        (source / "variables").chmod(0o755)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,24 @@ def test_a_page_that_breaks_does_not_hide_why_the_training_failed(tmp_path, jour
     monkeypatch.setattr(report_files, "find_spec", lambda _: True)
     with pytest.raises(RefusedError), hold_model_base(tmp_path) as base, keep_reports(base, journal):
         raise RefusedError("E-MODEL-QUALITY", "no", next_step="none")
+
+
+def test_each_call_after_the_publication_may_fail(tmp_path, journal, failpoints, monkeypatch):
+    monkeypatch.setattr(report_files, "find_spec", lambda _: None)
+    journal.note(removed_versions=[3])
+    path = tmp_path / "model"
+
+    def publish():
+        shutil.rmtree(path, ignore_errors=True)
+        with hold_model_base(path) as base, keep_reports(base, journal):
+            base.publish()
+
+    def verify():
+        assert (path / "1").is_dir()
+        left = (
+            {entry.name for entry in (path / "_batchscore").glob("*")} if (path / "_batchscore").exists() else set()
+        )
+        assert left <= {"1.report.json"}
+
+    failed = failpoints.fail_each_call_after(lambda target: target == path / "1", publish, verify)
+    assert {call.partition("(")[0] for call in failed} >= {"mkdir", "open", "fsync", "replace", "unlink"}

@@ -71,6 +71,17 @@ def test_the_report_tells_what_was_published(trained, sample_input):
     assert {**json.loads(beside.read_text()), "ended_at": ""} == {**report, "ended_at": "", "seconds": ANY}
 
 
+def test_whatever_fails_after_the_publication_is_a_warning(trained, tmp_path, failpoints, caplog):
+    settings = TrainSettings(**trained.settings | {"output": tmp_path / "model"})
+    with failpoints.Failpoint(lambda target: target == settings.output / "1").armed() as point:
+        report = train(settings)
+    assert point.failed is not None
+    assert (report.status, report.exit_code, report.model_version) == ("published", 0, 1)
+    assert "the report of the training cannot be written" in caplog.text
+    assert list_versions(settings.output) == [1]
+    assert train(settings).model_version == 2
+
+
 class Watch(Observer):
     def __init__(self, base):
         self.base, self.stages, self.rows, self.versions_at_commit = base, [], 0, None
