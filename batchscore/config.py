@@ -33,7 +33,14 @@ from pydantic import (
 from batchscore.environment import MODEL_ENVIRONMENT
 from batchscore.errors import UsageError, did_you_mean
 from batchscore.limits import Age, Limit
-from batchscore.paths import fill_date, is_same_file, require_usable
+from batchscore.paths import (
+    fill_date,
+    is_foreign,
+    is_same_file,
+    require_no_pattern,
+    require_paths,
+    require_usable,
+)
 from batchscore.toml_tables import read_table
 from batchscore.values import (
     Bytes,
@@ -45,6 +52,9 @@ from batchscore.values import (
     share,
     tabular,
 )
+
+_WRITTEN = frozenset({"output", "state_dir", "plan_cache", "tensorboard"})
+"""Paths that a command writes to; every other one is read."""
 
 MOST_THREADS = 256
 
@@ -69,9 +79,11 @@ class Settings(BaseModel):
 
     @field_validator("*")
     @classmethod
-    def _usable_path(cls, value: object) -> object:
+    def _usable_path(cls, value: object, info: ValidationInfo) -> object:
         if isinstance(value, Path):
             require_usable(value)
+            if info.field_name not in _WRITTEN:
+                require_no_pattern(value)
         return value
 
 
@@ -229,6 +241,7 @@ def resolve(
     day = _day(date)
     if config is not None:
         config = Path(config)
+        require_paths(config, next_step="correct --config")
         told = read_table(config, table, kind.tables, TABLES)
         if "date" in told:
             raise UsageError(
@@ -302,7 +315,8 @@ def _no_path(value: object) -> str:
 
 def _anchored(kind: type[Settings], key: str, value: Any, folder: Path) -> Any:
     if _is_path(kind, key) and isinstance(value, str):
-        return str(folder / value)
+        anchored = folder / value
+        return value if is_foreign(value) and not anchored.exists() else str(anchored)
     if key == "model" and isinstance(value, dict) and "factory" in value:
         return value | {"factory_folder": str(folder / str(value.get("factory_folder", "")))}
     return value

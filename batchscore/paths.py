@@ -8,10 +8,30 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
+from batchscore.errors import UsageError
+
 DATE = "{date}"
 """What stands for the date of a run in paths and constants."""
 
 _FIRST, _LAST = dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC)
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)
+_SHELL = re.compile(r"(~[^/]*|\$[A-Za-z_]\w*)(/.*)?", re.DOTALL)
+_PATTERN = re.compile(r"[*?[]")
+
+_COPIES = {
+    "s3": "aws s3 cp --recursive",
+    "s3a": "hadoop fs -get",
+    "s3n": "hadoop fs -get",
+    "gs": "gcloud storage cp --recursive",
+    "abfs": "azcopy copy --recursive",
+    "abfss": "azcopy copy --recursive",
+    "az": "azcopy copy --recursive",
+    "hdfs": "hdfs dfs -get",
+    "http": "curl -o FILE",
+    "https": "curl -o FILE",
+}
+"""A command that copies from a store, by the scheme of its URLs."""
 
 _PLACEHOLDER = re.compile(r"\{[A-Za-z_]\w*(:[^{}]*)?\}")
 
@@ -33,10 +53,43 @@ def require_usable(path: Path) -> None:
         raise ValueError(f"{unknown} stands for nothing: only {DATE} is filled in")
     if "\0" in str(path):
         raise ValueError("a path cannot hold a NUL character")
+    if is_foreign(str(path)):
+        raise ValueError(_spell_foreign(str(path)))
     with suppress(OSError):  # there is no working directory
         path = path.absolute()
     if not is_utf8(path):
         raise ValueError(f"{str(path)!r} is not UTF-8, and the report could not name it; rename it")
+
+
+def require_no_pattern(path: Path) -> None:
+    """Raise ValueError where `path`, which is to be read, is a pattern of names and no file is called so."""
+    if _PATTERN.search(str(path)) and not os.path.lexists(path):
+        raise ValueError(f"{path} is not there, and a pattern is not expanded: give the file or the folder itself")
+
+
+def require_paths(*paths: Path | None, next_step: str = "correct the path") -> None:
+    """Raise UsageError (E-CONFIG) where one of the paths is not usable (see `require_usable`)."""
+    for path in filter(None, paths):
+        try:
+            require_usable(path)
+        except ValueError as error:
+            raise UsageError("E-CONFIG", str(error), where=path, next_step=next_step) from error
+
+
+def is_foreign(text: str) -> bool:
+    """Whether a path is a URL or begins with what only a shell expands, and no file is called so."""
+    return bool(_URL.fullmatch(text) or _SHELL.fullmatch(text)) and not os.path.lexists(text)
+
+
+def _spell_foreign(text: str) -> str:
+    url = _URL.fullmatch(text)
+    if url is None:
+        return f"{text} is not there, and only a shell would expand it: write the path out"
+    scheme, rest = url[1].lower(), url[2]
+    if scheme == "file":
+        return f"file:///{rest} is a URL: give the path itself, /{rest}"
+    copy = f", for example with `{_COPIES[scheme]} {scheme}://{rest}`" if scheme in _COPIES else ""
+    return f"{scheme}://{rest} is a URL, and only files are read and written: mount the store, or copy{copy}"
 
 
 def is_utf8(path: Path) -> bool:

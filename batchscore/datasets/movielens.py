@@ -11,6 +11,7 @@ from batchscore.datasets.download import KNOWN_ARCHIVES, KnownArchive, download_
 from batchscore.datasets.layouts import recognise
 from batchscore.errors import UsageError
 from batchscore.observer import Observer
+from batchscore.paths import require_paths
 
 LICENCE = (
     "MovieLens data comes from GroupLens, University of Minnesota, under its own terms: see the README inside the "
@@ -38,6 +39,7 @@ def convert_movielens(
     Raises InputError (E-ARCHIVE, E-DOWNLOAD), UsageError (E-EXTRA-MISSING, E-CONFIG) and
     OutputError (E-OUTPUT).
     """
+    require_paths(Path(source), output)
     observer = observer or Observer()
     path = _find(source, output, known, observer)
     observer.stage(f"reading {path.name}")

@@ -19,6 +19,7 @@ from batchscore.datasets.draws import Draws
 from batchscore.datasets.ratings import Catalogue, Ratings
 from batchscore.errors import UsageError
 from batchscore.observer import Observer
+from batchscore.paths import require_paths
 
 SEED = 2
 """Of 2, 7 and 42 the one on which held-out RMSE differs least between seeds of the training."""
@@ -66,6 +67,7 @@ def generate_sample(
     Raises UsageError (E-CONFIG) where there are more ratings than users x movies or a count below 1, and
     OutputError (E-OUTPUT).
     """
+    require_paths(output)
     if min(users, candidates, interactions) < 1 or interactions > users * candidates:
         raise UsageError(
             "E-CONFIG",

@@ -11,6 +11,7 @@ from batchscore.golden_cases.cases import EXPECTED_ROWS, Case, find_cases, read_
 from batchscore.golden_cases.comparison import compare_outcomes
 from batchscore.golden_cases.outcome import run_pairs
 from batchscore.golden_cases.report import CaseResult, GoldenReport
+from batchscore.paths import require_paths
 
 _log = logging.getLogger(__name__)
 
@@ -22,6 +23,7 @@ def check_cases(directory: Path, model: Path | None = None, *, update: bool = Fa
     Raises UsageError (E-GOLDEN) where there is no case or one is not valid; OutputError, OutOfMemoryError and
     TryLaterError where the machine does not let a case run. Cases that differ are in the report, and raise nothing.
     """
+    require_paths(directory, model)
     folders = find_cases(directory)
     cases = [read_case(folder, model) for folder in folders]
     if not update:

@@ -14,7 +14,7 @@ from pathlib import Path
 from batchscore.durable import tolerated
 from batchscore.errors import OutputError, UsageError
 from batchscore.observer import Observer
-from batchscore.paths import require_usable
+from batchscore.paths import require_paths
 from batchscore.publishing.disk import cannot_write
 from batchscore.publishing.publish import Claim, claim
 from batchscore.publishing.ranked_file import read_through
@@ -34,8 +34,7 @@ def rollback(output: Path, state_dir: Path | None = None, observer: Observer | N
     OutputError (E-PREVIOUS-DAMAGED, E-OUTPUT), and TryLaterError (E-LOCKED) where a run is writing this output. The
     published file is then the old one.
     """
-    for path in filter(None, (output, state_dir)):
-        _require_usable(path)
+    require_paths(output, state_dir, next_step="give the --output and --state-dir of the run")
     with claim(output, state_dir) as ours:
         replaced = ours.previous_report()
         age = ours.previous.newest_other(output)
@@ -58,15 +57,6 @@ def rollback(output: Path, state_dir: Path | None = None, observer: Observer | N
               f"{report.rows_written:,}")  # fmt: skip
     _log.info("the output that it replaces is kept as %s", ours.previous.path(1))
     return report
-
-
-def _require_usable(path: Path) -> None:
-    try:
-        require_usable(path)
-    except ValueError as error:
-        raise UsageError(
-            "E-CONFIG", str(error), where=path, next_step="give the --output and --state-dir of the run"
-        ) from error
 
 
 def _copy_whole(kept: Path, target: Path, report: Report | None) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from batchscore.errors import ModelError
+from batchscore.paths import require_paths
 from batchscore.runtime.card import CARD_PATH
 from batchscore.runtime.chosen import choose_scoring
 from batchscore.runtime.formats import choose_meta_graph
@@ -132,6 +133,7 @@ def inspect_model(
     nothing to look at: E-MODEL-MISSING, E-MODEL-UNREADABLE, E-MODEL-NOT-SAVEDMODEL, E-MODEL-INCOMPLETE,
     E-MODEL-CARD.
     """
+    require_paths(model, plan_cache)
     with readable_model(model):
         return _inspect(model, version, signature, score_output, plan_cache)
 

@@ -103,6 +103,9 @@ class Session(ABC):
         return dict(zip(outputs, call(*(feeds[name] for name in signature.inputs)), strict=True))
 
 
+_RENAME = "TensorFlow takes [ ] and \\ in a path for a pattern of names: rename that folder, or link to the model"
+
+
 def open_session(path: Path, *, threads: int, api: Api | None = None) -> Session:
     """Load the SavedModel at `path` for `threads` concurrent callers.
 
@@ -134,7 +137,9 @@ def load_failure(path: Path, reason: str, *, expected: str | None = None) -> Mod
         where=path,
         found=reason,
         expected=expected,
-        next_step="export the model again, or pick another version with --model-version",
+        next_step=_RENAME
+        if "\\" in str(path) or "[" in str(path)
+        else "export the model again, or pick another version with --model-version",
     )
 
 

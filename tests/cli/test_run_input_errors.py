@@ -19,6 +19,32 @@ E-INPUT-MISSING: the input is not there (yet)
 """)  # fmt: skip
 
 
+def test_an_object_store(workplace):
+    told = workplace.run("--input", "s3://bucket/pairs")
+    workplace.assert_refused(told, 2, """\
+E-CONFIG: 1 setting(s) of `batchscore run` are not valid
+    input: s3://bucket/pairs is a URL, and only files are read and written: mount the store, or copy, for example \
+with `aws s3 cp --recursive s3://bucket/pairs` (from flag)
+  next:     correct them; `batchscore run --help` lists every setting
+""", recorded=False)  # fmt: skip
+
+
+def test_a_pattern(workplace):
+    told = workplace.run("--input", workplace.folder / "pairs-*.parquet")
+    workplace.assert_refused(told, 2, """\
+E-CONFIG: 1 setting(s) of `batchscore run` are not valid
+    input: <folder>/pairs-*.parquet is not there, and a pattern is not expanded: give the file or the folder \
+itself (from flag)
+  next:     correct them; `batchscore run --help` lists every setting
+""", recorded=False)  # fmt: skip
+
+
+@pytest.mark.tensorflow
+def test_a_file_that_is_called_like_a_pattern(workplace):
+    workplace.pairs.rename(workplace.folder / "pairs[1]*.parquet")
+    assert workplace.run("--input", workplace.folder / "pairs[1]*.parquet").exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("content", "found"),
     [

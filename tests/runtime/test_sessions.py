@@ -1,5 +1,6 @@
 """One suite over both sessions: TensorFlow's C API, and its Python API behind the same interface."""
 
+import shutil
 import threading
 from pathlib import Path
 
@@ -292,6 +293,17 @@ def test_a_damaged_model_cannot_be_loaded(models, tmp_path):
             open_session(damaged, threads=1, api=api)
         assert caught.value.error_id == "E-MODEL-LOAD"
         assert "variables.data-00000-of-00001" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["st*r", "q?m", "br[1]", "back\\slash"])
+def test_a_path_that_looks_like_a_pattern_works_or_is_refused_in_words(models, tmp_path, name):
+    shutil.copytree(models / "ranking", tmp_path / name)
+    for api in APIS:
+        if name in ("st*r", "q?m"):
+            open_session(tmp_path / name, threads=1, api=api).close()
+        else:
+            with pytest.raises(ModelError, match=r"takes \[ \] and \\ in a path for a pattern of names: rename"):
+                open_session(tmp_path / name, threads=1, api=api)
 
 
 def test_an_unknown_tensor_is_named(open_model):
