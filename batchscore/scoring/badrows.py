@@ -27,6 +27,8 @@ REJECTS_CAP = 10_000
 """Rejects written to the file; all are counted."""
 
 _VALUE_CHARACTERS = 200
+_NULL_FEATURE = "null feature"
+_NOT_FINITE = "NaN or infinite"
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class BadRows:
     finite: int = 0
     rejects_path: Path | None = None
     """Where the rejects lie when the run refuses."""
+    advice: dict[tuple[str, str], str] = field(default_factory=dict)
+    """What to do about a reason in a column, where there is more to say than to fix the rows."""
 
     @property
     def over_budget(self) -> bool:
@@ -71,6 +75,7 @@ class BadRows:
         takes such, a value that its cast cannot keep. Once over the budget the rest of the input is still checked,
         so that the count is whole, but nothing more is passed on; then InputError (E-BAD-ROWS).
         """
+        self.advice = _advise(binding)
         for batch in batches:
             self.rows += batch.table.num_rows
             pairs = self._check(batch, binding)
@@ -129,7 +134,8 @@ class BadRows:
             details=[f"column {item.column}, first at row {item.row:,}: {item.reason}"
                      + ("" if item.value is None else f", value {item.value}") for item in self.first.values()]
             + ([f"rejects file: {self.rejects_path}"] if self.rejects_path else []),
-            next_step="mend the rows in the rejects file where they come from, or raise --max-bad-rows",
+            next_step="".join(f"{self.advice[key]}; " for key in self.first if self.advice.get(key))
+            + "mend the rows in the rejects file where they come from, or raise --max-bad-rows",
         )  # fmt: skip
 
     def write_rejects(self, path: Path) -> None:
@@ -161,11 +167,11 @@ class BadRows:
             values, uncast = bound.cast.apply(column.values)
             bad.mark(column.spread(uncast), bound.column, bound.cast.reason)
             if not bound.nonfinite:
-                bad.mark(column.spread(_not_finite(values)), bound.column, "NaN or infinite")
+                bad.mark(column.spread(_not_finite(values)), bound.column, _NOT_FINITE)
             feeds[bound.input.name] = column.with_values(values).to_array()
             nulls = column.nulls()
             if bound.fill is None:
-                bad.mark(nulls, bound.column, "null feature")
+                bad.mark(nulls, bound.column, _NULL_FEATURE)
             elif nulls is not None:
                 feeds[bound.input.name] = _fill(feeds[bound.input.name], bound.fill)
                 missing[bound.input.name] = nulls
@@ -193,6 +199,18 @@ class BadRows:
             self.rejects.append(reject)
         if (user := pairs.user[position].as_py()) is not None:
             self.users.add(user)
+
+
+def _advise(binding: Binding) -> dict[tuple[str, str], str]:
+    """By column and reason: the flag that would take such rows, or the type that the column should have."""
+    advice = {}
+    for bound in binding.inputs:
+        column, name = bound.column, bound.input.name
+        advice[column, bound.cast.reason] = bound.cast.advice
+        if column not in (binding.user, binding.candidate):
+            advice[column, _NULL_FEATURE] = f"--fill {name} says what stands for the nulls of {column}"
+            advice[column, _NOT_FINITE] = f"--allow-nonfinite {name} if the model knows what to do with them"
+    return advice
 
 
 class _Marks:

@@ -39,11 +39,15 @@ Casted = tuple[pa.Array, np.ndarray | None]
 
 @dataclass(frozen=True)
 class Cast:
-    """How one column becomes one input. `describe` is its line in the report, `reason` why a row would be bad."""
+    """How one column becomes one input.
+
+    `describe` is its line in the report, `reason` why a row would be bad, `advice` what to do about such rows.
+    """
 
     describe: str
     reason: str
     apply: Callable[[pa.Array], Casted]
+    advice: str = ""
 
 
 def find_cast(column: pa.DataType, dtype: str, *, is_id: bool) -> Cast | None:
@@ -131,7 +135,12 @@ def _to_float(type_: pa.DataType, dtype: str) -> Cast | None:
     if pa.types.is_floating(type_):
         return Cast(f"{type_} to {dtype}, nearest", f"overflows {dtype}", lambda array: _round(array, dtype))
     if pa.types.is_integer(type_):
-        return Cast(f"{type_} to {dtype}, exact", f"not exact as {dtype}", lambda array: _exact(array, dtype))
+        return Cast(
+            f"{type_} to {dtype}, exact",
+            f"not exact as {dtype}",
+            lambda array: _exact(array, dtype),
+            f"{_exact_up_to(dtype)}; a column of double is rounded",
+        )
     if pa.types.is_boolean(type_):
         return Cast(f"bool to {dtype}", "", lambda array: (array.cast(pa.int8()).cast(FLOATS[dtype]), None))
     if pa.types.is_decimal(type_):
@@ -146,8 +155,15 @@ def _to_float(type_: pa.DataType, dtype: str) -> Cast | None:
             f"{type_} to {dtype} epoch seconds, exact",
             f"not exact as {dtype}",
             lambda array: _exact(_epoch_seconds(array), dtype),
+            f"{_exact_up_to(dtype)}; epoch seconds in a column of double are rounded",
         )
     return None
+
+
+def _exact_up_to(dtype: str) -> str:
+    bits = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}[dtype]
+    epochs = "" if dtype == "float64" else " and cannot hold epoch seconds"
+    return f"{dtype} is exact for whole numbers up to {2**bits:,}{epochs}"
 
 
 def _is_integral(type_: pa.DataType) -> bool:

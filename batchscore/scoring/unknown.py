@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchscore.errors import RefusedError
+from batchscore.errors import ModelError, RefusedError, shorten
 from batchscore.limits import Limit
 from batchscore.report import GuardResult, KnownIds
 from batchscore.scoring.distinct import find_used, is_same_array
@@ -18,6 +18,8 @@ from batchscore.scoring.scorer import ScorablePairs
 
 _FIRST_LOOK_ROWS = 500_000
 _EXAMPLES = 5
+_SAMPLE = 1000
+_MOST = 0.9
 _FLOAT = re.compile(r"'-?\d+\.0'")
 
 IsKnown = Callable[[pa.Array], np.ndarray]
@@ -62,6 +64,7 @@ class UnknownIds:
         self._known = 0
         self._unknown = 0
         self._examples: list[str] = []
+        self._sample: list[pa.Array] = []
 
     def add(self, pairs: ScorablePairs) -> None:
         """Count the ids of a batch."""
@@ -94,13 +97,17 @@ class UnknownIds:
         return GuardResult(name=f"max_unknown_{self._role.name}s", figure=counts.unknown_share,
                            limit=str(self._role.limit), ok=not self._exceeded(counts))  # fmt: skip
 
-    def require_within_limit(self) -> None:
-        """Raise RefusedError (E-UNKNOWN-USERS, E-UNKNOWN-CANDIDATES) where the limit is exceeded."""
+    def require_within_limit(self, other: UnknownIds | None = None) -> None:
+        """Raise RefusedError (E-UNKNOWN-USERS, E-UNKNOWN-CANDIDATES) where the limit is exceeded.
+
+        The message says if the role of `other` knows these ids.
+        """
         if not self.exceeded():
             return
         total, name = self._known + self._unknown, self._role.name
         floats = all(_FLOAT.fullmatch(example) for example in self._examples)
         hint = "write the ids without '.0', as integers that never were floats; " if floats else ""
+        hint += "" if other is None else self._mixed_up(other)
         raise RefusedError(
             self._role.error_id,
             f"{self._unknown:,} of {total:,} distinct {name}s are unknown to the model",
@@ -109,6 +116,33 @@ class UnknownIds:
             next_step=f"{hint}check that --{name}-column names the id that the model was trained with, "
             f"and its age; accept once with --max-unknown-{name}s off",
         )
+
+    def _mixed_up(self, other: UnknownIds) -> str:
+        """What the message says if the other role knows nearly all of the ids that this one does not."""
+        mine, theirs = self._role.name, other._role.name
+        unknown = pa.concat_arrays(self._sample) if self._sample else pa.array([])
+        if not other._knows_most_of(unknown):
+            return ""
+        if self._knows_most_of(other._first_ids()):
+            return (
+                f"user and candidate column look swapped: the {mine}s are known {theirs}s, and the {theirs}s known "
+                f"{mine}s; "
+            )
+        return f"these {mine}s are known {theirs}s: does --{mine}-column name the {theirs} column?; "
+
+    def _first_ids(self) -> pa.Array:
+        ids = [*self._seen, *self._pending][:1]
+        return ids[0].slice(0, _SAMPLE) if ids else pa.array([])
+
+    def _knows_most_of(self, ids: pa.Array) -> bool:
+        """Whether this role's vocabulary knows ids that came in the other's place; false where it cannot tell."""
+        if self._is_known is None or not len(ids):
+            return False
+        try:
+            known = self._is_known(ids)
+        except (NoLookUpError, ModelError, ValueError, pa.ArrowException):
+            return False
+        return int(known.sum()) >= _MOST * len(ids)
 
     def _unseen(self, ids: pa.Array) -> pa.Array:
         """The distinct ids, without those of a dictionary that came in the batch before and were taken then."""
@@ -140,8 +174,10 @@ class UnknownIds:
             return
         self._known += int(known.sum())
         self._unknown += int((~known).sum())
-        examples = ids.filter(pa.array(~known)).slice(0, _EXAMPLES - len(self._examples))
-        self._examples += [repr(item) for item in examples.to_pylist()]
+        unknown = ids.filter(pa.array(~known)).slice(0, _SAMPLE - sum(map(len, self._sample)))
+        self._sample.append(unknown)
+        examples = unknown.slice(0, _EXAMPLES - len(self._examples))
+        self._examples += [shorten(repr(item)) for item in examples.to_pylist()]
 
 
 def watch_unknown(
@@ -166,8 +202,11 @@ def watch_unknown(
                 for ids in read_all_ids():
                     for role in roles:
                         role.add(ids)
-                for role in roles:
-                    role.require_within_limit()
+                _require_within_limits(roles)
         yield pairs
+    _require_within_limits(roles)
+
+
+def _require_within_limits(roles: list[UnknownIds]) -> None:
     for role in roles:
-        role.require_within_limit()
+        role.require_within_limit(next((other for other in roles if other is not role), None))

@@ -26,6 +26,8 @@ E-UNKNOWN-USERS: {count} of {count} distinct users are unknown to the model
   next:     {hint}check that --user-column names the id that the model was trained with, and its age; \
 accept once with --max-unknown-users off
 """
+LOOK_SWAPPED = """\
+user and candidate column look swapped: the users are known candidates, and the candidates known users; """
 HEADS = """\
 E-MODEL-OUTPUT: 2 outputs of signature 'serving_default' could be the score
   found:    {outputs}
@@ -89,7 +91,7 @@ E-BINDING: the pair columns do not fit signature 'serving_default'
     ),
     "user and candidate column are swapped": Night(
         lambda job: job.change(**SWAPPED), 6,
-        UNKNOWN.format(count=300, ids="'1001', '1002', '1004', '1007', '1008'", hint=""),
+        UNKNOWN.format(count=300, ids="'1001', '1002', '1004', '1007', '1008'", hint=LOOK_SWAPPED),
         lambda job: job.change(**SWAPPED),
     ),
     "every score is NaN": Night(

@@ -428,3 +428,20 @@ def test_rejects_that_cannot_be_written_leave_no_half_file(tmp_path, monkeypatch
     with pytest.raises(OSError):  # noqa: PT011 - any will do
         bad.write_rejects(target)
     assert target.read_text() == "old\n"
+
+
+def test_the_message_names_the_flag_or_the_type_that_would_take_the_rows():
+    seconds = pa.array([1_709_251_201, None, 3], pa.int64())
+    schema = pa.schema([("user_id", pa.string()), ("movie_id", pa.string()), ("at", pa.int64())])
+    specs = {name: TensorSpec(name, name, "string", (None,)) for name in ("user_id", "movie_id")}
+    specs["at"] = TensorSpec("at", "at", "float32", (None,))
+    signature = Signature("s", specs, {})
+    how = RunSettings(input="i", output="o", candidate_column="movie_id")
+    binding = bind(schema, signature, None, how)
+    ids = pa.array(["a", "b", "c"])
+    table = pa.record_batch([ids, ids, seconds], names=schema.names)
+    with pytest.raises(InputError) as caught:
+        list(BadRows(Limit.parse(0), 3).drop_unusable(iter([PairBatch("f", 0, table)]), binding))
+    step = str(caught.value).splitlines()[-1]
+    assert "float32 is exact for whole numbers up to 16,777,216 and cannot hold epoch seconds" in step
+    assert "a column of double is rounded; --fill at says what stands for the nulls of at; " in step

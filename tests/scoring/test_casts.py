@@ -309,3 +309,20 @@ def test_placeholders_can_be_fed_and_mean_nothing(dtype):
     assert (len(nothing), nothing.null_count) == (3, 0)
     assert not any(nothing.to_pylist())
     assert find_cast(nothing.type, dtype, is_id=False).apply(nothing)[0].to_pylist() == nothing.to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "said"),
+    [
+        ("float32", "float32 is exact for whole numbers up to 16,777,216 and cannot hold epoch seconds"),
+        ("float16", "float16 is exact for whole numbers up to 2,048 and"),
+        ("bfloat16", "bfloat16 is exact for whole numbers up to 256 and"),
+        ("float64", "float64 is exact for whole numbers up to 9,007,199,254,740,992;"),
+    ],
+)
+def test_what_to_do_about_whole_numbers_that_a_float_does_not_hold(dtype, said):
+    for type_ in (pa.int64(), pa.timestamp("us")):
+        advice = find_cast(type_, dtype, is_id=False).advice
+        assert said in advice
+        assert "double" in advice
+    assert find_cast(pa.float64(), dtype, is_id=False).advice == ""

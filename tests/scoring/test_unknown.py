@@ -248,3 +248,45 @@ def test_a_look_up_that_fails_on_ids_ends_the_run():
     counted.add(pairs_of(["a"]))
     with pytest.raises(ModelError):
         counted.counts()
+
+
+USERS, ITEMS = [f"u{n}" for n in range(30)], [f"m{n}" for n in range(30)]
+
+
+def refusal_of(users, candidates, user_known=USERS, candidate_known=ITEMS):
+    roles = [
+        UnknownIds(role(user_known, HALF)), UnknownIds(role(candidate_known, HALF, "candidate", "c")),
+    ]  # fmt: skip
+    with pytest.raises(RefusedError) as caught:
+        list(watch_unknown(iter([pairs_of(users, candidates)]), roles, lambda: iter([])))
+    return str(caught.value)
+
+
+def test_swapped_ids_are_called_swapped():
+    message = refusal_of(ITEMS, USERS)
+    assert message.startswith("E-UNKNOWN-USERS: 30 of 30 distinct users")
+    assert "next:     user and candidate column look swapped: the users are known candidates, and the " in message
+
+
+def test_candidates_in_the_place_of_users_are_called_that():
+    message = refusal_of(ITEMS, ITEMS)
+    assert "these users are known candidates: does --user-column name the candidate column?" in message
+    message = refusal_of(USERS, USERS)
+    assert message.startswith("E-UNKNOWN-CANDIDATES")
+    assert "these candidates are known users: does --candidate-column name the user column?" in message
+
+
+def test_ids_that_nobody_knows_are_not_called_swapped():
+    assert "swapped" not in refusal_of([f"x{n}" for n in range(30)], USERS)
+
+    def broken(ids):
+        if ids[0].as_py().startswith("m"):
+            raise ModelError("E-MODEL-RUN", "no such dtype", next_step="n")
+        return np.zeros(len(ids), bool)
+
+    assert "next:     check that --user-column" in refusal_of(ITEMS, USERS, candidate_known=broken)
+
+
+def test_an_example_of_half_a_megabyte_is_short():
+    message = refusal_of(["x" * 500_000, "y"], ["m1", "m2"])
+    assert len(message) < 1_000
