@@ -213,6 +213,14 @@ class Report(_Part):
             settings=settings.model_dump(mode="json"),
         )
 
+    def begin_again(self, warning: str) -> None:
+        """Forget what was done so far but for its time and the check of the plan, and say why."""
+        kept = {"run_id", "started_at", "settings", "seconds", "plan"}
+        fresh = Report(run_id=self.run_id, started_at=self.started_at)
+        for name in Report.model_fields.keys() - kept:
+            setattr(self, name, getattr(fresh, name))
+        self.warnings.append(warning)
+
     def end(self, error: BaseException | None = None) -> None:
         """Close the report: published, or failed with `error`."""
         from importlib.metadata import version  # noqa: PLC0415 - it takes longer than all else a report does

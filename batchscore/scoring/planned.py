@@ -1,7 +1,8 @@
 """Scoring by a plan: parts once a distinct input, the head once a pair, several calls of it at a time.
 
 Before any score is kept the plan is compared with the signature itself; where the scores differ, or the plan cannot
-be used, the signature scores the whole run.
+be used, the signature scores the whole run. Pairs of all later batches are compared as they pass; if one of them
+differs, the run has to begin again without the plan.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import accumulate, chain
 
@@ -20,52 +21,15 @@ from batchscore.errors import ModelError
 from batchscore.runtime.plan import Plan
 from batchscore.runtime.plan_loading import load_plan
 from batchscore.runtime.session import Session
-from batchscore.runtime.tolerance import score_tolerance
 from batchscore.scoring.casts import placeholders
 from batchscore.scoring.parts import PartTables, Placed, find_order
+from batchscore.scoring.plan_check import Compared, PlanCheck, PlanUnfitError, SpreadCheck, check_scores
 from batchscore.scoring.positions import find_positions, row_bytes
 from batchscore.scoring.scorer import ScorablePairs, ScoredPairs, Scorer
 
 _BATCHES_IN_FLIGHT = 3
 _TESTED_BLOCKS = 2
 _SEED = 20_261_124
-
-
-@dataclass(frozen=True)
-class PlanCheck:
-    """Scores of the plan against those of the signature: the pair that differs most, and both its scores.
-
-    `failure` says why they could not be compared; then there is no pair.
-    """
-
-    rows: int
-    worst: float
-    tolerance: float
-    user: str
-    candidate: str
-    signature_score: float
-    plan_score: float
-    failure: str | None = None
-
-    @classmethod
-    def failed(cls, failure: str) -> PlanCheck:
-        """A comparison that could not be made."""
-        return cls(0, np.inf, 0.0, "", "", np.nan, np.nan, failure)
-
-    @property
-    def ok(self) -> bool:
-        """Whether the plan may be used."""
-        return self.failure is None and self.worst <= self.tolerance
-
-    def describe(self) -> str:
-        """What the check found, in one line."""
-        if self.failure is not None:
-            return f"it could not be checked: {self.failure}"
-        verdict = "it gives the model's scores" if self.ok else "it gives other scores"
-        return (
-            f"{verdict}: user {self.user}, candidate {self.candidate}: {self.plan_score:.9g} by the plan, "
-            f"{self.signature_score:.9g} by the model (tolerance {self.tolerance:.3g})"
-        )
 
 
 def plan_required(why_not: str) -> ModelError:
@@ -121,30 +85,63 @@ class PlannedScorer:
         return head + sum(part.positions_left_out for part in self._parts)
 
     def score(self, batches: Iterator[ScorablePairs]) -> Iterator[ScoredPairs]:
-        """Score each batch; order and length are kept. Raises ModelError: E-MODEL-RUN, E-MODEL-OUTPUT."""
+        """Score each batch; order and length are kept.
+
+        Raises ModelError: E-MODEL-RUN, E-MODEL-OUTPUT; PlanUnfitError where the plan turns out only later to fail
+        or to give other scores than the model: none of its scores may be kept then.
+        """
         first = next((pairs for pairs in batches if len(pairs)), None)
         if first is None:
             return
         batches = chain([first], batches)
-        self.check = self._compare(first)
+        compared = self._compare(first)
+        self.check = compared if isinstance(compared, PlanCheck) else check_scores(compared)
         if self._required and not self.check.ok:
             raise plan_required(self.check.describe())
-        yield from self._score(batches) if self.check.ok else self._signature_scorer.score(batches)
+        if isinstance(compared, PlanCheck) or not self.check.ok:
+            yield from self._signature_scorer.score(batches)
+        else:
+            yield from self._score(batches, compared)
 
     def close(self) -> None:
         """Wait for the calls that are under way and begin no other: the session may be closed after it."""
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._signature_scorer.close()
 
-    def _score(self, batches: Iterator[ScorablePairs]) -> Iterator[ScoredPairs]:
+    def _score(self, batches: Iterator[ScorablePairs], compared: list[Compared]) -> Iterator[ScoredPairs]:
+        scorer = self._signature_scorer
+        spread = SpreadCheck(scorer.score_once, scorer.call_rows, self._pool, compared)
         pending: deque[tuple[ScorablePairs, list[_Begun]]] = deque()
         for pairs in batches:
             starts = range(0, len(pairs), self._most_pairs)
-            pending.append((pairs, [self._begin(pairs.slice(start, self._most_pairs)) for start in starts]))
+            with self._none_kept_if_it_fails():
+                pending.append((pairs, [self._begin(pairs.slice(start, self._most_pairs)) for start in starts]))
             if len(pending) >= _BATCHES_IN_FLIGHT:
-                yield _collect(*pending.popleft(), self._signature_scorer.score_dtype)
+                yield self._collect(*pending.popleft(), spread)
         while pending:
-            yield _collect(*pending.popleft(), self._signature_scorer.score_dtype)
+            yield self._collect(*pending.popleft(), spread)
+        self._require_fit(spread.settle(to_the_end=True))
+
+    def _collect(self, pairs: ScorablePairs, begun: list[_Begun], spread: SpreadCheck) -> ScoredPairs:
+        with self._none_kept_if_it_fails():
+            scored = _collect(pairs, begun, self._signature_scorer.score_dtype)
+        if len(pairs):
+            spread.add(scored)
+            self._require_fit(spread.settle(to_the_end=False))
+        return scored
+
+    def _require_fit(self, found: PlanCheck | None) -> None:
+        self.check = found or self.check
+        if found is not None and not found.ok:
+            raise plan_required(found.describe()) if self._required else PlanUnfitError(found)
+
+    @contextmanager
+    def _none_kept_if_it_fails(self) -> Iterator[None]:
+        """Within the block a call of the plan that fails means that the plan is unfit."""
+        try:
+            yield
+        except ModelError as error:
+            self._require_fit(PlanCheck.failed(error.in_one_line()))
 
     def _begin(self, pairs: ScorablePairs) -> _Begun:
         """Place the pairs and begin to score them, in the order in which the head gathers best."""
@@ -191,8 +188,11 @@ class PlannedScorer:
         (scores,) = self._head(np.array(blocks, np.int32), *numbers, *tables, *inputs)
         return scores.reshape(-1).astype(self._signature_scorer.score_dtype, copy=False)
 
-    def _compare(self, first: ScorablePairs) -> PlanCheck:
-        """Score a seeded sample of `first` and the probes both ways. A plan that fails is no reason to fail."""
+    def _compare(self, first: ScorablePairs) -> list[Compared] | PlanCheck:
+        """A seeded sample of `first` and the probes, scored both ways; or why they cannot be.
+
+        A plan that fails is no reason to fail.
+        """
         rows = min(self._signature_scorer.call_rows, self._plan.head.call_rows // 2)  # half the positions agree
         mask = np.zeros(len(first), bool)
         mask[np.random.default_rng(_SEED).permutation(len(first))[:rows]] = True
@@ -204,9 +204,9 @@ class PlannedScorer:
             compared = [both for sample in samples for both in self._score_both_ways(sample)]
         except ModelError as error:
             return PlanCheck.failed(error.in_one_line())
-        return _check(compared) if compared else PlanCheck.failed("the model failed on every pair that was tried")
+        return compared or PlanCheck.failed("the model failed on every pair that was tried")
 
-    def _score_both_ways(self, sample: ScorablePairs) -> Iterator[_Compared]:
+    def _score_both_ways(self, sample: ScorablePairs) -> Iterator[Compared]:
         """The pairs of `sample` with both scores; one pair without a score by the plan stands for all of them."""
         placed = self._place(sample)
         failed = np.zeros(len(sample), bool)
@@ -214,14 +214,14 @@ class PlannedScorer:
         if failed.any():
             without = sample.slice(int(failed.argmax()), 1)
             with suppress(ModelError):  # as it should be: the model fails on it too
-                yield _Compared(without, self._signature_scorer.score_once(without), np.array([np.nan], np.float32))
+                yield Compared(without, self._signature_scorer.score_once(without), np.array([np.nan], np.float32))
             sample = sample.keep(~failed)
             placed = self._place(sample) if len(sample) else []
         if len(sample):
             if not self._tested:
                 self._test_positions(sample, placed)
             rows = np.arange(len(sample))
-            yield _Compared(sample, self._signature_scorer.score_once(sample), self._run_head(sample, placed, rows))
+            yield Compared(sample, self._signature_scorer.score_once(sample), self._run_head(sample, placed, rows))
 
     def _test_positions(self, pairs: ScorablePairs, placed: list[Placed]) -> None:
         """All blocks are one compiled loop: what holds for the positions of two holds for those of all."""
@@ -238,13 +238,6 @@ class PlannedScorer:
         in_block[np.setdiff1d(places, usable) % head.block_rows] = False
         self._positions = np.flatnonzero(np.tile(in_block, head.call_rows // head.block_rows))
         self._tested = True
-
-
-@dataclass(frozen=True)
-class _Compared:
-    pairs: ScorablePairs
-    signature_scores: np.ndarray
-    plan_scores: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -277,25 +270,3 @@ def _collect(pairs: ScorablePairs, begun: list[_Begun], dtype: np.dtype) -> Scor
         start + row: why for start, some in zip(starts, begun, strict=False) for row, why in some.failures.items()
     }
     return ScoredPairs(pairs, scores, failures)
-
-
-def _check(compared: list[_Compared]) -> PlanCheck:
-    """All pairs together: the tolerance comes from the scores of all of them."""
-    expected = np.concatenate([both.signature_scores for both in compared])
-    found = np.concatenate([both.plan_scores for both in compared])
-    ids = [(both.pairs, row) for both in compared for row in range(len(both.pairs))]
-    with np.errstate(invalid="ignore"):
-        difference = np.abs(found.astype(np.float64) - expected)
-    same = (found == expected) | (np.isnan(found) & np.isnan(expected))
-    difference = np.where(same, 0.0, np.where(np.isnan(difference), np.inf, difference))
-    worst = int(difference.argmax())
-    pairs, row = ids[worst]
-    return PlanCheck(
-        rows=len(ids),
-        worst=float(difference[worst]),
-        tolerance=score_tolerance(expected),
-        user=str(pairs.user[row].as_py()),
-        candidate=str(pairs.candidate[row].as_py()),
-        signature_score=float(expected[worst]),
-        plan_score=float(found[worst]),
-    )

@@ -33,6 +33,7 @@ from batchscore.runtime.session import Session
 from batchscore.scoring.binding import Binding
 from batchscore.scoring.memory import part_budget
 from batchscore.scoring.model import RunModel
+from batchscore.scoring.plan_check import PlanCheck
 from batchscore.scoring.planned import PlannedScorer, plan_required
 from batchscore.scoring.scorer import ScorablePairs, Scorer
 
@@ -55,10 +56,18 @@ class FoundPlan:
 
 
 def open_scorer(
-    model: RunModel, session: Session, binding: Binding, settings: RunSettings, *, pairs: int, warn: Warn
+    model: RunModel,
+    session: Session,
+    binding: Binding,
+    settings: RunSettings,
+    *,
+    pairs: int,
+    unfit: PlanCheck | None,
+    warn: Warn,
 ) -> tuple[AnyScorer, str | None]:
     """The scorer for `pairs` pairs: by a plan where there is one and it pays; else the signature's, and why.
 
+    `unfit` says that the plan has been tried, and what was found; no other one is tried then.
     `warn` is told what somebody could fix, so that the next run has a plan. Raises ModelError (E-PLAN-REQUIRED)
     where the settings require a plan, OutOfMemoryError (E-MEMORY) where the run cannot fit.
     """
@@ -66,9 +75,9 @@ def open_scorer(
     budget_bytes = part_budget(settings.memory, model_bytes)
     kept = list(binding.kept_outputs.values())
     scorer = Scorer(session, model.signature, model.score, threads=settings.threads, keep=kept)
-    if settings.plan == "off":
+    if unfit is not None or settings.plan == "off":
         scorer.begin()
-        return scorer, "--plan off"
+        return scorer, "--plan off" if unfit is None else unfit.describe()
     if settings.plan == "auto" and pairs < LEAST_PAIRS:
         scorer.begin()
         return scorer, f"{pairs:,} pairs are scored sooner without (a plan pays from {LEAST_PAIRS:,} on)"

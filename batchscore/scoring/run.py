@@ -26,6 +26,7 @@ from batchscore.scoring.binding import Binding, bind
 from batchscore.scoring.guard.guards import Guards
 from batchscore.scoring.inputs import Pairs, open_pairs
 from batchscore.scoring.model import choose_model, evidence_of, id_roles, load_beside, require_probes
+from batchscore.scoring.plan_check import PlanCheck, PlanUnfitError
 from batchscore.scoring.plans import open_scorer
 from batchscore.scoring.reader import PairBatch, ReadAhead, read_batches
 from batchscore.scoring.scorer import ScorablePairs
@@ -47,7 +48,7 @@ def run(settings: RunSettings, observer: Observer | None = None) -> Report:
     with claim(settings.output, settings.state_dir, reads=settings.input) as output:
         observer.allow_abandoning(lambda error: output.abandon(report, error))
         try:
-            rank(settings, output, report, observer)
+            _rank_by_plan_or_model(settings, output, report, observer)
         except BaseException as error:
             failure = as_out_of_memory(error) or error
             report.end(failure)
@@ -62,8 +63,19 @@ def run(settings: RunSettings, observer: Observer | None = None) -> Report:
     return report
 
 
-def rank(settings: RunSettings, output: Claim, report: Report, observer: Observer) -> None:
-    """The stages, in the order in which a pair meets them."""
+def _rank_by_plan_or_model(settings: RunSettings, output: Claim, report: Report, observer: Observer) -> None:
+    """`rank`; if the plan turns out late to give other scores than the model, once more without it."""
+    try:
+        rank(settings, output, report, observer)
+    except PlanUnfitError as error:
+        report.begin_again(f"scored again without the plan: {error.check.describe()}")
+        rank(settings, output, report, observer, unfit=error.check)
+
+
+def rank(
+    settings: RunSettings, output: Claim, report: Report, observer: Observer, *, unfit: PlanCheck | None = None
+) -> None:
+    """The stages, in the order in which a pair meets them. `unfit` says why a plan is not to be used."""
     clock = Clock(report.seconds)
     with clock.stage("prepare"):
         pairs = open_pairs(settings.input, settings.require_success)
@@ -88,7 +100,7 @@ def rank(settings: RunSettings, output: Claim, report: Report, observer: Observe
             session = loading.result()
             report.runtime = session.runtime
             scorer, report.plan.why_not = open_scorer(
-                model, session, binding, settings, pairs=pairs.rows, warn=partial(account.warn, report)
+                model, session, binding, settings, pairs=pairs.rows, unfit=unfit, warn=partial(account.warn, report)
             )
             opened.enter_context(closing(scorer))
             require_probes(model, session, settings)

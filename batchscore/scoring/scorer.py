@@ -60,6 +60,18 @@ class ScorablePairs:
             feeds={name: array.slice(start, rows) for name, array in self.feeds.items()},
         )
 
+    def take(self, rows: np.ndarray) -> ScorablePairs:
+        """The pairs at `rows`."""
+        chosen = pa.array(rows)
+        return replace(
+            self,
+            rows=self.rows[rows],
+            user=self.user.take(chosen),
+            candidate=self.candidate.take(chosen),
+            kept=[array.take(chosen) for array in self.kept],
+            feeds={name: array.take(chosen) for name, array in self.feeds.items()},
+        )
+
     def keep(self, mask: np.ndarray) -> ScorablePairs:
         """The pairs at which `mask` is true."""
         chosen = pa.array(mask)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -21,7 +22,7 @@ from batchscore.errors import ModelError
 from batchscore.runtime import plan_cache, planner
 from batchscore.runtime.plan import PLANNER_VERSION, NotPlanned
 from batchscore.runtime.plan_file import PLAN_FILE, read_plan, write_plan
-from batchscore.scoring import plans
+from batchscore.scoring import planned, plans, reader
 from batchscore.scoring.run import run
 
 pytestmark = pytest.mark.tensorflow
@@ -70,7 +71,7 @@ def night(tmp_path, planned_models, vocabulary, monkeypatch):
 def test_the_plan_that_lies_with_the_model_is_used(night):
     report = night.run()
     assert (report.plan.used, report.plan.why_not, report.warnings, night.asked) == (True, None, [], [])
-    assert report.plan.checked_pairs == 800 + 4
+    assert report.plan.checked_pairs == 800 + 4 + 2, "of the first batch, the probes, and of all"
     assert report.plan.worst_difference <= report.plan.tolerance
     assert ", plan on, " in report.summary()
 
@@ -370,6 +371,38 @@ def test_a_plan_that_cannot_be_written_leaves_nothing(tmp_path, night, monkeypat
     with pytest.raises(OSError, match="No space"):
         write_plan(tmp_path / "model", night.plan)
     assert [path.name for path in (tmp_path / "model").glob(f"{PLAN_FILE}*")] == []
+
+
+def test_a_plan_that_gives_other_scores_late_costs_time_and_nothing_else(night, monkeypatch):
+    """What it scored is thrown away, and the run begins again without it."""
+    monkeypatch.setattr(reader, "BATCH_ROWS", 100)
+    expected = night.run(plan="off")
+    real, calls = planned.PlannedScorer._run_head, itertools.count()
+    monkeypatch.setattr(
+        planned.PlannedScorer, "_run_head", lambda *given: real(*given) + (0 if next(calls) < 5 else 1)
+    )
+    report = night.run()
+    assert report.output.sha256 == expected.output.sha256
+    assert not report.plan.used
+    assert report.plan.why_not.startswith("it gives other scores: user u")
+    assert report.plan.plan_score - report.plan.model_score == pytest.approx(1, rel=1e-3)
+    assert warned(report, "scored again without the plan: it gives other scores")
+    for name in (
+        "rows_read",
+        "pairs_scored",
+        "users",
+        "rows_written",
+        "known_users",
+        "bindings",
+        "scores",
+        "bad_rows",
+    ):
+        assert getattr(report, name) == getattr(expected, name), name
+    assert [guard.name for guard in report.guards] == [guard.name for guard in expected.guards]
+    before = (night.folder / "ranked.parquet").read_bytes()
+    with pytest.raises(ModelError, match="E-PLAN-REQUIRED"):
+        night.run(plan="require")
+    assert (night.folder / "ranked.parquet").read_bytes() == before
 
 
 # the process
