@@ -62,6 +62,7 @@ def run(
     input: _Path | None = None,
     require_success: Literal["auto", "yes", "no"] | None = None,
     output: _Path | None = None,
+    job: str | None = None,
     model: _Path | None = None,
     model_version: int | None = None,
     signature: str | None = None,
@@ -226,16 +227,23 @@ def golden(
     return report
 
 
-def rollback(output: str | os.PathLike[str], *, state_dir: str | os.PathLike[str] | None = None) -> Report | None:
+def rollback(
+    output: str | os.PathLike[str],
+    *,
+    state_dir: str | os.PathLike[str] | None = None,
+    date: dt.date | None = None,
+    job: str | None = None,
+) -> Report | None:
     """Publish the output before the published one at `output` again; returns its report, None where it has none.
 
-    Raises BatchscoreError: E-NO-PREVIOUS where no other output is kept.
+    `output` may have `{date}` in it, which stands for `date`, today in UTC by default. Raises BatchscoreError:
+    E-NO-PREVIOUS where no other output is kept.
     """
     from pathlib import Path
 
     from batchscore.publishing.rollback import rollback as roll_back
 
-    return roll_back(Path(output), None if state_dir is None else Path(state_dir))
+    return roll_back(Path(output), None if state_dir is None else Path(state_dir), date=date, job=job)
 
 
 def train(

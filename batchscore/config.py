@@ -34,6 +34,7 @@ from batchscore.environment import MODEL_ENVIRONMENT
 from batchscore.errors import UsageError, did_you_mean
 from batchscore.limits import Age, Limit
 from batchscore.paths import (
+    DatedPath,
     fill_date,
     is_foreign,
     is_same_file,
@@ -47,6 +48,7 @@ from batchscore.values import (
     ColumnMap,
     Constants,
     Cutoffs,
+    JobName,
     KeptColumns,
     score_shift,
     share,
@@ -80,7 +82,9 @@ class Settings(BaseModel):
     @field_validator("*")
     @classmethod
     def _usable_path(cls, value: object, info: ValidationInfo) -> object:
-        if isinstance(value, Path):
+        if isinstance(value, DatedPath):
+            require_usable(value.path)
+        elif isinstance(value, Path):
             require_usable(value)
             if info.field_name not in _WRITTEN:
                 require_no_pattern(value)
@@ -96,7 +100,8 @@ class RunSettings(Settings):
 
     input: Path
     require_success: Literal["auto", "yes", "no"] = "auto"
-    output: Path
+    output: DatedPath
+    job: JobName | None = None
     model: Path | None = None
     model_version: PositiveInt | None = None
     signature: str | None = None
@@ -254,7 +259,7 @@ def resolve(
     for key, value in flags.items():
         if value is not None and not (isinstance(value, tuple) and not value):
             values[key], sources[key] = value, given_as
-    values = {key: _dated(kind, key, value, f"{day:%Y-%m-%d}") for key, value in values.items()}
+    values = {key: _dated(kind, key, value, day) for key, value in values.items()}
     if "date" in kind.model_fields:
         values["date"], sources["date"] = day, "default" if date is None else given_as
     try:
@@ -268,7 +273,7 @@ def resolve(
             next_step=f"correct them; `batchscore {table} --help` lists every setting",
         ) from error
     output = getattr(settings, "output", None)
-    if config is not None and output is not None and is_same_file(output, config):
+    if config is not None and output is not None and is_same_file(Path(output), config):
         raise UsageError(
             "E-OUTPUT-IS-INPUT", "output and configuration are the same file", where=output,
             next_step="give --output a path of its own",
@@ -287,7 +292,7 @@ def _day(date: dt.date | str | None) -> dt.date:
 
 def _is_path(kind: type[Settings], key: str) -> bool:
     field = kind.model_fields.get(key)
-    return field is not None and field.annotation in (Path, Path | None)
+    return field is not None and field.annotation in (Path, Path | None, DatedPath)
 
 
 def _names_beside(place: Sequence[str | int], kind: type[Settings]) -> list[str]:
@@ -322,10 +327,12 @@ def _anchored(kind: type[Settings], key: str, value: Any, folder: Path) -> Any:
     return value
 
 
-def _dated(kind: type[Settings], key: str, value: Any, day: str) -> Any:
-    if _is_path(kind, key) and isinstance(value, (str, Path)):
-        return fill_date(value, day)
-    return value
+def _dated(kind: type[Settings], key: str, value: Any, day: dt.date) -> Any:
+    if not (_is_path(kind, key) and isinstance(value, (str, Path))):
+        return value
+    if kind.model_fields[key].annotation is DatedPath:
+        return DatedPath(Path(value), day)
+    return fill_date(value, day.isoformat())
 
 
 def _problem(item: Mapping[str, Any], kind: type[Settings], sources: Mapping[str, str], given_as: str) -> str:

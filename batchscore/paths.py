@@ -6,7 +6,12 @@ import datetime as dt
 import os
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from batchscore.errors import UsageError
 
@@ -45,6 +50,51 @@ def find_placeholder(text: str) -> str | None:
     """The first `{name}` in `text`; None if there is none."""
     found = _PLACEHOLDER.search(text)
     return found[0] if found else None
+
+
+@dataclass(frozen=True)
+class DatedPath:
+    """A path as it was written in the settings, and `date`, which each `{date}` in it stands for.
+
+    Two nights of a job have one `written` and two `path`s.
+    """
+
+    written: Path
+    date: dt.date | None = None
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether every date has a path of its own."""
+        return self.date is not None and DATE in str(self.written)
+
+    @property
+    def path(self) -> Path:
+        """The path of this run."""
+        return self.written if self.date is None else self.on(self.date)
+
+    def on(self, date: dt.date) -> Path:
+        """The path of another date."""
+        return Path(fill_date(self.written, date.isoformat()))
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    __str__ = __fspath__
+
+    @classmethod
+    def parse(cls, value: object) -> DatedPath:
+        """The path that `value` is; ValueError if it is none."""
+        if isinstance(value, DatedPath):
+            return value
+        if not isinstance(value, str | Path):
+            raise ValueError("write a path")  # noqa: TRY004 - pydantic collects ValueError
+        return cls(Path(value))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.to_string_ser_schema()
+        )
 
 
 def require_usable(path: Path) -> None:

@@ -174,6 +174,8 @@ class Report(_Part):
     pairs_per_second: float | None = None
     peak_bytes: int = 0
     output: Output | None = None
+    compared_with: str | None = None
+    """The output that the run compared itself with; null if the job had published none."""
     previous: dict[str, float] = Field(default_factory=dict)
     """Users and rows of the output published before, and the change against it as a share."""
     guards: list[GuardResult] = Field(default_factory=list)

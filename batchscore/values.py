@@ -86,6 +86,13 @@ def input_name(name: str) -> str:
     return name
 
 
+def job_name(name: str) -> str:
+    """A name that records of a job begin with in the state folder."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", name):
+        raise ValueError(f"{name!r} cannot name a job: at most 100 letters, digits, _, - and ., no - or . first")
+    return name
+
+
 def _comma_list(value: object) -> object:
     """`"256,64"` from the command line as `["256", "64"]`; a TOML array as it stands."""
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
@@ -117,6 +124,7 @@ def _bytes(value: object) -> object:
     return int(number) * (1024 if binary else 1000) ** (" KMGT".index(unit.upper()) if unit else 0)
 
 
+JobName = Annotated[str, AfterValidator(job_name)]
 InputColumn = Annotated[str, AfterValidator(input_name)]
 Widths = Annotated[tuple[PositiveInt, ...], BeforeValidator(_comma_list)]
 Cutoffs = Annotated[tuple[PositiveInt, ...], BeforeValidator(_cutoffs), AfterValidator(_ascending)]

@@ -30,7 +30,10 @@ from batchscore.errors import (
     TryLaterError,
     UsageError,
 )
-from batchscore.publishing.publish import Claim, claim
+from batchscore.paths import DatedPath
+from batchscore.publishing.claim import claim
+from batchscore.publishing.job import Job
+from batchscore.publishing.publish import Claim
 from batchscore.report import Report
 from batchscore.scoring import model as model_module
 from batchscore.scoring import reader
@@ -147,7 +150,7 @@ def test_failures_are_typed_and_carry_the_report(job, kind, exit_code, error_id,
 
 def test_failures_before_the_run_began_have_no_report(job):
     assert failure(UsageError, job, top_n=0).report is None
-    with claim(job["output"], None, job["input"]):
+    with claim(Job(DatedPath(job["output"])), job["input"]):
         error = failure(TryLaterError, job)
     assert (error.error_id, error.report) == ("E-LOCKED", None)
 

@@ -136,12 +136,13 @@ def test_date_fills_paths_and_nothing_else(toml):
     flags = {"output": "ranked-{date}.parquet"}
     found = resolve(RunSettings, "run", flags, config=config, date=dt.date(2024, 2, 29), environ={}).settings
     assert found.input == config.parent / "pairs" / "2024-02-29.parquet"
-    assert found.output == Path("ranked-2024-02-29.parquet")
+    assert found.output.path == Path("ranked-2024-02-29.parquet")
+    assert found.output.written == Path("ranked-{date}.parquet")
     assert found.set == {"day": "{date}"}
 
 
 def test_date_is_today_in_utc_unless_given():
-    found = run_settings({"output": "{date}"}).settings.output
+    found = run_settings({"output": "{date}"}).settings.output.path
     assert abs(dt.date.fromisoformat(str(found)) - dt.datetime.now(dt.UTC).date()) <= dt.timedelta(days=1)
 
 
@@ -180,7 +181,7 @@ def test_only_the_date_fills_paths(toml, name):
 
 @pytest.mark.parametrize("name", ["a{}b", "{3f}", "{a,b}", "{a-b}", "}date{"])
 def test_other_braces_in_paths_are_themselves(name):
-    assert run_settings({"output": name}).settings.output == Path(name)
+    assert run_settings({"output": name}).settings.output.path == Path(name)
 
 
 @pytest.mark.parametrize("key", ["input", "output", "model", "state_dir"])

@@ -423,4 +423,5 @@ def test_jobs_load_with_the_loader_that_the_commands_use(path):
         kind = {"run": RunSettings, "train": TrainSettings}[table]
         resolved = resolve(kind, table, {}, config=path, environ={})
         assert str(path) in resolved.sources.values()
-        assert resolved.settings.output.is_absolute() or path.parent in resolved.settings.output.parents
+        output = Path(str(resolved.settings.output))
+        assert output.is_absolute() or path.parent in output.parents

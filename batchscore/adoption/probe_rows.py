@@ -13,6 +13,7 @@ from batchscore.adoption.choice import Choice
 from batchscore.config import RunSettings
 from batchscore.errors import InputError
 from batchscore.limits import Limit
+from batchscore.paths import DatedPath
 from batchscore.scoring.badrows import BadRows
 from batchscore.scoring.binding import bind
 from batchscore.scoring.inputs import open_pairs
@@ -53,7 +54,7 @@ def draw_rows(path: Path, choice: Choice) -> ProbeRows:
     pairs = open_pairs(path)
     settings = RunSettings(
         input=path,
-        output=path.with_suffix(".ranked.parquet"),
+        output=DatedPath(path.with_suffix(".ranked.parquet")),
         map=choice.map,
         set=choice.set,
         fill=choice.fill,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import click
@@ -18,11 +19,24 @@ from batchscore.cli.options import print_out
     metavar="DIR",
     help="Where the run keeps its state. Default: _batchscore/ beside the output.",
 )
+@click.option("--job", metavar="NAME", help="The --job of the run, if it has one.")
+@click.option(
+    "--date",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="YYYY-MM-DD",
+    help="What {date} in OUTPUT stands for. Default: today (UTC).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report of the published output to stdout as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
-def command(output: Path, state_dir: Path | None, as_json: bool, quiet: bool, verbose: bool) -> None:
+def command(
+    output: Path, state_dir: Path | None, job: str | None, date: dt.datetime | None, as_json: bool, quiet: bool,
+    verbose: bool,
+) -> None:  # fmt: skip
     """Publish the output before the published one again, with its report.
+
+    OUTPUT is the file, or its path as the configuration has it. Of a job with {date} in its path, the earlier file
+    of that date comes back.
 
     The file appears whole, at once, and not while a run is writing. The output that it replaces is kept in its
     place: a second rollback takes the first one back.
@@ -30,6 +44,6 @@ def command(output: Path, state_dir: Path | None, as_json: bool, quiet: bool, ve
     with job_console(quiet=quiet, verbose=verbose) as observer:
         from batchscore.publishing.rollback import rollback
 
-        report = rollback(output, state_dir, observer)
+        report = rollback(output, state_dir, observer, date=date.date() if date else None, job=job)
     if as_json:
         print_out("null" if report is None else report.to_json())

@@ -25,6 +25,7 @@ from batchscore.environment import MODEL_ENVIRONMENT
     help="Wait for _SUCCESS in the folder; auto: if Spark or Hadoop wrote it.  [default: auto]",
 )
 @click.option("--output", metavar="RANKED.parquet", help="Where each user's top N is published.")
+@click.option("--job", metavar="NAME", help="Keep the job's history under this name. Default: the output's.")
 @click.option(
     "--model",
     metavar="DIR",

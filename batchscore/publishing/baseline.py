@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchscore.publishing.job import Job
+from batchscore.publishing.previous import PreviousOutputs
+from batchscore.publishing.ranked_file import count_ranked
+from batchscore.publishing.records import find_report
 from batchscore.report import Report
+
+_NOTHING = "this run has nothing to compare itself with"
 
 
 @dataclass(frozen=True)
@@ -13,13 +19,55 @@ class Baseline:
     """The last published output of a job, as far as anything is known of it; every field may be empty.
 
     `report` is its report. `users` (those that have a list) and `rows` come from the report, or are counted from
-    the file if there is no report to believe. `file` is the output itself, if it still stands there. `warnings`
-    say what is missing that should not be, and `notes` what a person may know but need not act on.
+    the file if there is no report to believe. `output` is its path, and `file` the same if it still stands there.
+    `warnings` say what is missing that should not be, and `notes` what a person may know but need not act on.
     """
 
     report: Report | None = None
     users: int | None = None
     rows: int | None = None
+    output: Path | None = None
     file: Path | None = None
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def find_baseline(job: Job) -> Baseline:
+    """The last output that `job` published; of a job with `{date}`, the last of an earlier date.
+
+    What cannot be used is passed over with a warning: an earlier date is compared with instead, if there is one.
+    """
+    warnings: list[str] = []
+    nights = [(job.path, job.reports())] if job.date is None else [
+        (job.output.on(date), job.reports(date)) for date in job.earlier_dates()
+    ]  # fmt: skip
+    for output, reports in nights:
+        found = find_report(reports, output)
+        file = output if output.exists() else None
+        if found.report is not None:
+            gone = f"{output} is no longer there: this run compares itself with its report"
+            users, rows = found.report.served, found.report.rows_written
+            notes = () if file else (gone,)
+            return Baseline(found.report, users, rows, output, file, tuple(warnings), notes)
+        if file is not None:
+            problem = found.problem or f"the published output {file} has no report"
+            try:
+                counted = count_ranked(file)
+            except ValueError as error:
+                warnings.append(f"{problem}, and the users of the file cannot be counted: {error}")
+                continue
+            warnings.append(f"{problem}: this run compares itself with the users and rows of the file alone")
+            return Baseline(None, counted.users, counted.rows, output, file, tuple(warnings))
+        if found.problem is not None:
+            warnings.append(f"{found.problem}, and its output is gone")
+    return _nothing(job, warnings)
+
+
+def _nothing(job: Job, warnings: list[str]) -> Baseline:
+    if warnings:
+        return Baseline(warnings=(*warnings[:-1], f"{warnings[-1]}; {_NOTHING}"))
+    if job.date is None and PreviousOutputs(job.state, job.record).ages():
+        lost = f"{job.path} and its report are gone, although this job published before ({job.state})"
+        return Baseline(warnings=(f"{lost}: {_NOTHING}",))
+    earlier = "" if job.date is None else " of an earlier date"
+    return Baseline(notes=(f"this job has no published output{earlier} yet: {_NOTHING}",))

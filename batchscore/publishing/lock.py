@@ -1,12 +1,12 @@
-"""The lock of an output: one run at a time."""
+"""The locks of a job: one run at a time."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from batchscore.errors import TryLaterError
@@ -14,9 +14,19 @@ from batchscore.publishing.disk import cannot_write
 
 
 @contextmanager
-def locked(output: Path) -> Iterator[None]:
-    """Hold `.<output>.lock`. It is empty and stays: removing a lock file would let two runs in."""
-    path = output.parent / f".{output.name}.lock"
+def locked(paths: Sequence[Path], output: Path) -> Iterator[None]:
+    """Hold the lock files `paths`. They are empty and stay: removing a lock file would let two runs in.
+
+    Raises TryLaterError (E-LOCKED) if another run, which `output` would meet, holds one; OutputError (E-OUTPUT).
+    """
+    with ExitStack() as held:
+        for path in paths:
+            held.enter_context(_locked(path, output))
+        yield
+
+
+@contextmanager
+def _locked(path: Path, output: Path) -> Iterator[None]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
     except OSError as error:
@@ -38,4 +48,5 @@ def locked(output: Path) -> Iterator[None]:
             raise cannot_write(path, error) from error
         yield
     finally:
-        os.close(descriptor)
+        with suppress(OSError):  # the lock is given up all the same, and the output may be published already
+            os.close(descriptor)

@@ -14,30 +14,42 @@ from pathlib import Path
 from batchscore.durable import tolerated
 from batchscore.errors import OutputError, UsageError
 from batchscore.observer import Observer
-from batchscore.paths import require_paths
+from batchscore.paths import DatedPath, require_paths
+from batchscore.publishing.claim import claim
 from batchscore.publishing.disk import cannot_write
-from batchscore.publishing.publish import Claim, claim
+from batchscore.publishing.job import Job, find_job
+from batchscore.publishing.previous import PreviousOutputs
+from batchscore.publishing.publish import Claim
 from batchscore.publishing.ranked_file import read_through
 from batchscore.publishing.records import identify
 from batchscore.report import Report, read_report
+from batchscore.values import job_name
 
 _log = logging.getLogger("batchscore")
 
 
-def rollback(output: Path, state_dir: Path | None = None, observer: Observer | None = None) -> Report | None:
+def rollback(
+    output: Path,
+    state_dir: Path | None = None,
+    observer: Observer | None = None,
+    *,
+    date: dt.date | None = None,
+    job: str | None = None,
+) -> Report | None:
     """Publish the newest kept output that differs from the published one; that one is kept in its place.
 
-    So a second rollback takes the first one back. Returns the report of what is published now, which carries
-    `rolled_back_at` and `rolled_back_from`; None where that output has lost its report.
+    `output` is the published file, or the path of the configuration, whose `{date}` is `date` (today in UTC if it
+    is None). `job` is the job's own name, if it has one. A second rollback takes the first one back. Returns the
+    report of what is published now, which carries `rolled_back_at` and `rolled_back_from`; None if that output has
+    lost its report.
 
-    Raises UsageError (E-NO-PREVIOUS where nothing is kept, E-CONFIG for a path that no run publishes to),
-    OutputError (E-PREVIOUS-DAMAGED, E-OUTPUT), and TryLaterError (E-LOCKED) where a run is writing this output. The
-    published file is then the old one.
+    Raises UsageError (E-NO-PREVIOUS if nothing is kept, E-CONFIG for what no run is given), OutputError
+    (E-PREVIOUS-DAMAGED, E-OUTPUT), and TryLaterError (E-LOCKED) if a run is writing this output. The published file
+    is then the old one.
     """
-    require_paths(output, state_dir, next_step="give the --output and --state-dir of the run")
-    with claim(output, state_dir) as ours:
-        replaced = ours.previous_report()
-        age = ours.previous.newest_other(output)
+    with claim(_job_of(output, state_dir, date, job)) as ours:
+        replaced = ours.find_report().report
+        age = ours.previous.newest_other(ours.output)
         if age is None:
             raise _nothing_kept(ours)
         report = read_report(ours.previous.report_path(age))
@@ -57,6 +69,29 @@ def rollback(output: Path, state_dir: Path | None = None, observer: Observer | N
               f"{report.rows_written:,}")  # fmt: skip
     _log.info("the output that it replaces is kept as %s", ours.previous.path(1))
     return report
+
+
+def _job_of(output: Path, state_dir: Path | None, date: dt.date | None, name: str | None) -> Job:
+    """The job that keeps earlier outputs of this night; where several could, one that really does."""
+    advice = "give the --output, --state-dir and --job of the run"
+    given = DatedPath(output, date or dt.datetime.now(dt.UTC).date())
+    require_paths(given.path, state_dir, next_step=advice)
+    try:
+        if name is not None:
+            job_name(name)
+    except ValueError as error:
+        raise UsageError("E-CONFIG", str(error), where=output, next_step=advice) from error
+    jobs = [Job(given, state_dir, name)]
+    if not given.is_dated:
+        jobs.insert(0, find_job(output, state_dir, name))
+    return next((job for job in jobs if _keeps_any(job)), jobs[0])
+
+
+def _keeps_any(job: Job) -> bool:
+    try:
+        return bool(PreviousOutputs(job.state, job.record).ages())
+    except OSError:
+        return False  # no state folder there, or none that can be read: the claim will say so
 
 
 def _copy_whole(kept: Path, target: Path, report: Report | None) -> None:

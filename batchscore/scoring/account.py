@@ -65,6 +65,13 @@ def begun(report: Report, pairs: Pairs, model: RunModel, binding: Binding) -> No
         warn(report, f"the input {pairs.path} has no rows: the output will be empty")
 
 
+def compared(report: Report, baseline: Baseline) -> None:
+    """What the run compares itself with."""
+    report.compared_with = None if baseline.output is None else str(baseline.output)
+    for note in baseline.notes:
+        _log.info("%s", note)
+
+
 @contextmanager
 def kept(
     report: Report, bad: BadRows, unknown: list[UnknownIds], scorer: AnyScorer, output: Claim

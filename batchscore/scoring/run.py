@@ -17,7 +17,10 @@ from batchscore.config import RunSettings
 from batchscore.errors import as_out_of_memory
 from batchscore.limits import Limit
 from batchscore.observer import Observer
-from batchscore.publishing.publish import Claim, claim
+from batchscore.publishing.baseline import find_baseline
+from batchscore.publishing.claim import claim
+from batchscore.publishing.job import Job
+from batchscore.publishing.publish import Claim
 from batchscore.report import Clock, Report
 from batchscore.runtime.early import import_what_adds_names
 from batchscore.scoring import account
@@ -45,7 +48,8 @@ def run(settings: RunSettings, observer: Observer | None = None) -> Report:
     before.
     """
     report, observer = Report.begin(settings), observer or Observer()
-    with claim(settings.output, settings.state_dir, reads=settings.input) as output:
+    job = Job(settings.output, settings.state_dir, settings.job)
+    with claim(job, reads=settings.input) as output:
         observer.allow_abandoning(lambda error: output.abandon(report, error))
         try:
             _rank_by_plan_or_model(settings, output, report, observer)
@@ -84,8 +88,9 @@ def rank(
         pairs.require_same_columns(binding.columns)
     account.begun(report, pairs, model, binding)
     with clock.stage("guard"):
-        baseline = output.baseline()
+        baseline = find_baseline(output.job)
         guards = Guards(settings, baseline, report.guards, partial(account.warn, report))
+        account.compared(report, baseline)
         account.warn_all(report, guards.warnings(pairs))
         guards.check_input(pairs, lambda: _read_users(pairs, binding))
         guards.check_model(model.saved.path)

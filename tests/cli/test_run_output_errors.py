@@ -14,7 +14,12 @@ def unwritable(reason: str, where: str, step: str = "give --output a writable pa
 
 def test_no_directory(workplace):
     told = workplace.run("--output", workplace.folder / "lists" / "ranked.parquet")
-    message = unwritable("its directory does not exist", "<folder>/lists/ranked.parquet")
+    message = (
+        "E-OUTPUT: the output cannot be written: its folder does not exist\n"
+        "  where:    <folder>/lists/ranked.parquet\n"
+        "  found:    no folder <folder>/lists\n"
+        "  next:     make it: mkdir -p <folder>/lists\n"
+    )
     workplace.assert_refused(told, 5, message, recorded=False)
 
 
@@ -119,8 +124,10 @@ def test_a_report_that_cannot_be_written_only_warns(workplace):
     (workplace.state / "ranked.parquet.report.json").mkdir(parents=True)
     told = workplace.run()
     assert told.exit_code == 0
+    report = "WARNING the report <folder>/_batchscore/ranked.parquet.report.json"
     assert told.troubles == (
-        "WARNING the report <folder>/_batchscore/ranked.parquet.report.json could not be written: Is a directory\n"
+        f"{report} cannot be read: it is a folder, not a file, and its output is gone; this run has nothing to "
+        f"compare itself with\n{report} could not be written: Is a directory\n"
     )
     assert workplace.output.is_file()
 

@@ -129,6 +129,7 @@ def test_print_config_tells_each_value_and_its_source(workplace, monkeypatch):
 input                   pairs.parquet  (flag)
 require_success         auto  (default)
 output                  <folder>/lists/2026-02-28.parquet  (<folder>/run.toml)
+job                     -  (default)
 model                   /models/night  (environment BATCHSCORE_MODEL)
 model_version           -  (default)
 signature               -  (default)
@@ -268,9 +269,10 @@ def test_quiet_says_only_what_went_wrong(workplace):
 @pytest.mark.tensorflow
 def test_a_run_tells_its_model_and_its_result(workplace):
     told = workplace.run()
-    model, probes, plan, summary = told.err.splitlines()
+    model, first, probes, plan, summary = told.err.splitlines()
     assert model.startswith("INFO model 1 at <echo>/1 (highest complete version), fingerprint ")
     assert model.endswith("; signature serving_default (model card); score score (model card)")
+    assert first == ("INFO this job has no published output yet: this run has nothing to compare itself with")
     assert probes == "INFO probes: 2 rows, worst difference 0 (tolerance 0.000131)"
     assert plan == "INFO plan off: 3 pairs are scored sooner without (a plan pays from 50,000 on)"
     assert summary.startswith(

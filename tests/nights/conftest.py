@@ -103,8 +103,8 @@ class Job:
         return self._told("run", "--input", self.pairs, "--output", self.output, "--model", self.folder / "model",
                           "--candidate-column", "movie_id", *flags)  # fmt: skip
 
-    def roll_back(self) -> Any:
-        return self._told("rollback", self.output)
+    def roll_back(self, output: Path | None = None) -> Any:
+        return self._told("rollback", output or self.output)
 
     def report(self, name: str = "report") -> dict[str, Any]:
         path = self.folder / "_batchscore" / f"ranked.parquet.{name}.json"

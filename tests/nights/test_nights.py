@@ -370,7 +370,11 @@ def test_an_output_that_lost_its_report_is_counted_and_compared_all_the_same(pub
     published.retrieve(users=10, night=2)
     told = published.run()
     assert told.exit_code == 6
-    assert told.troubles.startswith(
-        "WARNING the published output has no report: this run compares itself with the users and rows of the file "
-        "alone\nERROR E-USERS-DROPPED: 10 users, last published 40 (-75.0 %, limit 20 %). Kept last night's file.\n"
+    warning, error, *_ = told.troubles.splitlines()
+    assert warning == (
+        "WARNING the published output <folder>/ranked.parquet has no report: this run compares itself with the "
+        "users and rows of the file alone"
+    )
+    assert error == (
+        "ERROR E-USERS-DROPPED: 10 users, last published 40 (-75.0 %, limit 20 %). Kept last night's file."
     )

@@ -19,8 +19,10 @@ import pytest
 
 from batchscore.config import RunSettings
 from batchscore.errors import OutputError, TryLaterError, UsageError
+from batchscore.paths import DatedPath
+from batchscore.publishing.claim import claim
+from batchscore.publishing.job import Job
 from batchscore.publishing.previous import PreviousOutputs
-from batchscore.publishing.publish import claim
 from batchscore.publishing.records import identify, is_output
 from batchscore.report import Output, Report
 
@@ -42,7 +44,7 @@ def writer(rows=3, start=0):
 
 
 def claimed(output, state_dir=None, reads=Path("/none/pairs.parquet")):
-    return claim(output, state_dir, reads)
+    return claim(Job(DatedPath(output), state_dir), reads)
 
 
 def publish(output, start=0, *, keep=1, report=True, state_dir=None):
@@ -260,7 +262,7 @@ def test_whatever_fails_on_the_way_every_kept_output_is_there_until_the_new_one_
     if first_user(output) == 3:
         assert kept(output) == [2, 1]
     with claimed(output) as ours:
-        assert ours.previous_report() is None or ours.previous_report().rows_written == first_user(output)
+        assert ours.find_report().report is None or ours.find_report().report.rows_written == first_user(output)
     assert {*kept(output)} >= set(range(4 - keep, 4)) - {first_user(output)}
     publish(output, start=5, keep=2)
     assert kept(output) in ([3, 2], [4, 3])
@@ -360,7 +362,7 @@ def test_an_output_whose_report_was_lost_does_not_inherit_another_one(output, mo
         with monkeypatch.context() as broken:
             broken.setattr(os, "fsync", no_space)
             ours.record(a_report(done, 3))
-        assert ours.previous_report() is None
+        assert ours.find_report().report is None
     publish(output, start=4, keep=2)
     assert [first_user(previous(output, age)) for age in (1, 2)] == [3, 2]
     assert not previous(output, 1, ".report.json").exists()
@@ -387,7 +389,7 @@ def test_a_run_killed_right_before_its_commit_does_not_push_the_previous_output_
 def test_the_report_of_the_published_output_is_found(output):
     publish(output, start=5)
     with claimed(output) as ours:
-        assert ours.previous_report().rows_written == 5
+        assert ours.find_report().report.rows_written == 5
 
 
 @pytest.mark.parametrize("case", ["no report", "no output", "another file", "not JSON", "another schema"])
@@ -405,7 +407,7 @@ def test_a_report_that_does_not_belong_to_the_output_is_not_believed(output, cas
     else:
         report.write_text(json.dumps(json.loads(report.read_text()) | {"schema_version": 9}))
     with claimed(output) as ours:
-        assert ours.previous_report() is None
+        assert ours.find_report().report is None
 
 
 def test_a_report_belongs_to_its_bytes_and_not_to_any_file_of_that_size(output, monkeypatch):
@@ -663,7 +665,7 @@ def test_outputs_of_one_name_share_a_state_folder_without_meeting(tmp_path):
     (tmp_path / "germany").symlink_to(tmp_path / "de")
     for number, output in enumerate([tmp_path / "germany" / "ranked.parquet", outputs[1]]):
         with claimed(output, state) as ours:
-            assert ours.previous_report().rows_written == 10 * number + 2
+            assert ours.find_report().report.rows_written == 10 * number + 2
             assert first_user(ours.previous.path(1)) == 10 * number + 1
 
 

@@ -12,7 +12,9 @@ import pytest
 
 from batchscore.config import RunSettings
 from batchscore.errors import OutputError, TryLaterError, UsageError
-from batchscore.publishing.publish import claim
+from batchscore.paths import DatedPath
+from batchscore.publishing.claim import claim
+from batchscore.publishing.job import Job
 from batchscore.publishing.rollback import rollback
 from batchscore.report import Report, read_report
 
@@ -23,7 +25,7 @@ def output(tmp_path):
 
 
 def publish(output, night, *, keep=1, report=True, state_dir=None):
-    with claim(output, state_dir) as ours:
+    with claim(Job(DatedPath(output), state_dir)) as ours:
         done = ours.publish(
             lambda path: pq.write_table(pa.table({"night": [night]}), path, write_page_checksum=True),
             1,
@@ -186,7 +188,7 @@ def test_an_output_without_a_report_leaves_no_wrong_one(output, caplog):
 
 def test_a_run_on_the_output_is_waited_for(output):
     publish(output, 1)
-    with claim(output, None), pytest.raises(TryLaterError, match="E-LOCKED"):
+    with claim(Job(DatedPath(output))), pytest.raises(TryLaterError, match="E-LOCKED"):
         rollback(output)
 
 
@@ -236,7 +238,7 @@ def _no_link(*_):
     raise OSError(18, "Invalid cross-device link")
 
 
-@pytest.mark.parametrize("name", ["no\0file", os.fsdecode(b"caf\xe9"), "{date}"])
+@pytest.mark.parametrize("name", ["no\0file", os.fsdecode(b"caf\xe9"), "{day}"])
 def test_a_path_that_no_run_publishes_to_is_refused(tmp_path, name):
     for paths in ((tmp_path / name, None), (tmp_path / "ranked.parquet", tmp_path / name)):
         with pytest.raises(UsageError, match="E-CONFIG"):

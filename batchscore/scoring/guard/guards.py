@@ -40,7 +40,7 @@ class Guards:
         self._results = results
         self._warn = warn
         self._now = dt.datetime.now(dt.UTC)
-        self._kept = "Kept last night's file." if settings.output.exists() else "Nothing was published."
+        self._kept = "Kept last night's file." if settings.output.path.exists() else "Nothing was published."
 
     def warnings(self, pairs: Pairs) -> Iterator[str]:
         """What the person should know although nothing is refused for it."""
