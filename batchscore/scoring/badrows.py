@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,9 +97,7 @@ class BadRows:
             if finite.all():
                 yield batch
                 continue
-            for position in np.flatnonzero(~finite).tolist():
-                reason, value = _why_unranked(batch, position)
-                self._add(batch.pairs, position, SCORE, reason, value)
+            self._note(batch.pairs, _find_unranked(batch, finite))
             if self.over_budget:
                 self.require_some_finite()
                 self.require_within_budget()
@@ -153,7 +151,7 @@ class BadRows:
     def _check(self, batch: PairBatch, binding: Binding) -> ScorablePairs:
         originals = {name: Coded.read(batch.table.column(name)) for name in binding.columns}
         columns = dict(originals)
-        bad = _Marks(batch.table.num_rows)
+        bad = _Marks(batch.table.num_rows, originals)
         for name, column in originals.items():
             if is_text(column.values.type):
                 invalid, values = _invalid_text(column.values)
@@ -186,19 +184,39 @@ class BadRows:
             feeds=feeds,
             constants=binding.constants,
         )
-        for position, name, reason in bad.in_row_order():
-            self._add(pairs, position, name, reason, _spell(originals[name].scalar(position)))
+        self._note(pairs, bad.found)
         return pairs.keep(~bad.rows) if bad.found else pairs
 
-    def _add(self, pairs: ScorablePairs, position: int, column: str, reason: str, value: str | None) -> None:
-        reject = Reject(pairs.file, int(pairs.rows[position]), column, reason, value)
-        self.count += 1
-        self.by_reason[reason] += 1
-        self.first.setdefault((column, reason), reject)
-        if len(self.rejects) < REJECTS_CAP:
-            self.rejects.append(reject)
-        if (user := pairs.user[position].as_py()) is not None:
-            self.users.add(user)
+    def _note(self, pairs: ScorablePairs, found: Sequence[_Found]) -> None:
+        """Count the bad rows of a batch; tell the first ones up to the cap, and the first of each kind."""
+        if not found:
+            return
+        for item in found:
+            self.count += len(item.positions)
+            self.by_reason[item.reason] += len(item.positions)
+        positions = np.concatenate([item.positions for item in found])
+        kinds = np.repeat(np.arange(len(found)), [len(item.positions) for item in found])
+        order = np.argsort(positions)
+        room = max(REJECTS_CAP - len(self.rejects), 0)
+        told = set(order[:room].tolist())
+        firsts = np.unique(kinds, return_index=True)[1].tolist()
+        for index in order[np.isin(order, [*told, *firsts])].tolist():
+            item, position = found[kinds[index]], int(positions[index])
+            reject = Reject(pairs.file, int(pairs.rows[position]), item.column, item.reason, item.spell(position))
+            self.first.setdefault((item.column, item.reason), reject)
+            if index in told:
+                self.rejects.append(reject)
+        self.users |= _distinct(pairs.user.take(pa.array(positions)))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Rows of one batch, ascending, that are bad for one reason; `spell` gives the value in one of them."""
+
+    positions: np.ndarray
+    column: str
+    reason: str
+    spell: Callable[[int], str | None]
 
 
 def _advise(binding: Binding) -> dict[tuple[str, str], str]:
@@ -216,31 +234,42 @@ def _advise(binding: Binding) -> dict[tuple[str, str], str]:
 class _Marks:
     """Rows of one batch that are bad, each for the first thing found wrong with it."""
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, columns: Mapping[str, Coded]) -> None:
         self.rows = np.zeros(rows, bool)
-        self.found: list[tuple[np.ndarray, str, str]] = []
+        self.found: list[_Found] = []
+        self._columns = columns
 
     def mark(self, mask: np.ndarray | None, column: str, reason: str) -> None:
         if mask is not None and (fresh := mask & ~self.rows).any():
-            self.found.append((np.flatnonzero(fresh), column, reason))
+            values = self._columns[column]
+            self.found.append(
+                _Found(np.flatnonzero(fresh), column, reason, lambda position: _spell(values.scalar(position)))
+            )
             self.rows |= fresh
 
-    def in_row_order(self) -> list[tuple[int, str, str]]:
-        """Position, column and reason of every bad row."""
-        return sorted(
-            (position, column, reason)
-            for positions, column, reason in self.found
-            for position in positions.tolist()
-        )
+
+def _find_unranked(batch: ScoredPairs, finite: np.ndarray) -> list[_Found]:
+    """The pairs that have no score to be ranked by, by the reason."""
+    failed = np.zeros(len(finite), bool)
+    failed[list(batch.failures)] = True
+    overflowing = ~finite & ~failed & np.isfinite(batch.scores)
+
+    def score(position: int) -> str:
+        return str(batch.scores[position])
+
+    found = [
+        _Found(np.flatnonzero(failed), SCORE, "the model failed on the row", batch.failures.__getitem__),
+        _Found(np.flatnonzero(overflowing), SCORE, "score overflows float32", score),
+        _Found(np.flatnonzero(~finite & ~failed & ~overflowing), SCORE, "score is not finite", score),
+    ]
+    return [item for item in found if len(item.positions)]
 
 
-def _why_unranked(batch: ScoredPairs, position: int) -> tuple[str, str]:
-    """The reason and the value of a pair that has no score to be ranked by."""
-    failure = batch.failures.get(position)
-    if failure is not None:
-        return "the model failed on the row", failure
-    score = batch.scores[position]
-    return ("score overflows float32" if np.isfinite(score) else "score is not finite"), str(score)
+def _distinct(ids: pa.Array) -> set[str | int]:
+    """The ids that are not null, each once."""
+    if isinstance(ids, pa.DictionaryArray):
+        ids = ids.dictionary.take(ids.indices.unique())
+    return set(ids.unique().drop_null().to_pylist())
 
 
 def _not_finite(array: pa.Array) -> np.ndarray | None:
@@ -264,18 +293,19 @@ def _invalid_text(array: pa.Array) -> tuple[np.ndarray | None, pa.Array]:
         array.validate(full=True)
     except pa.ArrowInvalid:
         raw = array.cast(pa.large_binary())
-        mask = np.array([not _is_utf8(item) for item in raw.to_pylist()])
-        text = [None if bad else item.decode() if item is not None else None
-                for bad, item in zip(mask, raw.to_pylist(), strict=True)]  # fmt: skip
-        return mask, pa.array(text, array.type)
+        doubtful = pc.fill_null(pc.invert(pc.string_is_ascii(array)), fill_value=False)
+        mask: np.ndarray = doubtful.to_numpy(zero_copy_only=False)
+        mask[mask] = [not _is_utf8(item) for item in raw.filter(doubtful).to_pylist()]
+        return mask, pc.if_else(pa.array(mask), None, raw).cast(array.type)
     return None, array
 
 
-def _is_utf8(item: bytes | None) -> bool:
+def _is_utf8(item: bytes) -> bool:
     try:
-        return item is None or item.decode() is not None
+        item.decode()
     except UnicodeDecodeError:
         return False
+    return True
 
 
 def _spell(scalar: pa.Scalar) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from unittest import mock
 
@@ -150,6 +151,31 @@ def test_row_numbers_are_those_of_the_file_whatever_the_batches(data, size):
     )
     assert bad.rows == len(drawn)
     assert sum(bad.by_reason.values()) == bad.count == len(bad.rejects)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), size=st.integers(1, 12), cap=st.integers(0, 6))
+def test_what_is_told_is_the_first_rows_up_to_the_cap_and_the_first_of_each_kind(data, size, cap):
+    kinds = {
+        "good": (GOOD, None),
+        "no user": ((None, "a", 1, None), ("user_id", "null id")),
+        "no item": (("u", None, 1, None), ("item_id", "null id")),
+        "no age": (("v", "a", None, None), ("age", "null feature")),
+        "too old": (("w", "a", 1000, None), ("age", "not a whole number that int8 holds")),
+    }
+    drawn = data.draw(st.lists(st.sampled_from(list(kinds)), max_size=40))
+    with mock.patch.object(badrows, "REJECTS_CAP", cap):
+        bad, _ = check(table_of([kinds[kind][0] for kind in drawn]), size=size)
+    wrong = [(row, *kinds[kind][1]) for row, kind in enumerate(drawn) if kind != "good"]
+    assert [reject[:3] for reject in found(bad)] == wrong[:cap]
+    firsts = {}
+    for row, *kind in wrong:
+        firsts.setdefault(tuple(kind), row)
+    assert [(kind, reject.row) for kind, reject in bad.first.items()] == list(firsts.items())
+    assert bad.count == len(wrong)
+    assert bad.by_reason == Counter(reason for _, _, reason in wrong)
+    users = {"no item": "u", "no age": "v", "too old": "w"}
+    assert bad.users == {users[kind] for kind in drawn if kind in users}
 
 
 def test_kept_columns_may_be_null_but_not_invalid():
