@@ -122,6 +122,8 @@ def adopt(
     set: _Values | None = None,
     fill: _Values | None = None,
     probes: _Path | None = None,
+    max_identical_lists: _Limit | None = None,
+    allow_equal_scores: bool | None = None,
     trust_model: bool | None = None,
     config: _Path | None = None,
     date: dt.date | str | None = None,

@@ -200,6 +200,8 @@ class AdoptSettings(Settings):
     set: Constants = Field(default_factory=dict)
     fill: Constants = Field(default_factory=dict)
     probes: Path | None = None
+    max_identical_lists: Annotated[Limit, AfterValidator(share)] = Limit("50%", fraction=Fraction(1, 2))
+    allow_equal_scores: bool = False
     trust_model: bool = False
     date: dt.date = Field(default_factory=_today)
 

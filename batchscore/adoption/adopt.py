@@ -6,13 +6,13 @@ import logging
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from batchscore.adoption.choice import Choice, choose
 from batchscore.adoption.copying import copy_model
 from batchscore.adoption.invented_rows import Daring, invent_rows
 from batchscore.adoption.probe_rows import ProbeRows, draw_rows
 from batchscore.adoption.report import AdoptionReport
+from batchscore.adoption.verdict import require_telling_scores
 from batchscore.config import AdoptSettings
 from batchscore.errors import ModelError
 from batchscore.observer import Observer
@@ -21,7 +21,7 @@ from batchscore.runtime.known_ids import open_lookup
 from batchscore.runtime.model_base import hold_model_base
 from batchscore.runtime.plan import NotPlanned
 from batchscore.runtime.planner import make_plan
-from batchscore.runtime.probes import require_stable_scores, score_rows
+from batchscore.runtime.probes import probe_feeds, require_stable_scores, score_rows
 from batchscore.runtime.saved_model import read_saved_model
 from batchscore.runtime.session import Session, open_session
 
@@ -36,7 +36,8 @@ def adopt(settings: AdoptSettings, observer: Observer = _UNOBSERVED) -> Adoption
     Nothing is published unless the copy, loaded by the scoring runtime, gives finite scores for the probe rows, the
     same ones twice and whatever rows stand beside them.
 
-    Raises UsageError (E-BINDING, E-OUTPUT-IS-INPUT), InputError, ModelError, OutputError or TryLaterError.
+    Raises UsageError (E-BINDING, E-OUTPUT-IS-INPUT), InputError, ModelError, OutputError, RefusedError
+    (E-SCORES-EQUAL, E-IDENTICAL-LISTS) or TryLaterError.
     """
     choice = choose(settings)
     with hold_model_base(settings.output) as base:
@@ -47,6 +48,7 @@ def adopt(settings: AdoptSettings, observer: Observer = _UNOBSERVED) -> Adoption
         try:
             observer.stage("scoring probe rows")
             rows, scores = _score(session, choice, settings)
+            doubts = require_telling_scores(session, choice, rows, scores, settings)
             tables = _known_tables(session, choice, rows)
             card = _make_card(choice, session, rows, scores, tables)
             card = card.model_copy(update={"files": list_files(base.incoming)})
@@ -75,7 +77,7 @@ def adopt(settings: AdoptSettings, observer: Observer = _UNOBSERVED) -> Adoption
         probe_origin=rows.origin,
         unknown_ids=choice.describe_known(tables),
         why_not_planned=why_not_planned,
-        warnings=[*choice.warnings, *rows.warnings, *_doubts(scores), *troubles],
+        warnings=[*choice.warnings, *rows.warnings, *doubts, *troubles],
     )
     for warning in report.warnings:
         _LOG.warning("%s", warning)
@@ -126,11 +128,16 @@ def _score_invented(session: Session, choice: Choice) -> tuple[ProbeRows, np.nda
 
 
 def _known_tables(session: Session, choice: Choice, rows: ProbeRows) -> dict[str, KnownTable]:
-    """The tables that know the two ids, each tried on the ids of the probe rows."""
-    tables = choice.known_tables()
-    for role, table in tables.items():
-        ids = rows.inputs[choice.user_input if role == "user" else choice.candidate_input]
-        open_lookup(session, table, role)(pa.array(ids))
+    """The tables that know the two ids, each tried on the ids of the probe rows; a run passes over others too."""
+    tables = {}
+    for role, table in choice.known_tables().items():
+        ids = probe_feeds(choice.signature, rows.inputs, rows.count)[choice.id_input(role)]
+        try:
+            open_lookup(session, table, role)(ids)
+        except ModelError as error:
+            _LOG.warning("the %s's ids are not told apart: %s", role, error.in_one_line())
+        else:
+            tables[role] = table
     return tables
 
 
@@ -178,9 +185,3 @@ def _leave_plan(model: Path, choice: Choice, card: ModelCard) -> tuple[str | Non
     else:
         return plan.reason if isinstance(plan, NotPlanned) else None, []
     return reason, [f"no plan is left with the model: {reason}"]
-
-
-def _doubts(scores: np.ndarray) -> list[str]:
-    if len(scores) > 1 and np.ptp(scores) == 0:
-        return ["every probe row has the same score: is this the right output, and are the ids known to the model?"]
-    return []

@@ -11,8 +11,9 @@ import pyarrow as pa
 from batchscore.columns import USER_ID
 from batchscore.config import AdoptSettings
 from batchscore.errors import UsageError
-from batchscore.runtime.card import KnownTable, ModelCard
+from batchscore.runtime.card import KnownSignature, KnownTable, ModelCard
 from batchscore.runtime.chosen import choose_scoring
+from batchscore.runtime.known_ids import require_known_signature
 from batchscore.runtime.roles import choose_candidate, looks_like_label
 from batchscore.runtime.saved_model import (
     SavedModel,
@@ -53,6 +54,10 @@ class Choice:
         """The pair column that feeds the input `name`."""
         return self.map.get(name, name)
 
+    def id_input(self, role: str) -> str:
+        """The input that takes the ids of the user or the candidate."""
+        return self.user_input if role == "user" else self.candidate_input
+
     def known_tables(self) -> dict[str, KnownTable]:
         """For each role the table that knows its ids, where there is one."""
         inputs = {"user": self.user_input, "candidate": self.candidate_input}
@@ -67,7 +72,9 @@ class Choice:
         for role, name in (("user", self.user_input), ("candidate", self.candidate_input)):
             table = tables.get(role)
             entries = "" if table is None or table.entries is None else f" of {table.entries:,} ids"
-            described[role] = f"look-up table{entries}" if table else f"not told: {self.vocabularies[name].why}"
+            found = self.vocabularies[name]
+            why = found.why if found.table is None else "its table cannot be looked up"
+            described[role] = f"look-up table{entries}" if table else f"not told: {why}"
         return described
 
 
@@ -93,6 +100,7 @@ def choose(settings: AdoptSettings) -> Choice:
     problems = [
         *_fill_problems(signature, settings, ids={user, candidate}),
         *(f"--map {name}: the model has no such input" for name in settings.map if name not in signature.inputs),
+        *(f"input {name}: --set excludes --map" for name in settings.set if name in settings.map),
         *_constant_problems(signature, constants, settings.date),
         *_role_problems(signature, {"user": user, "candidate": candidate}, constants),
         *(
@@ -113,6 +121,8 @@ def choose(settings: AdoptSettings) -> Choice:
             details=problems,
             next_step=f"add {' '.join(flags)}" if flags else "correct what is named above",
         )
+    if card is not None and card.known is not None:
+        card = _with_fitting_known(saved, card, card.known, (user, candidate))
     return Choice(
         saved=saved,
         card=card,
@@ -150,6 +160,16 @@ def _fill_problems(signature: Signature, settings: AdoptSettings, ids: Collectio
             yield f"input {name}: --set excludes --fill"
         elif not spells_constant(signature.inputs[name].dtype, text):
             yield f"--fill {name}={text}: not a value of {signature.inputs[name].dtype}"
+
+
+def _with_fitting_known(
+    saved: SavedModel, card: ModelCard, known: KnownSignature, roles: tuple[str, str]
+) -> ModelCard:
+    """The card, without a `known` signature of other roles than these. Raises ModelError as a run does."""
+    if roles != (card.user_input, card.candidate_input):
+        return card.model_copy(update={"known": None})
+    require_known_signature(saved, known, roles)
+    return card
 
 
 def _require_elsewhere(settings: AdoptSettings, saved: SavedModel) -> None:

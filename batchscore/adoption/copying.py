@@ -69,7 +69,7 @@ def _require_no_links_out(model: Path) -> None:
             where=model,
             found=_spell(wrong[:_LISTED], model),
             expected="files, or links to files inside the SavedModel",
-            next_step="look at what they lead to; if all of it belongs to the model, adopt a copy that has files in "
+            next_step="look at what they lead to; if all of it belongs to the model, adopt a copy with files in "
             "their place (cp -rL)",
         )
 

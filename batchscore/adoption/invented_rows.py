@@ -44,7 +44,7 @@ def invent_rows(choice: Choice, daring: Daring) -> ProbeRows:
     """
     count = fixed_rows(choice) or INVENTED_ROWS
     inputs: dict[str, list[Any]] = {}
-    warnings = []
+    made_up: list[str] = []
     roles = (choice.user_input, choice.candidate_input)
     for index, (name, spec) in enumerate(choice.signature.inputs.items()):
         if name in choice.set:
@@ -56,14 +56,16 @@ def invent_rows(choice: Choice, daring: Daring) -> ProbeRows:
             values = _widen(spec, values)
         inputs[name] = values
         if not ids and name in roles:
-            warnings.append(
-                f"the probe rows have made-up values of {name}: no vocabulary of it can be read from the bytes; "
-                "real pairs tell more (--probes)"
-            )
+            made_up.append(name)
     if daring >= Daring.UNKNOWN_IDS and count > len(roles):
         for row, name in zip((-2, -1), roles, strict=True):
             inputs[name][row] = _unknown(choice.signature.inputs[name], choice.vocabularies[name].table)
-    return ProbeRows(inputs, count, "invented", tuple(warnings))
+    warnings = tuple(
+        f"the probe rows have made-up values of {name}: no vocabulary of it can be read from the bytes; "
+        "real pairs tell more (--probes)"
+        for name in made_up
+    )
+    return ProbeRows(inputs, count, "invented", warnings, frozenset(made_up))
 
 
 def _known_ids(spec: TensorSpec, table: Table | None) -> list[str | int]:

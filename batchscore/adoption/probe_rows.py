@@ -26,12 +26,16 @@ _LEAST_ROWS = 16
 
 @dataclass(frozen=True)
 class ProbeRows:
-    """A list of values, `count` each, for every input of the signature; where they come from, and doubts."""
+    """A list of values, `count` each, for every input of the signature; where they come from, and doubts.
+
+    `made_up` names inputs of ids whose values may all be unknown to the model.
+    """
 
     inputs: dict[str, list[Any]]
     count: int
     origin: str
     warnings: tuple[str, ...] = ()
+    made_up: frozenset[str] = frozenset()
 
     def keep(self, mask: np.ndarray) -> ProbeRows:
         """The rows at which `mask` is true."""

@@ -32,6 +32,14 @@ from batchscore.config import AdoptSettings
 @click.option("--fill", multiple=True, metavar="INPUT=VALUE", help="What stands for a null, each night.")
 @click.option("--probes", metavar="SAMPLE.parquet", help="Real pairs to remember the scores of. Default: invented.")
 @click.option(
+    "--max-identical-lists",
+    metavar="LIMIT",
+    help="Probe rows whose score ignores the user, as a run limits lists that do.  [default: 50%]",
+)
+@click.option(
+    "--allow-equal-scores", is_flag=True, default=None, help="Adopt although all probe rows have the same score."
+)
+@click.option(
     "--trust-model",
     is_flag=True,
     default=None,

@@ -10,6 +10,7 @@ from batchscore.runtime.plan import Plan
 from batchscore.runtime.vocabulary import Vocabulary
 
 _LISTED = 20
+_NO_INPUT = Vocabulary(None, "the model has no input for it")
 _KIB = 1024
 
 
@@ -44,6 +45,13 @@ def _choice(inspection: Inspection) -> Iterator[str]:
     yield f"  score        {choice.score_output} ({choice.score_output_why})"
     yield f"  user         {roles.user_input or '-'} ({roles.user_why})"
     yield f"  candidate    {roles.candidate_input or '-'} ({roles.candidate_why})"
+    if inspection.saved.card is None and choice.signature is not None:
+        vocabularies = inspection.vocabularies[choice.signature]
+        for role, name in (("user", roles.user_input), ("candidate", roles.candidate_input)):
+            told = (
+                "not told: the model has no input for it" if name is None else _spell_known_by(vocabularies[name])
+            )
+            yield f"  unknown ids  {role}: {told}"
     yield from (f"  warning      {warning}" for warning in choice.warnings)
     yield from (f"  may vary     {op}" for op in choice.unrepeatable)
 
@@ -166,3 +174,11 @@ def _spell_bytes(count: float) -> str:
 def _more(items: Sequence[object], name: str) -> Iterator[str]:
     if len(items) > _LISTED:
         yield f"  and {len(items) - _LISTED:,} more {name}"
+
+
+def _spell_known_by(vocabulary: Vocabulary) -> str:
+    """How a run would tell unknown ids of this input."""
+    if vocabulary.table is None:
+        return f"not told: {vocabulary.why}"
+    entries = vocabulary.table.entries
+    return f"told by a look-up table{'' if entries is None else f' of {entries:,} ids'}"

@@ -8,8 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchscore.runtime.card import KnownTable
+from batchscore.errors import ModelError
+from batchscore.runtime.card import KnownSignature, KnownTable
 from batchscore.runtime.proto import DTYPES, GraphProto, TensorProto
+from batchscore.runtime.saved_model import SavedModel, Signature
 from batchscore.runtime.session import Session
 
 _NUMBERS = {name: number for number, name in DTYPES.items()}
@@ -87,3 +89,23 @@ def _as_keys(ids: pa.Array, dtype: str) -> tuple[pa.Array, np.ndarray]:
     high = pa.scalar(min(int(limits.max), int(source.max)), ids.type)
     held = pc.and_(pc.greater_equal(ids, low), pc.less_equal(ids, high))
     return pc.if_else(held, ids, pa.scalar(0, ids.type)).cast(target), held.to_numpy(zero_copy_only=False)
+
+
+def require_known_signature(saved: SavedModel, known: KnownSignature, inputs: tuple[str, str]) -> Signature:
+    """The signature that tells known ids: it takes `inputs` (the user's and the candidate's) and nothing else.
+
+    Raises ModelError (E-MODEL-CARD) if it does not fit.
+    """
+    signature = saved.signatures.get(known.signature)
+    outputs = {known.user_output, known.candidate_output}
+    if signature is not None and set(signature.inputs) == set(inputs) and outputs <= set(signature.outputs):
+        return signature
+    raise ModelError(
+        "E-MODEL-CARD",
+        f"the card's known signature {known.signature!r} does not fit the SavedModel",
+        where=saved.path,
+        found="no such signature" if signature is None
+        else f"inputs {', '.join(signature.inputs)}; outputs {', '.join(signature.outputs)}",
+        expected=f"inputs {', '.join(inputs)}; outputs {', '.join(sorted(outputs))}",
+        next_step="export the model again",
+    )  # fmt: skip

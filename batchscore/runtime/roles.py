@@ -31,10 +31,14 @@ def choose_roles(signature: Signature, card: ModelCard | None, constants: Collec
     candidate = choose_candidate(signature, user, constants)
     return Roles(
         user,
-        "the default" if user else f"no input {USER_ID!r}: give --user-column",
+        "the default" if user else f"no input {USER_ID!r}: {_hint('user')}",
         candidate,
-        "the only other input that can take ids" if candidate else "several could be it: give --candidate-column",
+        "the only other input that can take ids" if candidate else f"several could be it: {_hint('candidate')}",
     )
+
+
+def _hint(role: str) -> str:
+    return f"give `run` --{role}-column, or tell it once with `adopt` --{role}-input"
 
 
 def choose_candidate(signature: Signature, user_input: str | None, constants: Collection[str] = ()) -> str | None:

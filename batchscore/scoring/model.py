@@ -19,7 +19,7 @@ from batchscore.errors import ModelError
 from batchscore.report import ModelUsed
 from batchscore.runtime.card import KnownSignature, KnownTable, ModelCard
 from batchscore.runtime.chosen import choose_scoring
-from batchscore.runtime.known_ids import open_lookup
+from batchscore.runtime.known_ids import open_lookup, require_known_signature
 from batchscore.runtime.probes import replay_probes
 from batchscore.runtime.saved_model import (
     SavedModel,
@@ -183,19 +183,9 @@ def _opened_late(session: Session, table: KnownTable, role: str) -> IsKnown:
 def _by_signature(
     model: RunModel, session: Session, card: ModelCard, known: KnownSignature
 ) -> dict[str, _LookedUp]:
-    signature = model.saved.signatures.get(known.signature)
-    outputs = (known.user_output, known.candidate_output)
     inputs = (card.user_input or "", card.candidate_input or "")
-    if signature is None or set(signature.inputs) != set(inputs) or not set(outputs) <= set(signature.outputs):
-        raise ModelError(
-            "E-MODEL-CARD",
-            f"the card's known signature {known.signature!r} does not fit the SavedModel",
-            where=model.saved.path,
-            found="no such signature" if signature is None
-            else f"inputs {', '.join(signature.inputs)}; outputs {', '.join(signature.outputs)}",
-            expected=f"inputs {', '.join(inputs)}; outputs {', '.join(outputs)}",
-            next_step="export the model again",
-        )  # fmt: skip
+    outputs = (known.user_output, known.candidate_output)
+    signature = require_known_signature(model.saved, known, inputs)
 
     def lookup(input_: str, output: str) -> IsKnown:
         def is_known(ids: pa.Array) -> np.ndarray:

@@ -14,7 +14,7 @@ import pytest
 from batchscore.adoption.adopt import adopt
 from batchscore.config import AdoptSettings, RunSettings
 from batchscore.errors import BatchscoreError, ModelError
-from batchscore.runtime.card import CARD_PATH, read_card
+from batchscore.runtime.card import CARD_PATH, read_card, write_card
 from batchscore.runtime.fingerprint import fingerprint
 from batchscore.runtime.plan import Plan
 from batchscore.runtime.plan_file import read_plan
@@ -270,6 +270,8 @@ def test_the_label_among_the_inputs_is_recognised(exports, tmp_path):
     ("hashed", {"candidate_input": "item_id", "fill": ["item_id=1"]}, "--fill item_id: an id is never filled in"),
     ("hashed", {"candidate_input": "item_id", "fill": ["age=old"]}, "--fill age=old: not a value of int32"),
     ("hashed", {"candidate_input": "item_id", "fill": ["age=1"], "set": ["age=2"]}, "--set excludes --fill"),
+    ("hashed", {"candidate_input": "item_id", "map": ["age=old"], "set": ["age=2"]}, "--set excludes --map"),
+    ("hashed", {"candidate_input": "item_id", "set": ["age=old"]}, "--set age=old: not a value of int32"),
     ("hashed", {"candidate_input": "premium"}, "input premium bool [n] cannot take the candidate's id"),
 ])  # fmt: skip
 def test_what_cannot_be_told_is_asked_for(exports, tmp_path, name, flags, said):
@@ -563,3 +565,71 @@ def test_a_folder_that_cannot_be_read_is_told(exports, tmp_path):
         refusal("E-MODEL-UNREADABLE", saved_model=source, output=tmp_path / "model")
     finally:
         (source / "variables").chmod(0o755)
+
+
+# what every run would refuse
+
+
+def test_equal_scores_are_refused_as_by_every_run(exports, tmp_path, batchscore):
+    source, base = exports("modules") / "equal", tmp_path / "model"
+    message = refusal("E-SCORES-EQUAL", saved_model=source, output=base)
+    assert "all 32 probe rows have the score 3; it was not published" in message
+    assert message.endswith("or accept it with --allow-equal-scores")
+    assert not base.exists()
+    assert (
+        adopt(AdoptSettings(saved_model=source, output=base, allow_equal_scores=True))
+        .warnings[-1]
+        .startswith("every probe row has the same score")
+    )
+    pairs = write_pairs(tmp_path / "pairs.parquet", ("user_id", USERS), ("movie_id", ITEMS))
+    told = batchscore("run", "--input", pairs, "--output", tmp_path / "ranked.parquet", "--model", base)
+    assert (told.exit_code, "E-SCORES-EQUAL" in told.err) == (6, True)
+
+
+def test_a_score_that_ignores_the_user_is_refused_as_by_every_run(exports, tmp_path, batchscore):
+    source, base = exports("modules") / "same_for_all", tmp_path / "model"
+    message = refusal("E-IDENTICAL-LISTS", saved_model=source, output=base)
+    assert (
+        "the score ignores the user in 32 of 32 probe rows (100.0 %, limit 50 %); it was not published" in message
+    )
+    report = adopt(AdoptSettings(saved_model=source, output=base, max_identical_lists="off"))
+    (warning,) = report.warnings
+    assert warning.startswith("no score depends on input user_id: if nothing else describes the user, every run")
+    users = [f"u{number}" for number in range(20)]
+    pairs = write_pairs(tmp_path / "pairs.parquet", ("user_id", users), ("movie_id", ITEMS))
+    told = batchscore("run", "--input", pairs, "--output", tmp_path / "ranked.parquet", "--model", base)
+    assert (told.exit_code, "E-IDENTICAL-LISTS" in told.err) == (6, True)
+
+
+def test_real_pairs_of_few_users_tell_nothing_of_the_user(exports, tmp_path):
+    sample = write_pairs(tmp_path / "sample.parquet", ("user_id", ["u1"]), ("movie_id", ITEMS))
+    report = adopt(AdoptSettings(saved_model=exports("modules") / "same_for_all", output=tmp_path / "model",
+                                 probes=sample))  # fmt: skip
+    assert not [warning for warning in report.warnings if "depends on" in warning]
+
+
+def test_a_known_signature_of_other_roles_is_not_kept(tmp_path, models):
+    sample = models.parents[1] / "sample_data" / "model"
+    report = adopt(AdoptSettings(saved_model=sample, output=tmp_path / "model", user_input="movie_id",
+                                 candidate_input="user_id"))  # fmt: skip
+    assert read_card(tmp_path / "model" / "1").known is None
+    assert report.unknown_ids["user"].startswith("look-up table of ")
+
+
+def test_a_known_signature_that_does_not_fit_is_refused_as_by_every_run(tmp_path, models):
+    model = tmp_path / "theirs"
+    shutil.copytree(models.parents[1] / "sample_data" / "model" / "1", model)
+    card = read_card(model)
+    write_card(model, card.model_copy(update={"known": card.known.model_copy(update={"signature": "gone"})}))
+    message = refusal("E-MODEL-CARD", saved_model=model, output=tmp_path / "model")
+    assert "the card's known signature 'gone' does not fit the SavedModel" in message
+
+
+def test_a_table_that_cannot_be_looked_up_costs_no_adoption(exports, tmp_path, monkeypatch):
+    def open_lookup(*_):
+        raise ModelError("E-MODEL-LOAD", "no such table", next_step="n")
+
+    monkeypatch.setattr("batchscore.adoption.adopt.open_lookup", open_lookup)
+    report = adopt(AdoptSettings(saved_model=exports("modules") / "mutable", output=tmp_path / "model"))
+    assert report.unknown_ids == dict.fromkeys(("user", "candidate"), "not told: its table cannot be looked up")
+    assert read_card(tmp_path / "model" / "1").known_tables is None
