@@ -170,6 +170,10 @@ def diff(
     max_changed_first: _Limit | None = None,
     min_overlap: _Limit | None = None,
     max_score_shift: float | Literal["tolerance", "off"] | None = None,
+    user_column: str | None = None,
+    candidate_column: str | None = None,
+    rank_column: str | None = None,
+    score_column: str | None = None,
 ) -> Difference:
     """Compare the output `new` with the output `old`.
 
@@ -189,6 +193,12 @@ def evaluate(
     ranked: _Path | None = None,
     truth: _Path | None = None,
     training: _Path | None = None,
+    user_column: str | None = None,
+    candidate_column: str | None = None,
+    rank_column: str | None = None,
+    score_column: str | None = None,
+    truth_user_column: str | None = None,
+    truth_candidate_column: str | None = None,
     label_column: str | None = None,
     relevant: float | None = None,
     k: Sequence[int] | int | None = None,

@@ -30,6 +30,7 @@ from pydantic import (
     model_validator,
 )
 
+from batchscore.columns import WantedColumns
 from batchscore.environment import MODEL_ENVIRONMENT
 from batchscore.errors import UsageError, did_you_mean
 from batchscore.limits import Age, Limit
@@ -138,7 +139,29 @@ class RunSettings(Settings):
     date: dt.date = Field(default_factory=_today)
 
 
-class DiffSettings(Settings):
+class ListSettings(Settings):
+    """The columns of tables of ranked lists that are no outputs of a run; `score_column` may be `off`."""
+
+    user_column: str | None = None
+    candidate_column: str | None = None
+    rank_column: str | None = None
+    score_column: str | None = None
+
+    @property
+    def list_columns(self) -> WantedColumns:
+        """The columns as they are named here."""
+        return WantedColumns(self.user_column, self.candidate_column, self.rank_column, self.score_column)
+
+    @model_validator(mode="after")
+    def _distinct_columns(self) -> Self:
+        names = self.list_columns.names()
+        repeated = [name for name in names if names.count(name) > 1]
+        if repeated:
+            raise ValueError(f"{repeated[0]!r} is named as more than one of user, candidate, rank and score column")
+        return self
+
+
+class DiffSettings(ListSettings):
     """Settings of `batchscore diff`: two outputs and how far they may differ (by default in near ties)."""
 
     old: Path
@@ -151,16 +174,19 @@ class DiffSettings(Settings):
     max_score_shift: Annotated[float | Literal["tolerance", "off"], BeforeValidator(score_shift)] = "tolerance"
 
 
-class EvaluateSettings(Settings):
+class EvaluateSettings(ListSettings):
     """Settings of `batchscore evaluate`: ranked lists, what users really did, and how to compare.
 
-    `truth` and `training` have the user and candidate column of `ranked`. A pair is relevant where its label is at
+    `truth` and `training` have the user and candidate column of `ranked`, or those that `truth_user_column` and
+    `truth_candidate_column` name. A pair is relevant where its label is at
     least `relevant`, without it where it is above 0, and without `label_column` always.
     """
 
     ranked: Path
     truth: Annotated[Path, AfterValidator(tabular)]
     training: Path | None = None
+    truth_user_column: str | None = None
+    truth_candidate_column: str | None = None
     label_column: str | None = None
     relevant: FiniteFloat | None = None
     k: Cutoffs = (10,)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from batchscore.cli.options import print_out
+from batchscore.cli.options import list_options, print_out
 from batchscore.config import DiffSettings, resolve
 
 
@@ -25,9 +25,14 @@ from batchscore.config import DiffSettings, resolve
     metavar="SCORE",
     help="Largest change of a pair's score: a number, tolerance or off.  [default: tolerance]",
 )
+@list_options
 @click.option("--json", "as_json", is_flag=True, help="Print the difference to stdout as JSON.")
 def command(as_json: bool, **flags: Any) -> None:
     """Compare two outputs: users, ranks and scores. Exit 6 where a limit is exceeded.
+
+    Either may also be any table of user, candidate and rank, such as the lists that users really saw: a file, or a
+    folder of them, its rows in any order. A flag for a column is meant for each file that has it. Without scores in
+    both, users, ranks and overlap are compared.
 
     Near ties never count: two candidates may change places, and one may give way to another at the cut of a full
     list, where their scores lie within the tolerance (1e-4 of the spread of the scores, at least 8 float32 steps of

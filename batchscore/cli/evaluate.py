@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from batchscore.cli.console import job_console
-from batchscore.cli.options import print_out, shared_options
+from batchscore.cli.options import list_options, print_out, shared_options
 from batchscore.cli.settings import print_config as show_config
 from batchscore.cli.settings import resolve_settings
 from batchscore.config import EvaluateSettings
@@ -46,6 +46,11 @@ from batchscore.config import EvaluateSettings
     "--bootstrap", metavar="N", help="Resamples of the users for the intervals; 0: none.  [default: 1000]"
 )
 @click.option("--seed", metavar="N", help="Decides the resamples.  [default: 42]")
+@list_options
+@click.option("--truth-user-column", metavar="COLUMN", help="The user column of TRUTH.  [default: as in RANKED]")
+@click.option(
+    "--truth-candidate-column", metavar="COLUMN", help="The candidate column of TRUTH.  [default: as in RANKED]"
+)
 @shared_options
 def command(
     config: Path | None, date: dt.datetime | None, print_config: bool, as_json: bool, quiet: bool, verbose: bool,
@@ -53,7 +58,8 @@ def command(
 ) -> None:  # fmt: skip
     """Measure the lists of RANKED against TRUTH: what users really did.
 
-    RANKED is an output of `run`; TRUTH, Parquet or CSV, has its user and candidate columns and may have a label.
+    RANKED is an output of `run`, or any table of user, candidate and rank (a file or a folder, rows in any order);
+    TRUTH, Parquet or CSV, has its user and candidate columns and may have a label.
     Metrics of lists (NDCG, MAP, MRR, recall, coverage) use the ranks in the file and are means over the users of
     TRUTH that have a relevant pair; a user without a list counts as 0. Scores are measured against labels too: RMSE
     and MAE, or AUC and log loss where the labels are 1 and 0. Every setting may stand in the table [evaluate] of

@@ -30,6 +30,18 @@ def shared_options(function: _Function) -> _Function:
     return function
 
 
+def list_options(function: _Function) -> _Function:
+    """Add the flags that name the columns of ranked lists."""
+    for role, meaning in reversed((
+        ("user", "The user column of lists that are no output of `run`.  [default: user_id, else the first]"),
+        ("candidate", "Their candidate column.  [default: the second, or the only other column of ids]"),
+        ("rank", "Their rank: integers, whose order counts.  [default: rank]"),
+        ("score", "Their score, by which lists without a rank are ordered; off: none.  [default: score]"),
+    )):  # fmt: skip
+        function = click.option(f"--{role}-column", metavar="COLUMN", help=meaning)(function)
+    return function
+
+
 def print_out(text: str) -> None:
     """Write a result to stdout; a reader that has gone away is no failure, and any other only warns."""
     encoding = sys.stdout.encoding or "utf-8"

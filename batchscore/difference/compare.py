@@ -16,10 +16,10 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from batchscore.columns import RANK, SCORE
+from batchscore.columns import RANK, SCORE, wide_id_type
 from batchscore.difference.blocks import pair_blocks
-from batchscore.errors import InputError
-from batchscore.ranked.rows import CANDIDATE, USER, RankedRows, comparable_type
+from batchscore.errors import InputError, shorten
+from batchscore.ranked.reader import CANDIDATE, USER, ListReader
 
 EXAMPLES = 5
 _USER_KEY, _PAIR_KEY = "user_key", "pair_key"
@@ -35,6 +35,8 @@ class Changes:
 
     top_n: int
     tolerance: float
+    scored: bool = True
+    """Whether both files have scores; without them no difference is a near tie, and no pair has a shift."""
     examples: int = EXAMPLES
     users: int = 0
     users_lost: int = 0
@@ -62,7 +64,7 @@ class Changes:
         return total / self.users if self.users else None
 
 
-def compare(old: RankedRows, new: RankedRows, examples: int = EXAMPLES) -> Changes:
+def compare(old: ListReader, new: ListReader, examples: int = EXAMPLES) -> Changes:
     """Compare two outputs in one pass over both, in memory for a few million rows.
 
     The tolerance is the smaller of those of the two outputs' scores, so that neither can hide a change by scores
@@ -70,21 +72,28 @@ def compare(old: RankedRows, new: RankedRows, examples: int = EXAMPLES) -> Chang
     """
     _require_comparable(old, new)
     before, after = old.survey(), new.survey()
-    changes = Changes(max(before.top_n, after.top_n), min(before.tolerance, after.tolerance), examples)
+    changes = Changes(
+        max(before.top_n, after.top_n),
+        min(before.tolerance, after.tolerance),
+        scored=old.scored and new.scored,
+        examples=examples,
+    )
     for old_rows, new_rows in pair_blocks(old.read(), new.read()):
-        old_keyed, new_keyed = _add_keys(old_rows, new_rows)
+        old_keyed, new_keyed = _add_keys(*_with_same_ids(old_rows, new_rows))
         _require_distinct(old, old_keyed)
         _require_distinct(new, new_keyed)
         _compare_users(changes, old_keyed, new_keyed, before.top_n, after.top_n)
     return changes
 
 
-def _require_comparable(old: RankedRows, new: RankedRows) -> None:
+def _require_comparable(old: ListReader, new: ListReader) -> None:
     """Raise InputError (E-DIFF-COLUMNS) where users or candidates of the two files cannot mean the same."""
     found = [f"{field.name} {field.type}" for field in (new.user, new.candidate)]
     expected = [f"{field.name} {field.type}" for field in (old.user, old.candidate)]
+    named = old.named | new.named
     same = all(
-        one.name == other.name and comparable_type(one.type) == comparable_type(other.type)
+        (one.name == other.name or not named.isdisjoint((one.name, other.name)))
+        and wide_id_type(one.type) == wide_id_type(other.type)
         for one, other in ((old.user, new.user), (old.candidate, new.candidate))
     )
     if not same:
@@ -94,8 +103,15 @@ def _require_comparable(old: RankedRows, new: RankedRows) -> None:
             where=new.path,
             found=", ".join(found),
             expected=f"{', '.join(expected)}, as in {old.path}",
-            next_step="compare outputs of one job; a job whose id columns changed has nothing to be compared with",
+            next_step="compare lists with the same ids; columns of other names are named with --user-column and "
+            "--candidate-column",
         )
+
+
+def _with_same_ids(old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Both frames with integer ids of one width."""
+    widened = [pl.col(name).cast(pl.Int64) for name in (USER, CANDIDATE) if old.schema[name] != new.schema[name]]
+    return (old.with_columns(widened), new.with_columns(widened)) if widened else (old, new)
 
 
 def _add_keys(old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -108,13 +124,13 @@ def _add_keys(old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, pl.Da
     return old.hstack(keys.head(old.height)), new.hstack(keys.slice(old.height))
 
 
-def _require_distinct(file: RankedRows, rows: pl.DataFrame) -> None:
+def _require_distinct(file: ListReader, rows: pl.DataFrame) -> None:
     if rows[_PAIR_KEY].n_unique() == rows.height:
         return
     user, candidate, *_ = rows.filter(pl.col(_PAIR_KEY).is_duplicated()).row(0)
     raise InputError(
         "E-RANKED-FILE", "this is not an output of batchscore", where=file.path,
-        found=f"candidate {candidate} stands more than once in the list of user {user}",
+        found=f"candidate {shorten(candidate)} stands more than once in the list of user {shorten(user)}",
         expected="a candidate once in each list",
         next_step="give a file that `batchscore run` published",
     )  # fmt: skip
@@ -125,7 +141,7 @@ def _compare_users(changes: Changes, old: pl.DataFrame, new: pl.DataFrame, old_t
     users = _lists(old, "old").join(_lists(new, "new"), on=[_USER_KEY, USER], how="full", coalesce=True)
     lost = users.filter(pl.col("new_rows").is_null())[USER].sort()
     gained = users.filter(pl.col("old_rows").is_null())[USER].sort()
-    users = users.drop_nulls().with_columns(
+    users = users.drop_nulls(["old_rows", "new_rows"]).with_columns(
         old_full=pl.col("old_rows") == old_top_n, new_full=pl.col("new_rows") == new_top_n
     )
     changes.users += users.height
@@ -154,14 +170,14 @@ def _lists(rows: pl.DataFrame, name: str) -> pl.DataFrame:
 
 
 def _count_shifts(changes: Changes, pairs: pl.DataFrame) -> None:
-    if not pairs.height:
+    changes.pairs += pairs.height
+    if not pairs.height or not changes.scored:
         return
     shifts = pairs.with_columns(shift=pl.col(f"{SCORE}_new").cast(pl.Float64) - pl.col(SCORE).cast(pl.Float64))
     size = pl.col("shift").abs()
     total, largest, beyond = shifts.select(
         pl.col("shift").sum(), size.max().alias("largest"), (size > changes.tolerance).sum().alias("beyond")
     ).row(0)
-    changes.pairs += pairs.height
     changes.shift_sum += total
     changes.shift_largest = max(changes.shift_largest, largest)
     changes.pairs_shifted += beyond
@@ -188,7 +204,7 @@ def _compare_lists(
     b = new.join(of_b, on=_PAIR_KEY, how="left").rename({CANDIDATE: "b", SCORE: "b_new"})
     ranks = a.join(b.drop(_PAIR_KEY), on=[_USER_KEY, USER, RANK], how="full", coalesce=True)
     ranks = ranks.filter(pl.col("a").ne_missing(pl.col("b"))).join(differing, on=_USER_KEY)
-    ranks = ranks.with_columns(near=_near(changes.tolerance))
+    ranks = ranks.with_columns(near=_near(changes.tolerance) if changes.scored else pl.lit(value=False))
     judged = ranks.group_by(_USER_KEY).agg(near=pl.col("near").all())["near"]
     changes.users_changed += int((~judged).sum())
     changes.users_near_tied += int(judged.sum())

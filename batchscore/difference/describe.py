@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from batchscore.columns import RANK, SCORE
-from batchscore.ranked.rows import CANDIDATE, USER
+from batchscore.errors import shorten
+from batchscore.ranked.reader import CANDIDATE, USER
 
 if TYPE_CHECKING:
     from batchscore.difference.diff import ComparedFile, Difference
@@ -14,29 +15,34 @@ if TYPE_CHECKING:
 
 def describe_lists(row: Mapping[str, Any]) -> str:
     """What happened at a rank of a user's list; `row` is one of `compare.Changes.changed` or `near`."""
-    a, b, rank = row["a"], row["b"], row[RANK]
+    a, b, rank = shorten(row["a"]), shorten(row["b"]), row[RANK]
     tie = " (near tie)" if row["near"] else ""
-    if b is None:
+    if row["b"] is None:
         what = f"the list ends before rank {rank}; candidate {a} stood there"
-    elif a is None:
+    elif row["a"] is None:
         what = f"candidate {b} at rank {rank} is new; the list ended before"
     elif row["a_new_rank"] is not None and row["a_new_rank"] == row["b_old_rank"]:
         other = row["b_old_rank"]
         ranks = f"rank {rank}" if other == rank + 1 else f"ranks {rank} and {other}"
-        what = f"candidates {a} and {b} swapped at {ranks}, score gap {row['a_old'] - row['b_old']:.3g}"
-    elif row["a_new"] is None:
-        what = f"candidate {a} (score {row['a_old']:.6g}) left rank {rank} to {b} (score {row['b_new']:.6g})"
-    elif row["b_old"] is None:
-        what = f"candidate {b} (score {row['b_new']:.6g}) came to rank {rank}, where {a} stood"
+        gap = None if row["a_old"] is None or row["b_old"] is None else row["a_old"] - row["b_old"]
+        what = f"candidates {a} and {b} swapped at {ranks}" + ("" if gap is None else f", score gap {gap:.3g}")
+    elif row["a_new_rank"] is None:
+        what = f"candidate {a}{_score(row['a_old'])} left rank {rank} to {b}{_score(row['b_new'])}"
+    elif row["b_old_rank"] is None:
+        what = f"candidate {b}{_score(row['b_new'])} came to rank {rank}, where {a} stood"
     else:
         what = f"candidate {b} moved from rank {row['b_old_rank']} to {rank}, where {a} stood"
-    return f"user {row[USER]}: {what}{tie}"
+    return f"user {shorten(row[USER])}: {what}{tie}"
+
+
+def _score(score: float | None) -> str:
+    return "" if score is None else f" (score {score:.6g})"
 
 
 def describe_shift(row: Mapping[str, Any]) -> str:
     """How the score of a pair changed; `row` is one of `compare.Changes.shifted`."""
     return (
-        f"user {row[USER]}: candidate {row[CANDIDATE]} had score {row[SCORE]:.6g}, "
+        f"user {shorten(row[USER])}: candidate {shorten(row[CANDIDATE])} had score {row[SCORE]:.6g}, "
         f"now {row[f'{SCORE}_new']:.6g} ({row['shift']:+.3g})"
     )
 
@@ -74,8 +80,7 @@ def _lines(difference: Difference) -> Iterator[str]:
     for limit in difference.limits:
         mark = "" if limit.ok else "  <- exceeded"
         yield f"{labels[limit.name]:<15}{figures[limit.name]:<{width}}  limit {limit.limit}{mark}"
-    near = f"{difference.near_ties:,}, the only difference of {difference.users_near_tied:,} lists (never count)"
-    yield f"{'near ties':<15}{near if difference.near_ties else 'none'}"
+    yield f"{'near ties':<15}{_near_ties(difference)}"
     examples = difference.examples
     for title, items in (
         ("users lost, such as", examples.users_lost),
@@ -87,7 +92,7 @@ def _lines(difference: Difference) -> Iterator[str]:
         if items:
             yield ""
             yield title
-            yield from (f"  {item}" for item in items)
+            yield from (f"  {shorten(item) if title.startswith('users') else item}" for item in items)
 
 
 def _files(old: ComparedFile, new: ComparedFile) -> Iterator[str]:
@@ -95,3 +100,16 @@ def _files(old: ComparedFile, new: ComparedFile) -> Iterator[str]:
     for name, file in (("OLD", old), ("NEW", new)):
         kept = f"; not compared: {', '.join(file.not_compared)}" if file.not_compared else ""
         yield f"{name}  {file.path:<{width}}  {file.users:,} users, {file.rows:,} rows{kept}"
+        if not file.is_output:
+            columns = ", ".join(
+                f"{role} {shorten(name)}" for role, name in file.columns.items() if name is not None
+            )
+            yield f"     a table of lists: {columns}{'' if file.columns[SCORE] else '; no scores'}"
+
+
+def _near_ties(difference: Difference) -> str:
+    if not difference.scores_compared:
+        return "not known without scores: every difference counts"
+    if not difference.near_ties:
+        return "none"
+    return f"{difference.near_ties:,}, the only difference of {difference.users_near_tied:,} lists (never count)"

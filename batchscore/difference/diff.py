@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,7 +11,8 @@ from batchscore.config import DiffSettings
 from batchscore.difference.compare import Changes, compare
 from batchscore.difference.describe import describe_lists, describe_shift, percent
 from batchscore.errors import EXIT_OK, EXIT_REFUSED, RefusedError
-from batchscore.ranked.rows import RankedRows, open_ranked
+from batchscore.ranked.open_lists import open_lists
+from batchscore.ranked.reader import ListReader
 
 
 class _Part(BaseModel):
@@ -18,11 +20,17 @@ class _Part(BaseModel):
 
 
 class ComparedFile(_Part):
-    """One of the two files. `not_compared` are kept columns, which play no part."""
+    """One of the two files. `not_compared` are columns which play no part.
+
+    `columns` are those that the lists were read from (`user`, `candidate`, `rank`, `score`); `is_output` says
+    whether the file is an output of a run, and not another table of lists.
+    """
 
     path: str
     rows: int
     users: int
+    is_output: bool
+    columns: dict[str, str | None]
     not_compared: list[str]
 
 
@@ -50,7 +58,8 @@ class Difference(_Part):
     """How NEW differs from OLD. Shares are of the users in both files; null where there is none.
 
     `overlap` is the mean over those users of the candidates that stand in both lists, divided by the longer list's
-    length. A score shift is new minus old, of the pairs that stand in both files.
+    length. A score shift is new minus old, of the pairs that stand in both files; null unless both files have
+    scores (`scores_compared`), without which no difference is a near tie.
     """
 
     schema_version: Literal[1] = 1
@@ -67,6 +76,7 @@ class Difference(_Part):
     users_near_tied: int
     first_places_changed: int
     overlap: float | None
+    scores_compared: bool
     pairs_in_both: int
     pairs_shifted: int
     score_shift_mean: float | None
@@ -101,7 +111,7 @@ def diff(settings: DiffSettings) -> Difference:
 
     Raises InputError: E-RANKED-FILE, E-DIFF-COLUMNS.
     """
-    old, new = open_ranked(settings.old), open_ranked(settings.new)
+    old, new = open_lists(settings.list_columns, settings.old, settings.new)
     changes = compare(old, new)
     limits = _check(changes, settings)
     users = changes.users
@@ -118,10 +128,11 @@ def diff(settings: DiffSettings) -> Difference:
         users_near_tied=changes.users_near_tied,
         first_places_changed=changes.first_changed,
         overlap=None if changes.overlap is None else float(changes.overlap),
+        scores_compared=changes.scored,
         pairs_in_both=changes.pairs,
         pairs_shifted=changes.pairs_shifted,
-        score_shift_mean=changes.shift_sum / changes.pairs if changes.pairs else None,
-        score_shift_largest=changes.shift_largest if changes.pairs else None,
+        score_shift_mean=changes.shift_sum / changes.pairs if changes.pairs and changes.scored else None,
+        score_shift_largest=changes.shift_largest if changes.pairs and changes.scored else None,
         near_ties=changes.near_ties,
         limits=limits,
         examples=Examples(
@@ -134,8 +145,15 @@ def diff(settings: DiffSettings) -> Difference:
     )
 
 
-def _compared(file: RankedRows, users: int) -> ComparedFile:
-    return ComparedFile(path=str(file.path), rows=file.rows, users=users, not_compared=file.kept)
+def _compared(file: ListReader, users: int) -> ComparedFile:
+    return ComparedFile(
+        path=str(file.path),
+        rows=file.rows,
+        users=users,
+        is_output=file.is_output,
+        columns=asdict(file.columns),
+        not_compared=file.kept,
+    )
 
 
 def _check(changes: Changes, settings: DiffSettings) -> list[CheckedLimit]:
@@ -161,15 +179,23 @@ def _check(changes: Changes, settings: DiffSettings) -> list[CheckedLimit]:
             error_id="E-DIFF-OVERLAP",
         )
     )
-    most = settings.max_score_shift
-    allowed = {"tolerance": changes.tolerance, "off": float("inf")}[most] if isinstance(most, str) else most
-    checked.append(
-        CheckedLimit(
-            name="max-score-shift",
-            figure=f"{changes.shift_largest:.3g}" if changes.pairs else "no pairs in both",
-            limit=f"{most} ({changes.tolerance:.3g})" if most == "tolerance" else str(most),
-            ok=changes.shift_largest <= allowed,
-            error_id="E-DIFF-SCORES",
-        )
-    )
+    checked.append(_check_shift(changes, settings.max_score_shift))
     return checked
+
+
+def _check_shift(changes: Changes, most: float | Literal["tolerance", "off"]) -> CheckedLimit:
+    """Without scores a limit that was written as a number is exceeded: nobody can say that it is kept."""
+    allowed = {"tolerance": changes.tolerance, "off": float("inf")}[most] if isinstance(most, str) else most
+    if not changes.scored:
+        figure, ok = "not compared: no scores", isinstance(most, str)
+    elif not changes.pairs:
+        figure, ok = "no pairs in both", True
+    else:
+        figure, ok = f"{changes.shift_largest:.3g}", changes.shift_largest <= allowed
+    return CheckedLimit(
+        name="max-score-shift",
+        figure=figure,
+        limit=f"{most} ({changes.tolerance:.3g})" if most == "tolerance" and changes.scored else str(most),
+        ok=ok,
+        error_id="E-DIFF-SCORES",
+    )

@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from batchscore.codes import Codes
-from batchscore.columns import plain_type
+from batchscore.columns import plain_type, wide_id_type
 from batchscore.errors import InputError, means_out_of_memory, shorten, spell_list
 from batchscore.lake_tables import require_no_table
 from batchscore.parquet_files import READ_ERRORS, ParquetContent, first_line, open_source, raise_if_limit
-from batchscore.ranked.rows import RankedRows
+from batchscore.ranked.reader import ListReader
 from batchscore.regular_files import require_regular
 
 _BATCH_ROWS = 262_144
@@ -24,7 +24,7 @@ _BATCH_ROWS = 262_144
 
 @dataclass(frozen=True)
 class Ids:
-    """The ids of all files of an evaluation, under the column names of the ranked file."""
+    """The ids of all files of an evaluation; the columns are those of the truth and the training rows."""
 
     user_column: str
     candidate_column: str
@@ -33,12 +33,18 @@ class Ids:
     ranked: Path
 
     @classmethod
-    def of(cls, ranked: RankedRows) -> Ids:
-        """No ids yet, and the types that those of every file are cast to: text, or whole numbers of 64 bits."""
+    def of(cls, ranked: ListReader, user_column: str | None = None, candidate_column: str | None = None) -> Ids:
+        """No ids yet, and the types that those of every file are cast to: text, or whole numbers of 64 bits.
+
+        Columns that are not named have the names of those of the ranked lists.
+        """
         return cls(
-            ranked.user.name, ranked.candidate.name, Codes(_wide(ranked.user.type)),
-            Codes(_wide(ranked.candidate.type)), ranked.path,
-        )  # fmt: skip
+            user_column or ranked.user.name,
+            candidate_column or ranked.candidate.name,
+            Codes(wide_id_type(ranked.user.type)),
+            Codes(wide_id_type(ranked.candidate.type)),
+            ranked.path,
+        )
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,7 @@ def _require_columns(path: Path, schema: pa.Schema, ids: Ids, label_column: str 
             expected=f"the ids of {ids.ranked}: {ids.user_column}, {ids.candidate_column}"
             + (f", and the label {label_column}" if label_column is not None else ""),
             details=problems,
-            next_step="rename the columns or cast them, or name the label with --label-column",
+            next_step="cast them or name them: --truth-user-column, --truth-candidate-column, --label-column",
         )  # fmt: skip
 
 
@@ -204,17 +210,8 @@ def _cast(column: pa.Array, codes: Codes) -> pa.Array:
     return column.cast(plain_type(column.type)).cast(codes.ids.type)
 
 
-def _wide(type_: pa.DataType) -> pa.DataType:
-    plain = plain_type(type_)
-    if pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_string_view(plain):
-        return pa.large_string()
-    if pa.types.is_integer(plain):
-        return pa.uint64() if pa.types.is_uint64(plain) else pa.int64()
-    return plain
-
-
 def _kind(type_: pa.DataType) -> str:
-    wide = _wide(type_)
+    wide = wide_id_type(type_)
     return "text" if wide == pa.large_string() else "whole numbers" if pa.types.is_integer(wide) else str(wide)
 
 

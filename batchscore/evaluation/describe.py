@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from batchscore.errors import shorten
 from batchscore.evaluation.evaluate import Evaluation
 
 
@@ -21,6 +22,9 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
         rule = f" ({label} above 0)" if settings["relevant"] is None else f" ({label} >= {settings['relevant']:g})"
     repeated = f", {truth.duplicates:,} repeated rows left out" if truth.duplicates else ""
     yield f"RANKED    {ranked.path:<{width}}  {ranked.users:,} users, {ranked.rows:,} rows"
+    if not ranked.is_output:
+        columns = ", ".join(f"{role} {shorten(name)}" for role, name in ranked.columns.items() if name is not None)
+        yield f"          a table of lists: {columns}"
     yield f"TRUTH     {truth.path:<{width}}  {truth.users:,} users, {truth.pairs:,} pairs{repeated}"
     if evaluation.training is not None:
         yield f"TRAINING  {evaluation.training}"
@@ -33,6 +37,8 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
     if evaluation.scores_are is not None:
         pairs, kind = evaluation.predicted_pairs, evaluation.scores_are
         yield f"{pairs:,} pairs have a score and a label; scores are read as {kind}"
+    elif label is not None and ranked.columns["score"] is None:
+        yield "the lists have no scores, which could be measured against labels"
     yield ""
     yield evaluation.to_table().to_text()
     yield ""

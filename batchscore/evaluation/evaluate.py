@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -28,7 +28,8 @@ from batchscore.evaluation.ranking_metrics import measure_best_lists
 from batchscore.evaluation.table import ComparisonTable
 from batchscore.evaluation.truth import Truth, least_label, make_truth
 from batchscore.observer import Observer
-from batchscore.ranked.rows import RankedRows, open_ranked
+from batchscore.ranked.open_lists import open_lists
+from batchscore.ranked.reader import ListReader
 
 _UNOBSERVED = Observer()
 MODEL, MEAN, BIASES, POPULARITY = "model", "mean", "biases", "popularity"
@@ -39,11 +40,16 @@ class _Part(BaseModel):
 
 
 class EvaluatedFile(_Part):
-    """The ranked file."""
+    """The ranked lists; `columns` are those that they were read from (`user`, `candidate`, `rank`, `score`).
+
+    `is_output` says whether they are an output of a run, and not another table.
+    """
 
     path: str
     rows: int
     users: int
+    is_output: bool
+    columns: dict[str, str | None]
 
 
 class TruthFile(_Part):
@@ -100,8 +106,8 @@ def evaluate(settings: EvaluateSettings, observer: Observer = _UNOBSERVED) -> Ev
 
     Raises InputError: E-RANKED-FILE, E-TRUTH, E-TRUTH-COLUMNS, E-TRUTH-USERS.
     """
-    ranked = open_ranked(settings.ranked)
-    ids = Ids.of(ranked)
+    (ranked,) = open_lists(settings.list_columns, settings.ranked)
+    ids = Ids.of(ranked, settings.truth_user_column, settings.truth_candidate_column)
     observer.stage("read the truth")
     truth = _read_truth(settings, ids)
     observer.stage("read the training rows")
@@ -124,14 +130,20 @@ def evaluate(settings: EvaluateSettings, observer: Observer = _UNOBSERVED) -> Ev
             table.add(MEAN, predicted[MEAN])
     matched = len(methods.model.matched()[0])
     return Evaluation(
-        ranked=EvaluatedFile(path=str(settings.ranked), rows=ranked.rows, users=users),
+        ranked=EvaluatedFile(
+            path=str(settings.ranked),
+            rows=ranked.rows,
+            users=users,
+            is_output=ranked.is_output,
+            columns=asdict(ranked.columns),
+        ),
         truth=_describe_truth(settings, truth),
         training=None if settings.training is None else str(settings.training),
         settings=settings.model_dump(mode="json", exclude={"ranked", "truth", "training"}),
         users_without_list=int((~has_list & (truth.relevant_counts > 0)).sum()),
         catalogue=len(ids.candidates),
         matched_pairs=matched,
-        predicted_pairs=matched if settings.label_column else 0,
+        predicted_pairs=matched if settings.label_column and ranked.scored else 0,
         scores_are=scores_are,
         table=table.to_dict(),
         calibration=calibration,
@@ -208,7 +220,7 @@ def _measure_predictions(
             expected="a candidate once in each list",
             next_step="give a file that `batchscore run` published",
         )  # fmt: skip
-    if settings.label_column is None or not len(found):
+    if settings.label_column is None or not len(scores):
         return {}, [], None
     labels, users, candidates = truth.labels[found], truth.users[found], truth.candidates[found]
     predictions = {MODEL: scores.astype(np.float64)}
@@ -256,7 +268,7 @@ def _require_relevant(settings: EvaluateSettings, truth: Truth) -> None:
 
 
 def _require_common_users(
-    ranked: RankedRows, settings: EvaluateSettings, truth: Truth, has_list: np.ndarray
+    ranked: ListReader, settings: EvaluateSettings, truth: Truth, has_list: np.ndarray
 ) -> None:
     if has_list.any():
         return

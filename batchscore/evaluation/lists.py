@@ -12,12 +12,12 @@ import pyarrow as pa
 from batchscore.codes import encode, order_of
 from batchscore.columns import RANK, SCORE
 from batchscore.evaluation.coded_files import Ids
-from batchscore.ranked.rows import CANDIDATE, USER, RankedRows
+from batchscore.ranked.reader import CANDIDATE, USER, ListReader
 
 
 @dataclass(frozen=True)
 class Lists:
-    """Whole lists: codes of users and candidates, ranks (int32, from 1) and scores (float32), all `[rows]`.
+    """Whole lists: codes of users and candidates, ranks (int32, from 1) and scores (or None), all `[rows]`.
 
     Rows are in the order of lists, then ranks. `candidate_order` (int32) grows with the candidate's id.
     """
@@ -25,7 +25,7 @@ class Lists:
     users: np.ndarray
     candidates: np.ndarray
     ranks: np.ndarray
-    scores: np.ndarray
+    scores: np.ndarray | None
     candidate_order: np.ndarray
 
     @property
@@ -41,7 +41,7 @@ class Lists:
         return ranks
 
 
-def read_lists(ranked: RankedRows, ids: Ids) -> Iterator[Lists]:
+def read_lists(ranked: ListReader, ids: Ids) -> Iterator[Lists]:
     """All lists of a ranked file; candidates that are new get codes, new users MISSING.
 
     Raises InputError (E-RANKED-FILE).
@@ -52,7 +52,7 @@ def read_lists(ranked: RankedRows, ids: Ids) -> Iterator[Lists]:
             users=ids.users.find(_arrow(frame[USER])),
             candidates=ids.candidates.add(distinct)[places],
             ranks=frame[RANK].to_numpy(),
-            scores=frame[SCORE].to_numpy(),
+            scores=frame[SCORE].to_numpy() if ranked.scored else None,
             candidate_order=order_of(distinct)[places],
         )
 

@@ -10,13 +10,11 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from batchscore.columns import RANK, RANK_TYPE, SCORE, SCORE_TYPE, plain_type
-from batchscore.errors import InputError, means_out_of_memory
-from batchscore.parquet_files import READ_ERRORS, ParquetContent, first_line, open_source, raise_if_limit
+from batchscore.columns import RANK, RANK_TYPE, SCORE, SCORE_TYPE, ListColumns, is_id_type, plain_type
+from batchscore.errors import InputError, shorten, spell_list
+from batchscore.parquet_files import READ_ERRORS, ParquetContent, open_source
+from batchscore.ranked.reader import CANDIDATE, USER, Survey, cannot_be_read
 from batchscore.runtime.tolerance import tolerance_of
-
-USER, CANDIDATE = "user", "candidate"
-"""What the first two columns of a ranked file are called here, whatever their own names."""
 
 _BATCH_ROWS = 1_048_576
 
@@ -32,6 +30,14 @@ class RankedRows:
     schema: pa.Schema
     rows: int
     batches: Callable[[list[str]], Iterable[pa.RecordBatch]]
+    scored: bool = True
+    is_output: bool = True
+    named: frozenset[str] = frozenset()
+
+    @property
+    def columns(self) -> ListColumns:
+        """The names of the first four columns."""
+        return ListColumns(self.user.name, self.candidate.name, RANK, SCORE)
 
     @property
     def user(self) -> pa.Field:
@@ -86,7 +92,7 @@ class RankedRows:
                 if batch.num_rows:
                     yield pa.table({name: batch.column(name) for name in columns})
         except READ_ERRORS as error:
-            raise _damaged(self.path, error) from error
+            raise cannot_be_read(self.path, error) from error
 
     def _require_ranked(self, frame: pl.DataFrame, last: pl.DataFrame, first: int) -> None:
         """`last` is the row before `frame`, or empty; `first` the number of the first row of `frame`."""
@@ -106,18 +112,10 @@ class RankedRows:
                 row = frame.row(broken[0], named=True)
                 raise _unlike(
                     self.path,
-                    f"row {first + broken[0]:,}: user {row[USER]}, candidate {row[CANDIDATE]}, "
+                    f"row {first + broken[0]:,}: user {shorten(row[USER])}, candidate {shorten(row[CANDIDATE])}, "
                     f"score {row[SCORE]:.9g}, rank {row[RANK]}",
                     law,
                 )
-
-
-@dataclass(frozen=True)
-class Survey:
-    """The length of the longest list, and how far two scores of one pair may lie apart."""
-
-    top_n: int
-    tolerance: float
 
 
 def open_ranked(path: Path) -> RankedRows:
@@ -127,7 +125,7 @@ def open_ranked(path: Path) -> RankedRows:
     try:
         content = ParquetContent.of(open_source(path))
     except READ_ERRORS as error:
-        raise _damaged(path, error) from error
+        raise cannot_be_read(path, error) from error
     _require_ranked_columns(path, content.schema)
     return RankedRows(
         path,
@@ -143,15 +141,19 @@ def ranked_table(table: pa.Table, path: Path) -> RankedRows:
     return RankedRows(path, table.schema, table.num_rows, lambda columns: table.select(columns).to_batches())
 
 
-def _require_ranked_columns(path: Path, schema: pa.Schema) -> None:
-    columns = ", ".join(f"{field.name} {field.type}" for field in schema) or "no columns"
-    fits = (
+def has_ranked_columns(schema: pa.Schema) -> bool:
+    """Whether these are the columns of an output: user, candidate, score, rank, then kept ones."""
+    return (
         schema.names[2:4] == [SCORE, RANK]
         and schema.types[2:4] == [SCORE_TYPE, RANK_TYPE]
         and len(set(schema.names)) == len(schema.names)
-        and all(_is_id(type_) for type_ in schema.types[:2])
+        and all(map(is_id_type, schema.types[:2]))
     )
-    if not fits:
+
+
+def _require_ranked_columns(path: Path, schema: pa.Schema) -> None:
+    if not has_ranked_columns(schema):
+        columns = spell_list([f"{shorten(field.name)} {shorten(field.type)}" for field in schema], "no columns")
         raise _unlike(path, columns, f"user, candidate, {SCORE} {SCORE_TYPE}, {RANK} {RANK_TYPE}, and kept columns")
 
 
@@ -161,33 +163,9 @@ def _frame(table: pa.Table) -> pl.DataFrame:
     return pl.DataFrame(pl.from_arrow(plain))
 
 
-def comparable_type(type_: pa.DataType) -> pa.DataType:
-    """The type that two id columns must share to mean the same: every kind of text is one."""
-    plain = plain_type(type_)
-    return pa.string() if pa.types.is_large_string(plain) or pa.types.is_string_view(plain) else plain
-
-
-def _is_id(type_: pa.DataType) -> bool:
-    plain = comparable_type(type_)
-    return bool(pa.types.is_string(plain) or pa.types.is_integer(plain))
-
-
 def _unlike(path: Path, found: str, expected: str) -> InputError:
     return InputError(
         "E-RANKED-FILE", "this is not an output of batchscore", where=path, found=found, expected=expected,
-        next_step="give a file that `batchscore run` published",
+        next_step="give a file that `batchscore run` published; a table of other lists is read as such if a flag "
+        "names a column of it (--rank-column rank)",
     )  # fmt: skip
-
-
-def _damaged(path: Path, error: Exception) -> InputError:
-    """The error for what does not decode; what is no fault of the file is raised as what it is."""
-    if isinstance(error, MemoryError) or means_out_of_memory(str(error)):
-        raise error
-    raise_if_limit(error, path, "the output")
-    return InputError(
-        "E-RANKED-FILE",
-        "the output cannot be read",
-        where=path,
-        found=error.strerror if isinstance(error, OSError) and error.strerror else first_line(error),
-        next_step="check the path; the output before the published one is kept in the state folder (_batchscore/)",
-    )

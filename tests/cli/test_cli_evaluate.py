@@ -72,7 +72,7 @@ def test_json_and_a_configuration(files, batchscore):
     assert document["table"]["model"]["recall@2"]["value"] == pytest.approx(1 / 2)
     assert document["table"]["model"]["coverage@2"] == {"value": pytest.approx(2 / 3), "low": None, "high": None}
     told = batchscore("evaluate", "--config", "evaluate.toml", "--print-config")
-    assert "\nseed          7  (evaluate.toml)\n" in told.out
+    assert re.search(r"^seed +7  \(evaluate.toml\)$", told.out, re.MULTILINE)
 
 
 def test_intervals_stand_beside_the_figures(batchscore):
@@ -99,7 +99,7 @@ ERROR E-TRUTH-COLUMNS: the columns are not those of the ranked file
   found:    user_id large_string, item_id large_string, stars int64
   expected: the ids of ranked.parquet: user_id, item_id, and the label rating
     there is no column rating
-  next:     rename the columns or cast them, or name the label with --label-column
+  next:     cast them or name them: --truth-user-column, --truth-candidate-column, --label-column
 """
     )
 

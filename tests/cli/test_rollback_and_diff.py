@@ -84,11 +84,12 @@ def test_pairs_are_not_compared(two_nights):
     told = two_nights.shorten(two_nights.command("diff", two_nights.pairs, two_nights.output))
     assert (told.exit_code, told.out) == (3, "")
     assert told.err == (
-        "ERROR E-RANKED-FILE: this is not an output of batchscore\n"
+        "ERROR E-RANKED-FILE: this is neither an output of a run nor a table whose columns tell lists\n"
         "  where:    <folder>/pairs.parquet\n"
         "  found:    user_id string, item_id string, value float\n"
-        "  expected: user, candidate, score float, rank int32, and kept columns\n"
-        "  next:     give a file that `batchscore run` published\n"
+        "  expected: a user and a candidate column (text or integers), and a rank (integers) or a score (numbers)\n"
+        "    there is neither a rank nor a score to order the lists by\n"
+        "  next:     name the columns: --user-column, --candidate-column, --rank-column, --score-column\n"
     )
 
 
