@@ -33,7 +33,7 @@ from pydantic import (
 from batchscore.columns import WantedColumns
 from batchscore.environment import MODEL_ENVIRONMENT
 from batchscore.errors import UsageError, did_you_mean
-from batchscore.limits import Age, Limit
+from batchscore.limits import Age, Limit, Multiple
 from batchscore.paths import (
     DatedPath,
     fill_date,
@@ -121,11 +121,17 @@ class RunSettings(Settings):
     max_unknown_candidates: Limit = Limit("50%", fraction=Fraction(1, 2))
     max_user_drop: Limit = Limit("20%", fraction=Fraction(1, 5))
     max_pair_drop: Limit = Limit("20%", fraction=Fraction(1, 5))
+    max_candidate_drop: Limit = Limit("50%", fraction=Fraction(1, 2))
+    max_user_turnover: Annotated[Limit, AfterValidator(share)] = Limit("50%", fraction=Fraction(1, 2))
+    max_short_list_rise: Annotated[Limit, AfterValidator(share)] = Limit("50%", fraction=Fraction(1, 2))
+    max_duplicate_rise: Annotated[Limit, AfterValidator(share)] = Limit("25%", fraction=Fraction(1, 4))
+    max_score_shift: Multiple = Multiple("3", times=3)
+    max_spread_change: Multiple = Multiple("4", times=4)
     min_users: NonNegativeInt = 0
     min_pairs: NonNegativeInt = 0
     max_input_age: Age = Age("off")
     max_model_age: Age = Age("off")
-    max_identical_lists: Annotated[Limit, AfterValidator(share)] = Limit("50%", fraction=Fraction(1, 2))
+    max_identical_lists: Annotated[Limit, AfterValidator(share)] = Limit("99%", fraction=Fraction(99, 100))
     allow_equal_scores: bool = False
     plan: Literal["auto", "require", "off"] = "auto"
     plan_cache: Path | None = None

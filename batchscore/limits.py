@@ -13,6 +13,8 @@ from pydantic_core import CoreSchema, core_schema
 _PERCENT = re.compile(r"[0-9]{1,3}(\.[0-9]{0,30})?|\.[0-9]{1,30}")
 """Digits only: an exponent may spell a number that is too long to compute with."""
 
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 
 
@@ -54,6 +56,43 @@ class Limit:
         if self.count is not None:
             return count > self.count
         return self.fraction is not None and count > self.fraction * total
+
+    def exceeded_by(self, share: float) -> bool:
+        """Whether `share` (0 to 1) is more than the limit allows; a limit that is a count allows any."""
+        return self.fraction is not None and share > self.fraction
+
+    def __str__(self) -> str:
+        return self.text
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.to_string_ser_schema()
+        )
+
+
+@dataclass(frozen=True)
+class Multiple:
+    """How many times something a figure may be, or any number of times (`off`). Written `3`, `2.5` or `off`."""
+
+    text: str
+    times: float | None = None
+
+    @classmethod
+    def parse(cls, value: object) -> Multiple:
+        """The multiple that `value` (text or a number) spells; ValueError where it spells none."""
+        if isinstance(value, Multiple):
+            return value
+        text = str(value).strip()
+        if text.lower() == "off":
+            return cls("off")
+        if _NUMBER.fullmatch(text) is None or not float(text):
+            raise ValueError(f"{text!r} is not a multiple: write a number above 0 (3, 2.5) or off")
+        return cls(text, times=float(text))
+
+    def exceeded(self, times: float) -> bool:
+        """Whether `times` is more than allowed."""
+        return self.times is not None and times > self.times
 
     def __str__(self) -> str:
         return self.text

@@ -165,6 +165,10 @@ class Report(_Part):
     known_users: KnownIds = Field(default_factory=KnownIds)
     known_candidates: KnownIds = Field(default_factory=KnownIds)
     scores: Scores = Field(default_factory=Scores)
+    candidates: int | None = None
+    """Distinct candidates: exact below 4,096 or if the model tells known ids, else with a standard error of 1.6 %."""
+    duplicate_share: float | None = None
+    """Share of the ranked pairs that repeat the user and candidate of another one, by the pairs of 32 users."""
     ties_at_cut: int = 0
     """Users whose first pair below the cut has the same score as the last one above it."""
     plan: PlanUsed = Field(default_factory=PlanUsed)
@@ -177,7 +181,7 @@ class Report(_Part):
     compared_with: str | None = None
     """The output that the run compared itself with; null if the job had published none."""
     previous: dict[str, float] = Field(default_factory=dict)
-    """Users and rows of the output published before, and the change against it as a share."""
+    """Figures of the output published before, and how users and rows changed since then as a share."""
     guards: list[GuardResult] = Field(default_factory=list)
     refused_output: str | None = None
     """Where the lists were put that a guard did not let pass."""
@@ -186,6 +190,8 @@ class Report(_Part):
     """When `batchscore rollback` published this output again; None where it has not."""
     rolled_back_from: str | None = None
     """Run id of the output that it replaced then, where that is known."""
+    user_sketch: str | None = None
+    """The 4,096 smallest hashes of the users who have a list: the next run tells by them how many are others."""
     _began: float = PrivateAttr(default_factory=time.perf_counter)
     """When the run began by a clock that nobody sets."""
 
@@ -199,6 +205,14 @@ class Report(_Part):
     def served(self) -> int:
         """Users who have a list, in reports of any age."""
         return self.users - self.users_none if self.users_served is None else self.users_served
+
+    @property
+    def distinct_candidates(self) -> int | None:
+        """Distinct candidates, in older reports those that the model was asked about; None if nobody counted."""
+        known, unknown = self.known_candidates.known, self.known_candidates.unknown
+        if self.candidates is None and known is not None and unknown is not None:
+            return known + unknown
+        return self.candidates
 
     @property
     def pairs_ranked(self) -> int:
@@ -263,6 +277,7 @@ class Report(_Part):
         parts = [
             f"published {self._users()}, {_count(self.rows_written)} rows{self._change()}",
             label,
+            *self._figures(),
             f"unknown users {_share(self.known_users)} candidates {_share(self.known_candidates)}",
             f"plan {'on' if self.plan.used else 'off'}",
             _duration(self.seconds["total"]),
@@ -275,6 +290,16 @@ class Report(_Part):
 
     def _users(self) -> str:
         return f"{self.served:,} users" if self.served == self.users else f"{self.served:,} of {self.users:,} users"
+
+    def _figures(self) -> Iterator[str]:
+        """Candidates and scores, each with that of the output before."""
+        before = self.previous
+        if self.candidates is not None:
+            last = f" (last {before['candidates']:,.0f})" if "candidates" in before else ""
+            yield f"{self.candidates:,} candidates{last}"
+        if self.scores.mean is not None and self.scores.spread is not None:
+            last = _scores(before["score_mean"], before["score_spread"]) if "score_mean" in before else ""
+            yield f"scores {_scores(self.scores.mean, self.scores.spread)}{last and f' (last {last})'}"
 
     def _change(self) -> str:
         change = self.previous.get("users_change")
@@ -324,6 +349,10 @@ class Clock:
             name = self._stack[-1]
             self._seconds[name] = self._seconds.get(name, 0.0) + now - self._since
         self._since = now
+
+
+def _scores(mean: float, spread: float) -> str:
+    return f"{mean:.4g} ± {spread:.2g}"
 
 
 def _count(number: int) -> str:

@@ -58,6 +58,32 @@ from batchscore.environment import MODEL_ENVIRONMENT
 @click.option("--max-unknown-candidates", metavar="LIMIT", help="The same for candidates.  [default: 50%]")
 @click.option("--max-user-drop", metavar="LIMIT", help="Users fewer than last published.  [default: 20%]")
 @click.option("--max-pair-drop", metavar="LIMIT", help="Pairs fewer than last published.  [default: 20%]")
+@click.option(
+    "--max-candidate-drop", metavar="LIMIT", help="Distinct candidates fewer than last published.  [default: 50%]"
+)
+@click.option(
+    "--max-user-turnover", metavar="SHARE", help="Users who are other ones than last published.  [default: 50%]"
+)
+@click.option(
+    "--max-short-list-rise",
+    metavar="SHARE",
+    help="Rise of the share of users with a short list since last published.  [default: 50%]",
+)
+@click.option(
+    "--max-duplicate-rise",
+    metavar="SHARE",
+    help="Rise of the share of pairs that repeat another one since last published.  [default: 25%]",
+)
+@click.option(
+    "--max-score-shift",
+    metavar="TIMES",
+    help="How far the mean score may move, in standard deviations of the scores last published.  [default: 3]",
+)
+@click.option(
+    "--max-spread-change",
+    metavar="TIMES",
+    help="How many times the standard deviation of the scores may grow or shrink.  [default: 4]",
+)
 @click.option("--min-users", metavar="N", help="Refuse fewer users.  [default: 0]")
 @click.option("--min-pairs", metavar="N", help="Refuse fewer pairs.  [default: 0]")
 @click.option("--max-input-age", metavar="AGE", help="Refuse an older input: 90m, 26h, 30d or off.  [default: off]")
@@ -65,7 +91,7 @@ from batchscore.environment import MODEL_ENVIRONMENT
 @click.option(
     "--max-identical-lists",
     metavar="SHARE",
-    help="Users whose list a model that ignores the user would have made too.  [default: 50%]",
+    help="Candidates that have one score for all their users.  [default: 99%]",
 )
 @click.option("--allow-equal-scores", is_flag=True, default=None, help="Publish although all scores are equal.")
 @click.option(

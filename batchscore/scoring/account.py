@@ -17,6 +17,7 @@ from batchscore.scoring.binding import Binding
 from batchscore.scoring.inputs import Pairs
 from batchscore.scoring.model import RunModel
 from batchscore.scoring.plans import AnyScorer
+from batchscore.scoring.statistics import Statistics, sketch_users
 from batchscore.scoring.unknown import UnknownIds
 
 if TYPE_CHECKING:
@@ -84,9 +85,9 @@ def kept(
     finally:
         _note_pairs(report, bad)
         _note_plan(report, scorer)
-        counted = [_counted(ids) for ids in unknown]
-        report.known_users, report.known_candidates = counted
+        _note_ids(report, unknown)
         report.guards.append(bad.result())
+        counted = (report.known_users, report.known_candidates)
         report.guards.extend(ids.result(known) for ids, known in zip(unknown, counted, strict=True))
         for binding in report.bindings:
             binding.filled = bad.filled[binding.input]
@@ -107,6 +108,10 @@ def _note_pairs(report: Report, bad: BadRows) -> None:
     report.bad_rows = dict(sorted(bad.by_reason.items()))
 
 
+def _note_ids(report: Report, unknown: list[UnknownIds]) -> None:
+    report.known_users, report.known_candidates = map(_counted, unknown)
+
+
 def _counted(ids: UnknownIds) -> KnownIds:
     """The counts; where the model breaks over them, the error that ended the run is the one to be told."""
     try:
@@ -115,8 +120,9 @@ def _counted(ids: UnknownIds) -> KnownIds:
         return KnownIds(why=f"the look-up failed: {str(error).splitlines()[0]}")
 
 
-def scored(report: Report, scorer: AnyScorer) -> None:
-    """Say which way the run was scored."""
+def scored(report: Report, scorer: AnyScorer, unknown: list[UnknownIds]) -> None:
+    """Say which way the run was scored, and of how many ids the model knows."""
+    _note_ids(report, unknown)
     if scorer.positions_left_out:
         _log.info("%d positions of a call give other bits and stay empty", scorer.positions_left_out)
     _note_plan(report, scorer)
@@ -145,7 +151,7 @@ def _note_plan(report: Report, scorer: AnyScorer) -> None:
     )
 
 
-def ranked(report: Report, lists: RankedLists, bad: BadRows, baseline: Baseline) -> None:
+def ranked(report: Report, lists: RankedLists, statistics: Statistics, bad: BadRows, baseline: Baseline) -> None:
     """The lists that are about to be published, against those published before."""
     _note_pairs(report, bad)
     report.rows_written = lists.rows
@@ -154,26 +160,32 @@ def ranked(report: Report, lists: RankedLists, bad: BadRows, baseline: Baseline)
     report.users = lists.users + report.users_none
     report.users_short = lists.users_short
     report.ties_at_cut = lists.ties_at_cut
-    report.scores = lists.scores
+    report.scores = statistics.scores.figures()
+    exact = report.distinct_candidates
+    report.candidates = statistics.candidates.count() if exact is None else exact
+    report.duplicate_share = statistics.duplicate_share
+    report.user_sketch = sketch_users(lists.list_users()).to_text()
     if bad.count:
         rows = "1 bad row was" if bad.count == 1 else f"{bad.count:,} bad rows were"
         warn(report, f"{rows} left out (within --max-bad-rows)")
-    before = {"users": baseline.users, "rows": baseline.rows}
-    report.previous = {name: number for name, number in before.items() if number is not None}
+    report.previous = _figures_before(baseline)
     if baseline.users:
         report.previous["users_change"] = lists.users / baseline.users - 1
     if baseline.rows:
         report.previous["rows_change"] = report.rows_written / baseline.rows - 1
-    _tell_changed_plan(report, baseline.report)
 
 
-def _tell_changed_plan(report: Report, before: Report | None) -> None:
-    """A plan is a program that the model's fingerprint does not cover."""
-    if before is None or before.model is None or report.model is None:
-        return
-    if report.model.fingerprint == before.model.fingerprint and not report.has_model_of(before):
-        plans = f"SHA-256 {before.plan.sha256 or 'unknown'}, now {report.plan.sha256}"
-        warn(report, f"a changed plan is a changed model: the last published run was scored by a plan of {plans}")
+def _figures_before(baseline: Baseline) -> dict[str, float]:
+    """What is known of the output published before."""
+    figures: dict[str, float | None] = {"users": baseline.users, "rows": baseline.rows}
+    if baseline.report is not None:
+        scores = baseline.report.scores
+        figures |= {
+            "candidates": baseline.report.distinct_candidates,
+            "score_mean": scores.mean,
+            "score_spread": scores.spread,
+        }
+    return {name: number for name, number in figures.items() if number is not None}
 
 
 def park(report: Report, lists: RankedLists, output: Claim) -> Path | None:

@@ -33,6 +33,7 @@ from batchscore.scoring.plan_check import PlanCheck, PlanUnfitError
 from batchscore.scoring.plans import open_scorer
 from batchscore.scoring.reader import PairBatch, ReadAhead, read_batches
 from batchscore.scoring.scorer import ScorablePairs
+from batchscore.scoring.statistics import Statistics
 from batchscore.scoring.unknown import UnknownIds, watch_unknown
 
 if TYPE_CHECKING:
@@ -112,24 +113,25 @@ def rank(
         bad = BadRows(settings.max_bad_rows, pairs.rows, rejects_path=output.rejects_path(failed=True))
         unknown = [UnknownIds(role) for role in id_roles(model, session, binding, settings)]
         top = TopN(settings.top_n, binding.schema, model.score.ranked_dtype)
+        statistics = Statistics(binding.candidate_input)
         opened.enter_context(account.kept(report, bad, unknown, scorer, output))
         observer.stage("scoring", pairs.rows)
         batches = _observed(clock.each("read", ahead), observer)
         usable = clock.each("check", bad.drop_unusable(batches, binding))
         watched = clock.each("guard", watch_unknown(usable, unknown, lambda: _read_ids(pairs, binding)))
         scored = clock.each("score", bad.drop_unranked(scorer.score(watched)))
-        for batch in scored:
+        for batch in clock.each("guard", statistics.watch(scored)):
             with clock.stage("rank"):
                 top.add(batch)
-        account.scored(report, scorer)
+        account.scored(report, scorer, unknown)
         bad.require_some_finite()
         pairs.require_unchanged()
 
         with clock.stage("rank"):
             lists = top.finish()
-        account.ranked(report, lists, bad, baseline)
+        account.ranked(report, lists, statistics, bad, baseline)
         with clock.stage("guard"):
-            guards.check_lists(lists, report, lambda: account.park(report, lists, output))
+            guards.check_lists(lists, statistics, report, lambda: account.park(report, lists, output))
         observer.stage("publishing")
         with clock.stage("publish"):
             report.output = output.publish(

@@ -20,7 +20,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from batchscore.report import Scores
 from batchscore.scoring.cut import cut
 from batchscore.scoring.scorer import ScoredPairs
 
@@ -42,7 +41,6 @@ class TopN:
         self._best = self._frame([pa.array([], field.type) for field in schema], np.empty(0, score_dtype))
         self._pending: list[pl.DataFrame] = []
         self._pending_rows = 0
-        self._moments = _Moments()
 
     def add(self, scored: ScoredPairs) -> None:
         """Take a batch with finite scores."""
@@ -50,7 +48,6 @@ class TopN:
         if not len(pairs):
             return
         scores = scored.scores + scored.scores.dtype.type(0)  # -0.0 becomes 0.0
-        self._moments.add(scores)
         rows = cut(pairs.user, pairs.candidate, scores, self._top_n + 1)
         chosen = pa.array(rows)
         columns = [column.take(chosen) for column in (pairs.user, pairs.candidate, *pairs.kept)]
@@ -75,7 +72,6 @@ class TopN:
             users=len(starts),
             users_short=int(np.count_nonzero(lengths < self._top_n)),
             ties_at_cut=int(np.count_nonzero(scores[beyond] == scores[beyond - 1])),
-            scores=self._moments.scores(),
         )
 
     def _frame(self, arrays: list[pa.Array | None], scores: np.ndarray) -> pl.DataFrame:
@@ -132,12 +128,15 @@ class RankedLists:
     users: int
     users_short: int
     ties_at_cut: int
-    scores: Scores
 
     @property
     def rows(self) -> int:
         """Rows of all lists together."""
         return self.frame.height
+
+    def list_users(self) -> pa.Array:
+        """The users, each once."""
+        return self.frame.filter(pl.col(_RANK) == 1)[_USER].to_arrow()
 
     def count_missing(self, users: set[str | int]) -> int:
         """How many of `users` have no row."""
@@ -158,36 +157,6 @@ class RankedLists:
         for start in range(0, max(self.rows, 1), _ROW_GROUP_ROWS):
             table = _with_written_scores(self.frame.slice(start, _ROW_GROUP_ROWS)).to_arrow()
             yield table.rename_columns(self.schema.names).cast(self.schema).combine_chunks()
-
-
-class _Moments:
-    """Minimum, mean, maximum and standard deviation of all scores; mean and deviation in float64."""
-
-    def __init__(self) -> None:
-        self._count, self._mean, self._squares = 0, 0.0, 0.0
-        self._minimum: int | float = np.inf
-        self._maximum: int | float = -np.inf
-
-    def add(self, scores: np.ndarray) -> None:
-        values = scores.astype(np.float64)
-        count, mean = len(values), float(values.mean())
-        total, shift = self._count + count, mean - self._mean
-        values -= mean
-        self._squares += float(np.square(values, out=values).sum()) + shift**2 * self._count * count / total
-        self._mean += shift * count / total
-        self._count = total
-        self._minimum = min(self._minimum, scores.min().item())
-        self._maximum = max(self._maximum, scores.max().item())
-
-    def scores(self) -> Scores:
-        if not self._count:
-            return Scores()
-        return Scores(
-            minimum=self._minimum,
-            mean=self._mean,
-            maximum=self._maximum,
-            spread=float(np.sqrt(self._squares / self._count)),
-        )
 
 
 def _with_written_scores(frame: pl.DataFrame) -> pl.DataFrame:

@@ -94,8 +94,13 @@ class UnknownIds:
 
     def result(self, counts: KnownIds) -> GuardResult:
         """The share of unknown ids in `counts` against the limit."""
-        return GuardResult(name=f"max_unknown_{self._role.name}s", figure=counts.unknown_share,
-                           limit=str(self._role.limit), ok=not self._exceeded(counts))  # fmt: skip
+        return GuardResult(
+            name=f"max_unknown_{self._role.name}s",
+            figure=counts.unknown_share,
+            limit=str(self._role.limit),
+            ok=not self._exceeded(counts),
+            reason=counts.why,
+        )
 
     def require_within_limit(self, other: UnknownIds | None = None) -> None:
         """Raise RefusedError (E-UNKNOWN-USERS, E-UNKNOWN-CANDIDATES) where the limit is exceeded.

@@ -148,11 +148,17 @@ max_unknown_users       50%  (default)
 max_unknown_candidates  50%  (default)
 max_user_drop           20%  (default)
 max_pair_drop           20%  (default)
+max_candidate_drop      50%  (default)
+max_user_turnover       50%  (default)
+max_short_list_rise     50%  (default)
+max_duplicate_rise      25%  (default)
+max_score_shift         3  (default)
+max_spread_change       4  (default)
 min_users               0  (default)
 min_pairs               0  (default)
 max_input_age           off  (default)
 max_model_age           off  (default)
-max_identical_lists     50%  (default)
+max_identical_lists     99%  (default)
 allow_equal_scores      False  (default)
 plan                    auto  (default)
 plan_cache              -  (default)
@@ -276,7 +282,8 @@ def test_a_run_tells_its_model_and_its_result(workplace):
     assert probes == "INFO probes: 2 rows, worst difference 0 (tolerance 0.000131)"
     assert plan == "INFO plan off: 3 pairs are scored sooner without (a plan pays from 50,000 on)"
     assert summary.startswith(
-        "INFO published 2 users, 3 rows, model 1, unknown users 0.0 % candidates 0.0 %, plan off, "
+        "INFO published 2 users, 3 rows, model 1, 2 candidates, scores 2 ± 0.82, "
+        "unknown users 0.0 % candidates 0.0 %, plan off, "
     )
     assert summary.endswith(" s, 0 warnings")
     assert pq.read_table(workplace.output).to_pylist() == [

@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,15 @@ import pytest
 SAMPLE = Path(__file__).parents[2] / "sample_data"
 USERS = [f"u{number:02}" for number in range(40)]
 MOVIES = [f"m{number:02}" for number in range(80)]
+MOMENT = 900_000_000
+"""A moment of 1998."""
 
 
 def _export(tf: Any, path: Path, kind: str) -> None:
-    """A model with look-ups and embeddings; `kind` is personal, ignores_user (movies only) or equal (one score)."""
+    """A model with look-ups and embeddings; `kind` is personal, ignores_user (movies only) or equal (one score).
+
+    `features` takes the user's age (years) and a moment (epoch seconds), and knows those of 1998.
+    """
     draw = np.random.default_rng(11)
     shape = (len(USERS) + 1, 8), (len(MOVIES) + 1, 8)
 
@@ -55,13 +61,29 @@ def _export(tf: Any, path: Path, kind: str) -> None:
             return {"score": 3.5 + tf.reduce_sum(user * movie, axis=1)}
 
     model = Ranking()
+    if kind == "features":
+        model.serve = _with_features(tf, model.serve)
     tf.saved_model.save(model, str(path / "1"), signatures={"serving_default": model.serve})
+
+
+def _with_features(tf: Any, serve: Any) -> Any:
+    text, number = (partial(tf.TensorSpec, [None], dtype) for dtype in (tf.string, tf.float64))
+
+    @tf.function(
+        input_signature=[text(name="user_id"), text(name="movie_id"), number(name="age"), number(name="moment")]
+    )
+    def with_features(user_id, movie_id, age, moment):
+        days = (moment - MOMENT) / 86_400
+        more = tf.cast((age - 35) / 10 + days / 60, tf.float32)
+        return {"score": serve(user_id, movie_id)["score"] + more}
+
+    return with_features
 
 
 @pytest.fixture(scope="session")
 def exported(tf, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("nights")
-    for kind in ("personal", "ignores_user", "equal"):
+    for kind in ("personal", "ignores_user", "equal", "features"):
         _export(tf, folder / kind, kind)
     return folder
 

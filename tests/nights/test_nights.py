@@ -32,16 +32,25 @@ def test_a_healthy_night(published):
     published.retrieve(night=2)
     told = published.run()
     assert (told.exit_code, told.troubles) == (0, "")
-    assert told.err.splitlines()[-1].startswith("INFO published 40 users, 400 rows (users +0.0 %), model 1, ")
+    assert told.err.splitlines()[-1].startswith(
+        "INFO published 40 users, 400 rows (users +0.0 %), model 1, 80 candidates (last 80), "
+        "scores 3.456 ± 2.7 (last 3.47 ± 2.8), unknown users "
+    )
     assert published.guards() == {
         "max_input_age": (pytest.approx(0, abs=60), "off", True),
         "min_pairs": (800, "0", True),
         "max_pair_drop": (0, "20%", True),
         "max_model_age": (pytest.approx(0, abs=3600), "off", True),
         "allow_equal_scores": (0, "0", True),
-        "max_identical_lists": (0, "50%", True),
+        "max_identical_lists": (0, "99%", True),
         "min_users": (40, "0", True),
         "max_user_drop": (0, "20%", True),
+        "max_candidate_drop": (0, "50%", True),
+        "max_user_turnover": (0, "50%", True),
+        "max_short_list_rise": (0, "50%", True),
+        "max_duplicate_rise": (0, "25%", True),
+        "max_score_shift": (pytest.approx(0, abs=0.1), "3", True),
+        "max_spread_change": (pytest.approx(1, abs=0.1), "4", True),
         "max_bad_rows": (0, "0", True),
         "max_unknown_users": (0, "50%", True),
         "max_unknown_candidates": (0, "50%", True),
@@ -209,16 +218,16 @@ def test_a_model_that_ignores_the_user(published):
     published.retrieve(night=2)
     told = published.run()
     lines = told.troubles.splitlines()
-    assert lines[:3] == [
+    assert lines[:2] == [
         (
-            "ERROR E-IDENTICAL-LISTS: 40 of 40 users have a list that ignores the user (100.0 %, limit 50 %). "
-            "Kept last night's file."
+            "ERROR E-IDENTICAL-LISTS: the scores ignore the user: 80 of 80 candidates have one score for all their "
+            "users (100.0 %, limit 99 %). Kept last night's file."
         ),
         "  where:    <folder>/pairs.parquet",
-        "  found:    the same scores for the same candidates, whoever the user is",
     ]
-    assert [line.split(":")[0] for line in lines[3:8]] == [f"    user 'u0{number}'" for number in range(5)]
-    assert lines[8:] == [
+    assert [line.split("'")[0] for line in lines[2:7]] == ["    candidate "] * 5
+    assert lines[2].endswith(" users")
+    assert lines[7:] == [
         "    refused output: <folder>/_batchscore/ranked.parquet.refused.parquet",
         (
             "  next:     check that the user column feeds the model (bindings in the report) and that the model "
@@ -227,7 +236,7 @@ def test_a_model_that_ignores_the_user(published):
     ]
     assert told.exit_code == 6
     assert published.output.read_bytes() == before
-    assert published.guards("failed")["max_identical_lists"] == (1, "50%", False)
+    assert published.guards("failed")["max_identical_lists"] == (1, "99%", False)
     assert published.run("--quiet", "--max-identical-lists", "off").exit_code == 0
 
 
@@ -243,9 +252,11 @@ E-SCORES-EQUAL: all 800 scores are 3.5. Kept last night's file.
         f"    user 'u00', candidate {candidate!r}\n"
         for candidate in pq.read_table(published.refused)["movie_id"].to_pylist()[:5]
     ) + """\
+    also E-IDENTICAL-LISTS: the scores ignore the user: 80 of 80 candidates have one score for all their users \
+(100.0 %, limit 99 %).
     refused output: <folder>/_batchscore/ranked.parquet.refused.parquet
   next:     check that the model is trained and that --score-output names its score, or accept once with \
---allow-equal-scores
+--allow-equal-scores --max-identical-lists off
 """  # fmt: skip
     assert_kept(published, told, message, before)
     accepted = published.run("--quiet", "--allow-equal-scores", "--max-identical-lists", "off")

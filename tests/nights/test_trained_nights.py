@@ -180,17 +180,16 @@ def test_the_user_tower_is_not_connected(nightly):
     nightly.retrieve(night=2)
     nightly.train("popularity", 2)
     told = nightly.run()
-    lists = pl.read_parquet(nightly.refused).group_by("user_id", maintain_order=True).head(5)
-    examples = {}
-    for user, movie, score in lists.select("user_id", "movie_id", "score").rows():
-        examples.setdefault(user, []).append(f"{movie!r} {score:.6g}")
-    first = "".join(f"    user {user!r}: {', '.join(told)}\n" for user, told in list(examples.items())[:5])
+    lists = pl.read_parquet(nightly.refused).group_by("movie_id").agg(pl.len(), pl.col("score").first())
+    listed = lists.sort(["len", "movie_id"], descending=[True, False]).head(5).rows()
+    examples = "".join(
+        f"    candidate {movie!r}: {score:.6g} for {users} users\n" for movie, users, score in listed
+    )
     assert told.troubles == f"""\
-ERROR E-IDENTICAL-LISTS: 200 of 200 users have a list that ignores the user (100.0 %, limit 50 %). \
-Kept last night's file.
+ERROR E-IDENTICAL-LISTS: the scores ignore the user: 128 of 128 candidates have one score for all their users \
+(100.0 %, limit 99 %). Kept last night's file.
   where:    <folder>/pairs.parquet
-  found:    the same scores for the same candidates, whoever the user is
-{first}\
+{examples}\
     refused output: <folder>/_batchscore/ranked.parquet.refused.parquet
   next:     check that the user column feeds the model (bindings in the report) and that the model was \
 trained on it, or accept once with --max-identical-lists off

@@ -1,16 +1,15 @@
-"""How many users and pairs there are: against the least that there must be, and the published output."""
+"""How many users, pairs and candidates there are: against the least wanted, and the published output."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchscore.config import RunSettings
 from batchscore.limits import Limit
-from batchscore.scoring.guard.verdict import Refusal, Verdict, format_limit
-
-Examples = Callable[[], list[str]]
+from batchscore.report import Report
+from batchscore.scoring.guard.verdict import NO_FIGURE, Examples, Refusal, Verdict, format_limit
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,14 @@ def check_users(users: Count, before: int | None, settings: RunSettings, missing
     yield check_drop(users, before, "max_user_drop", "E-USERS-DROPPED", settings.max_user_drop, examples=missing)
 
 
+def check_candidates(report: Report, before: Report, settings: RunSettings) -> Verdict:
+    """Distinct candidates of the ranked pairs. E-CANDIDATES-DROPPED."""
+    candidates = report.distinct_candidates or 0
+    count = Count(candidates, f"{candidates:,} distinct candidates", settings.input, "look at retrieval")
+    last, limit = before.distinct_candidates, settings.max_candidate_drop
+    return check_drop(count, last, "max_candidate_drop", "E-CANDIDATES-DROPPED", limit)
+
+
 def check_least(count: Count, name: str, error_id: str, least: int) -> Verdict:
     """Whether there are at least `least`."""
     refusal = Refusal(
@@ -70,7 +77,7 @@ def check_drop(
 ) -> Verdict:
     """Whether there are not too many fewer than `before`."""
     if not before:
-        return Verdict(name, None, str(limit), reason="nothing to compare with")
+        return Verdict(name, None, str(limit), reason=NO_FIGURE)
     change = count.now / before - 1
     refusal = Refusal(
         error_id,

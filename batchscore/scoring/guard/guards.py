@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,15 +16,22 @@ from batchscore.errors import RefusedError
 from batchscore.publishing.baseline import Baseline
 from batchscore.report import GuardResult, Report
 from batchscore.scoring.guard.ages import check_input_age, check_model_age
-from batchscore.scoring.guard.counts import Count, check_pairs, check_users
-from batchscore.scoring.guard.scores import check_equal_scores
-from batchscore.scoring.guard.verdict import EXAMPLES, Refusal, Verdict
+from batchscore.scoring.guard.counts import Count, check_candidates, check_pairs, check_users
+from batchscore.scoring.guard.scores import check_equal_scores, check_score_shift, check_spread_change
+from batchscore.scoring.guard.shares import check_duplicates, check_short_lists
+from batchscore.scoring.guard.turnover import check_turnover
+from batchscore.scoring.guard.verdict import EXAMPLES, NO_FIGURE, Refusal, Verdict
 from batchscore.scoring.inputs import Pairs
+from batchscore.scoring.statistics import Statistics
 
 if TYPE_CHECKING:
     import polars as pl
 
     from batchscore.scoring.topn import RankedLists
+
+
+_MIN_PAIRS = 100
+"""Pairs that either night must have for the figures of both to be compared."""
 
 
 class Guards:
@@ -83,53 +91,91 @@ class Guards:
         """The age of the SavedModel at `model`. Raises RefusedError (E-MODEL-TOO-OLD, E-CLOCK)."""
         self._settle([check_model_age(model, self._settings.max_model_age, self._now)])
 
-    def check_lists(self, lists: RankedLists, report: Report, park: Callable[[], Path | None]) -> None:
-        """What only the finished lists settle; `report` has the counts of this run.
+    def check_lists(
+        self, lists: RankedLists, statistics: Statistics, report: Report, park: Callable[[], Path | None]
+    ) -> None:
+        """What only the finished lists settle; `report` has the figures of this run.
 
-        `park` puts refused lists where somebody can look at them, and gives their path.
+        All guards are asked, so that one message tells everything there is to accept. `park` puts refused lists
+        where somebody can look at them, and gives their path.
 
         Raises RefusedError: E-SCORES-EQUAL, E-IDENTICAL-LISTS, E-TOO-FEW-USERS, E-USERS-DROPPED, E-TOO-FEW-PAIRS,
-        E-PAIRS-DROPPED.
+        E-PAIRS-DROPPED, E-CANDIDATES-DROPPED, E-USERS-REPLACED, E-SHORT-LISTS, E-DUPLICATE-PAIRS, E-SCORES-MOVED,
+        E-SCORES-SPREAD.
         """
+        verdicts = list(self._judge_lists(lists, statistics, report))
+        self._warn_of_missing_figures(verdicts)
+        self._settle(verdicts, park)
+
+    def _judge_lists(self, lists: RankedLists, statistics: Statistics, report: Report) -> Iterator[Verdict]:
         from batchscore.scoring.guard.non_personalized import (  # noqa: PLC0415 - polars loads late
-            check_identical_lists,
+            check_personalization,
         )
 
-        settings, where = self._settings, self._settings.input
+        settings, where, before = self._settings, self._settings.input, self._baseline.report
         users = Count.of_kept(lists.users, "users", "get a list", of_input=report.users, where=where)
         pairs = Count.of_kept(report.pairs_ranked, "pairs", "are ranked", of_input=report.rows_read, where=where)
 
         def missing() -> list[str]:
             return self._missing(lists.frame["user"].unique())
 
-        self._settle([check_equal_scores(lists, pairs.now, settings)], park)
-        self._settle([check_identical_lists(lists, settings)], park)
-        self._settle(check_users(users, self._baseline.users, settings, missing), park)
-        self._settle(check_pairs(pairs, self._pairs_before, settings, missing), park)
+        yield check_equal_scores(lists, report, settings)
+        yield check_personalization(statistics.by_candidate.rows, lists, report.known_users, settings)
+        yield from check_users(users, self._baseline.users, settings, missing)
+        yield from check_pairs(pairs, self._pairs_before, settings, missing)
+        comparisons: dict[str, Callable[[Report, Report, RunSettings], Verdict]] = {
+            "max_candidate_drop": check_candidates,
+            "max_user_turnover": partial(check_turnover, missing=missing),
+            "max_short_list_rise": check_short_lists,
+            "max_duplicate_rise": check_duplicates,
+            "max_score_shift": check_score_shift,
+            "max_spread_change": check_spread_change,
+        }
+        reason = _why_not_compared(report, before)
+        for name, check in comparisons.items():
+            if before is None or reason is not None:
+                yield Verdict(name, None, str(getattr(settings, name)), reason=reason)
+            else:
+                yield check(report, before, settings)
+
+    def _warn_of_missing_figures(self, verdicts: Sequence[Verdict]) -> None:
+        """Say once which guards found nothing in the published report to compare with, as in that of an old run."""
+        names = [verdict.name for verdict in verdicts if verdict.reason == NO_FIGURE]
+        if names and self._baseline.report is not None:
+            self._warn(f"the published report has no figures for {', '.join(names)}: nothing was compared there")
 
     @property
     def _pairs_before(self) -> int | None:
         return None if self._baseline.report is None else self._baseline.report.pairs_ranked
 
     def _settle(self, verdicts: Iterable[Verdict], park: Callable[[], Path | None] | None = None) -> None:
-        """Note each verdict, up to the first refusal, which is raised."""
+        """Note all verdicts and warn; the first refusal is raised, with what else is refused."""
+        refusals = []
         for verdict in verdicts:
             self._note(verdict)
             if verdict.warning is not None:
                 self._warn(verdict.warning)
             if verdict.refusal is not None:
-                raise self._error(verdict.refusal, park)
+                refusals.append(verdict.refusal)
+        if refusals:
+            raise self._error(refusals, park)
 
-    def _error(self, refusal: Refusal, park: Callable[[], Path | None] | None) -> RefusedError:
+    def _error(self, refusals: Sequence[Refusal], park: Callable[[], Path | None] | None) -> RefusedError:
         """The error, with the place where the refused lists are kept once there are any."""
+        first, *others = refusals
         parked = None if park is None else park()
+        flags = " ".join(refusal.accept for refusal in refusals)
         return RefusedError(
-            refusal.error_id,
-            f"{refusal.what} {self._kept}",
-            where=refusal.where,
-            found=refusal.found,
-            details=[*refusal.examples(), *([] if parked is None else [f"refused output: {parked}"])],
-            next_step=f"{refusal.advice}, or accept once with {refusal.accept}",
+            first.error_id,
+            f"{first.what} {self._kept}",
+            where=first.where,
+            found=first.found,
+            details=[
+                *first.examples(),
+                *(f"also {refusal.error_id}: {refusal.what}" for refusal in others),
+                *([] if parked is None else [f"refused output: {parked}"]),
+            ],
+            next_step=f"{first.advice}, or accept once with {flags}",
         )
 
     def _missing(self, users: pl.Series) -> list[str]:
@@ -161,3 +207,10 @@ class Guards:
                 reason=verdict.reason,
             )
         )
+
+
+def _why_not_compared(report: Report, before: Report | None) -> str | None:
+    if before is None:
+        return NO_FIGURE
+    few = min(report.pairs_ranked, before.pairs_ranked) < _MIN_PAIRS
+    return f"one of the two nights has fewer than {_MIN_PAIRS} pairs" if few else None

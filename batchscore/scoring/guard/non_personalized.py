@@ -1,97 +1,85 @@
-"""How many lists could have been made without knowing the user."""
+"""Whether the scores say anything about the user."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from batchscore.config import RunSettings
+from batchscore.report import KnownIds
 from batchscore.scoring.guard.verdict import EXAMPLES, Refusal, Verdict, format_limit, format_share
+from batchscore.scoring.pair_sample import find_starts
 from batchscore.scoring.topn import RankedLists
 
-_LEAST_USERS = 10
-_SAMPLED_USERS = 20_000
-
-
-def check_identical_lists(lists: RankedLists, settings: RunSettings) -> Verdict:
-    """Whether the model looked at the user at all. E-IDENTICAL-LISTS."""
-    limit = settings.max_identical_lists
-    found = count_non_personalized(lists.frame.select("user", "candidate", "score", "rank"))
-    if found is None:
-        return Verdict("max_identical_lists", None, str(limit))
-    share = found.count / found.compared
-    refusal = Refusal(
-        "E-IDENTICAL-LISTS",
-        f"{found.count:,} of {found.compared:,} users have a list that ignores the user "
-        f"({format_share(share)}, limit {format_limit(limit)}).",
-        where=settings.input,
-        found="the same scores for the same candidates, whoever the user is",
-        examples=lambda: [f"user {user!r}: {_format_list(lists, user)}" for user in found.examples[:EXAMPLES]],
-        advice="check that the user column feeds the model (bindings in the report) and that the model was trained "
-        "on it",
-        accept="--max-identical-lists off",
-    )
-    refused = limit.exceeded(found.count, found.compared)
-    return Verdict("max_identical_lists", share, str(limit), refusal=refusal if refused else None)
-
-
-def _format_list(lists: RankedLists, user: str | int) -> str:
-    rows = lists.frame.filter(lists.frame["user"] == user).head(EXAMPLES).rows(named=True)
-    return ", ".join(f"{row['candidate']!r} {row['score']:.6g}" for row in rows)
+_MIN_USERS = 10
 
 
 @dataclass(frozen=True)
 class NonPersonalizedLists:
-    """`count` of the `compared` users have a non-personalized list; `examples` are some of them."""
+    """`one_score` of the `compared` candidates have one score, whoever of their users it is for."""
 
     compared: int
-    count: int
-    examples: list[str | int]
+    one_score: int
 
 
-def count_non_personalized(lists: pl.DataFrame) -> NonPersonalizedLists | None:
-    """Count the users whose list a model that ignores the user would have made too.
-
-    `lists` has columns `user`, `candidate`, `score`, `rank`, rows by user, then rank. Candidates differ from user
-    to user, so lists as a whole may differ although nobody looked at the user. What tells is the score: a user is
-    compared if some of the list's candidates stand in lists of others, and the list is non-personalized if each of
-    these has there, at least once, the very same score (bit for bit).
-
-    Where scores are coarse (fewer than half as many scores as candidates), equal scores mean little; then only a
-    list that is the most common one as a whole (candidates and scores, in order) is non-personalized.
-
-    At most 20,000 users, evenly spread, are looked at. None where fewer than 10 can be compared: a handful of lists
-    may be equal by chance.
-    """
-    rows = _sample(lists).with_columns(
-        in_lists=pl.len().over("candidate"), with_score=pl.len().over("candidate", "score")
+def check_personalization(
+    sample: np.ndarray, lists: RankedLists, known_users: KnownIds, settings: RunSettings
+) -> Verdict:
+    """Whether the model looked at the user at all, by the pairs of some candidates. E-IDENTICAL-LISTS."""
+    name, limit = "max_identical_lists", settings.max_identical_lists
+    found = compare_users(sample)
+    if found is None:
+        return Verdict(name, None, str(limit), reason=f"fewer than {_MIN_USERS} users share candidates")
+    share = found.one_score / found.compared
+    refusal = Refusal(
+        "E-IDENTICAL-LISTS",
+        f"the scores ignore the user: {found.one_score:,} of {found.compared:,} candidates have one score for all "
+        f"their users ({format_share(share)}, limit {format_limit(limit)}).",
+        where=settings.input,
+        found="no user is known to the model" if known_users.unknown_share == 1 else None,
+        examples=lambda: _find_examples(lists),
+        advice="check that the user column feeds the model (bindings in the report) and that the model was trained "
+        "on it",
+        accept="--max-identical-lists off",
     )
-    comparable = rows.filter(pl.col("in_lists") > 1)
-    users = comparable.group_by("user", maintain_order=True).agg(non_personalized=(pl.col("with_score") > 1).all())
-    if users.height < _LEAST_USERS:
+    return Verdict(name, share, str(limit), refusal=refusal if limit.exceeded_by(share) else None)
+
+
+def compare_users(sample: np.ndarray) -> NonPersonalizedLists | None:
+    """Compare the scores that each candidate of a `PairSample`'s rows has for its users.
+
+    A candidate is compared if the model was fed something else for one of its users than for another. It has one
+    score if they are equal bit for bit: whatever depends on the user, be it by a segment alone, gives some of its
+    candidates several. None if fewer than 10 users can be compared: their scores may be equal by chance.
+    """
+    starts = find_starts(sample["group"])
+    if not len(starts):
         return None
-    if comparable["score"].n_unique() * 2 < comparable["candidate"].n_unique():
-        found = _with_most_common_list(rows)
-    else:
-        found = users.filter(pl.col("non_personalized"))["user"].to_list()
-    return NonPersonalizedLists(users.height, len(found), found)
+    compared = _varies(sample["fed"], starts)
+    users = np.repeat(compared, np.diff(starts, append=len(sample)))
+    if len(np.unique(sample["member"][users])) < _MIN_USERS:
+        return None
+    one_score = compared & ~_varies(sample["score"], starts)
+    return NonPersonalizedLists(int(compared.sum()), int(one_score.sum()))
 
 
-def _sample(lists: pl.DataFrame) -> pl.DataFrame:
-    number = (lists["rank"] == 1).cum_sum()
-    users = int(number[-1]) if len(number) else 0
-    step = -(-users // _SAMPLED_USERS)
-    return lists.filter(number % step == 0) if step > 1 else lists
+def _varies(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    varies: np.ndarray = np.minimum.reduceat(values, starts) != np.maximum.reduceat(values, starts)
+    return varies
 
 
-def _with_most_common_list(rows: pl.DataFrame) -> list[str | int]:
-    lists = rows.group_by("user", maintain_order=True).agg("candidate", "score")
-    keys = [
-        tuple(map(tuple, pair)) for pair in zip(lists["candidate"].to_list(), lists["score"].to_list(), strict=True)
-    ]
-    common, count = Counter(keys).most_common(1)[0]
-    if count == 1:
-        return []
-    return [user for user, key in zip(lists["user"].to_list(), keys, strict=True) if key == common]
+def _find_examples(lists: RankedLists) -> list[str]:
+    """Candidates that stand in several lists with one score."""
+    found = (
+        lists.frame.lazy()
+        .group_by("candidate")
+        .agg(pl.len().alias("users"), pl.col("score").n_unique().alias("scores"), pl.col("score").first())
+        .filter(pl.col("users") > 1, pl.col("scores") == 1)
+        .sort(["users", "candidate"], descending=[True, False])
+        .head(EXAMPLES)
+        .collect()
+    )
+    return [f"candidate {row['candidate']!r}: {row['score']:.6g} for {row['users']:,} users"
+            for row in found.rows(named=True)]  # fmt: skip

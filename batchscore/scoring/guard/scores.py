@@ -1,19 +1,21 @@
-"""What the scores look like."""
+"""What the scores look like: on their own, and beside last night's."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from batchscore.config import RunSettings
-from batchscore.scoring.guard.verdict import EXAMPLES, Refusal, Verdict
+from batchscore.limits import Multiple
+from batchscore.report import Report, Scores
+from batchscore.scoring.guard.verdict import EXAMPLES, NO_FIGURE, Refusal, Verdict
 
 if TYPE_CHECKING:
     from batchscore.scoring.topn import RankedLists
 
 
-def check_equal_scores(lists: RankedLists, pairs: int, settings: RunSettings) -> Verdict:
-    """Whether all scores, of `pairs` pairs, are one number. E-SCORES-EQUAL."""
-    lowest, highest = lists.scores.minimum, lists.scores.maximum
+def check_equal_scores(lists: RankedLists, report: Report, settings: RunSettings) -> Verdict:
+    """Whether all scores are one number. E-SCORES-EQUAL."""
+    lowest, highest, pairs = report.scores.minimum, report.scores.maximum, report.pairs_ranked
     equal = pairs > 1 and lowest is not None and lowest == highest
     allowed = settings.allow_equal_scores
     refusal = Refusal(
@@ -25,6 +27,88 @@ def check_equal_scores(lists: RankedLists, pairs: int, settings: RunSettings) ->
         accept="--allow-equal-scores",
     ) if equal and not allowed else None  # fmt: skip
     return Verdict("allow_equal_scores", float(equal), "off" if allowed else "0", refusal=refusal)
+
+
+def check_score_shift(report: Report, before: Report, settings: RunSettings) -> Verdict:
+    """How far the mean score moved, in standard deviations of last night's scores. E-SCORES-MOVED.
+
+    The same model refuses beyond the limit and warns beyond a third of it; another model only warns.
+    """
+    name, limit = "max_score_shift", settings.max_score_shift
+    if reason := _why_not(report, before):
+        return Verdict(name, None, str(limit), reason=reason)
+    now, last = _mean_spread(report.scores), _mean_spread(before.scores)
+    shift = (now[0] - last[0]) / last[1]
+    what = (
+        f"the mean of the scores moved from {last[0]:.6g} to {now[0]:.6g} "
+        f"({shift:+.1f} of last night's standard deviations, limit {limit})"
+    )
+    return _decide(name, "E-SCORES-MOVED", what, abs(shift), limit, times_to_warn=(limit.times or 0) / 3,
+                   report=report, before=before, settings=settings)  # fmt: skip
+
+
+def check_spread_change(report: Report, before: Report, settings: RunSettings) -> Verdict:
+    """How many times the standard deviation of the scores grew or shrank. E-SCORES-SPREAD.
+
+    The same model refuses beyond the limit and warns beyond its square root; another model only warns.
+    """
+    name, limit = "max_spread_change", settings.max_spread_change
+    if reason := _why_not(report, before):
+        return Verdict(name, None, str(limit), reason=reason)
+    now, last = _mean_spread(report.scores)[1], _mean_spread(before.scores)[1]
+    if not now:
+        return Verdict(name, None, str(limit), reason="all scores are equal")
+    times = max(now / last, last / now)
+    what = (
+        f"the standard deviation of the scores went from {last:.6g} to {now:.6g} "
+        f"({times:.1f} times as {'large' if now > last else 'small'}, limit {limit})"
+    )
+    return _decide(name, "E-SCORES-SPREAD", what, times, limit, times_to_warn=(limit.times or 0) ** 0.5,
+                   report=report, before=before, settings=settings)  # fmt: skip
+
+
+def _why_not(report: Report, before: Report) -> str | None:
+    """Why the scores of two nights cannot be compared."""
+    if report.scores.mean is None or before.scores.mean is None or before.scores.spread is None:
+        return NO_FIGURE
+    return None if before.scores.spread else "all scores last published are equal"
+
+
+def _mean_spread(scores: Scores) -> tuple[float, float]:
+    return scores.mean or 0.0, scores.spread or 0.0
+
+
+def _decide(
+    name: str, error_id: str, what: str, figure: float, limit: Multiple, *, times_to_warn: float, report: Report,
+    before: Report, settings: RunSettings,
+) -> Verdict:  # fmt: skip
+    if limit.times is None or figure <= times_to_warn:
+        return Verdict(name, figure, str(limit))
+    if not limit.exceeded(figure):
+        return Verdict(name, figure, str(limit), warning=what if _is_same_model(report, before) else None)
+    if not _is_same_model(report, before):
+        return Verdict(name, figure, str(limit), warning=f"{what}; the model is another one")
+    refusal = Refusal(
+        error_id,
+        f"{what}.",
+        where=settings.input,
+        found=f"the same model, fingerprint {report.model.fingerprint[:16] if report.model else ''}",
+        advice="compare the features with last night's (units, dates, missing values)",
+        accept=f"--{name.replace('_', '-')} off",
+    )
+    return Verdict(name, figure, str(limit), refusal=refusal)
+
+
+def _is_same_model(report: Report, before: Report) -> bool:
+    """Whether both nights were scored by one model, and by one output of it."""
+    if report.model is None or before.model is None:
+        return False
+    now, last = report.model, before.model
+    return (now.fingerprint, now.signature, now.score_output) == (
+        last.fingerprint,
+        last.signature,
+        last.score_output,
+    )
 
 
 def _format_pairs(lists: RankedLists) -> list[str]:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchscore.limits import Limit
 
 EXAMPLES = 5
 """Ids that a message shows."""
+
+
+NO_FIGURE = "nothing to compare with"
+"""The reason of a guard whose figure the last published run does not have."""
+
+Examples = Callable[[], list[str]]
+"""Looks for what a message shows; called only if it is shown."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +29,11 @@ class Refusal:
     advice: str
     accept: str
     found: str | None = None
-    examples: Callable[[], list[str]] = list
-    """Looks for examples; called only for the refusal that is raised."""
+    examples: Examples = list
+
+    def saying(self, what: str) -> Refusal:
+        """The same with another `what`."""
+        return replace(self, what=what)
 
 
 @dataclass(frozen=True)
