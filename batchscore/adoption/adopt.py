@@ -20,6 +20,7 @@ from batchscore.runtime.card import CARD_PATH, KnownTable, KnownTables, ModelCar
 from batchscore.runtime.known_ids import open_lookup
 from batchscore.runtime.model_base import hold_model_base
 from batchscore.runtime.plan import NotPlanned
+from batchscore.runtime.plan_loading import keep_if_it_loads
 from batchscore.runtime.planner import make_plan
 from batchscore.runtime.probes import probe_feeds, require_stable_scores, score_rows
 from batchscore.runtime.saved_model import read_saved_model
@@ -54,10 +55,10 @@ def adopt(settings: AdoptSettings, observer: Observer = _UNOBSERVED) -> Adoption
             card = card.model_copy(update={"files": list_files(base.incoming)})
             write_card(base.incoming, card)
             require_stable_scores(session, choice.signature, choice.score, card)
+            observer.stage("planning")
+            why_not_planned, troubles = _leave_plan(base.incoming, session, choice, card)
         finally:
             session.close()
-        observer.stage("planning")
-        why_not_planned, troubles = _leave_plan(base.incoming, choice, card)
         published = read_saved_model(base.incoming, trust_model=settings.trust_model)
         observer.committing()
         path = base.publish()
@@ -166,10 +167,11 @@ def _make_card(
     )
 
 
-def _leave_plan(model: Path, choice: Choice, card: ModelCard) -> tuple[str | None, list[str]]:
-    """Put a plan with the model, so that no run has to make it. Gives why there is none, and warnings.
+def _leave_plan(model: Path, session: Session, choice: Choice, card: ModelCard) -> tuple[str | None, list[str]]:
+    """Put a plan that loads into `session` with the model, so that no run has to make it.
 
-    That there is none is no failure: the first run tries again.
+    Gives why there is none, and warnings. That there is none is no failure: the first run tries again, unless it is
+    known that there can be none.
     """
     if choice.score.terms:
         return f"the score {choice.score.name!r} is computed from outputs, and a plan gives one as it is", []
@@ -183,5 +185,8 @@ def _leave_plan(model: Path, choice: Choice, card: ModelCard) -> tuple[str | Non
     except OSError as error:
         reason = f"the planner cannot be started: {error}"
     else:
-        return plan.reason if isinstance(plan, NotPlanned) else None, []
+        loaded = keep_if_it_loads(session, plan, (model / CARD_PATH).parent)
+        if not isinstance(loaded, NotPlanned) or loaded is plan:
+            return loaded.reason if isinstance(loaded, NotPlanned) else None, []
+        reason = loaded.reason
     return reason, [f"no plan is left with the model: {reason}"]

@@ -42,5 +42,6 @@ class AdoptionReport:
         return (
             f"published model {self.model_version}: signature {self.signature}, score {self.score_output}, "
             f"user {self.user_input}, candidate {self.candidate_input}, "
-            f"{self.probe_rows} probe rows ({self.probe_origin})"
+            f"{self.probe_rows} probe rows ({self.probe_origin}), "
+            f"{'with a plan' if self.why_not_planned is None else f'no plan: {self.why_not_planned}'}"
         )

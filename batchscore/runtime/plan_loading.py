@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from batchscore.runtime.plan import Plan
+from batchscore.errors import ModelError
+from batchscore.runtime.plan import NotPlanned, Plan
+from batchscore.runtime.plan_file import write_plan
 from batchscore.runtime.session import Call, Session
 
 
@@ -40,3 +43,16 @@ def load_plan(session: Session, plan: Plan) -> LoadedPlan:
     feeds += [table.feed for part in plan.parts for table in part.tables]
     feeds += [item.tensor for item in head.inputs]
     return LoadedPlan(plan, parts, session.prepare(feeds, [head.output], label="the head of the plan"))
+
+
+def keep_if_it_loads(session: Session, plan: Plan | NotPlanned, folder: Path) -> Plan | NotPlanned:
+    """`plan`, which lies in `folder`, if it loads; else the reason takes its place there: no run tries it again."""
+    if isinstance(plan, NotPlanned):
+        return plan
+    try:
+        load_plan(session, plan)
+    except ModelError as error:
+        refused = NotPlanned(plan.signature, plan.score_output, error.in_one_line(), plan.tensorflow_version)
+        write_plan(folder, refused)
+        return refused
+    return plan

@@ -23,7 +23,9 @@ from batchscore.networks.predictions import predict
 from batchscore.planning.plan_model import plan_model
 from batchscore.runtime.card import CARD_PATH, KnownSignature, ModelCard, Probes, list_files, write_card
 from batchscore.runtime.chosen import choose_scoring
+from batchscore.runtime.plan import NotPlanned, Plan
 from batchscore.runtime.plan_file import write_plan
+from batchscore.runtime.plan_loading import keep_if_it_loads
 from batchscore.runtime.probes import ProbeResult, replay_probes, require_stable_scores
 from batchscore.runtime.saved_model import SERVING_DEFAULT, SavedModel, read_saved_model
 from batchscore.runtime.session import open_session
@@ -140,10 +142,11 @@ def export_model(
         ) from error
 
 
-def leave_plan(saved: SavedModel, settings: TrainSettings) -> None:
+def leave_plan(saved: SavedModel, settings: TrainSettings) -> str | None:
     """Put the plan for the score with the model, so that no run has to make it; or the reason why there is none.
 
-    A planner that breaks costs the model its plan and not its publication: a run tries again. Raises OutputError
+    Gives that reason. A planner that breaks costs the model its plan and not its publication: a run tries again. A
+    plan that does not load beside the model is not kept either, and no run tries that again. Raises OutputError
     (E-OUTPUT) where the plan cannot be written.
     """
     card = saved.card
@@ -162,14 +165,28 @@ def leave_plan(saved: SavedModel, settings: TrainSettings) -> None:
         )
     except Exception:  # noqa: BLE001 - hours of training are worth more than a plan
         _LOG.warning("no plan is left with the model: the planner failed", exc_info=True)
-        return
+        return "the planner failed"
     try:
         write_plan(saved.path / CARD_PATH.parent, plan)
+        kept = _load(saved, plan)
     except OSError as error:
         raise OutputError(
             "E-OUTPUT", "the plan cannot be written", where=saved.path, found=error.strerror,
             next_step="check the permissions of --output and the free space",
         ) from error  # fmt: skip
+    if not isinstance(kept, NotPlanned):
+        return None
+    if kept is not plan:
+        _LOG.warning("no plan is left with the model: %s", kept.reason)
+    return kept.reason
+
+
+def _load(saved: SavedModel, plan: Plan | NotPlanned) -> Plan | NotPlanned:
+    session = open_session(saved.path, threads=1)
+    try:
+        return keep_if_it_loads(session, plan, saved.path / CARD_PATH.parent)
+    finally:
+        session.close()
 
 
 def check_export(path: Path) -> Exported:

@@ -88,6 +88,7 @@ class TrainingReport:
     model_path: str | None = None
     model_version: int | None = None
     model_fingerprint: str | None = None
+    why_not_planned: str | None = None
     removed_versions: list[int] = field(default_factory=list)
 
     def to_json(self) -> str:
@@ -101,11 +102,13 @@ class TrainingReport:
         metric, value, baseline = (self.judged[name] for name in ("metric", "value", "baseline_value"))
         live = self.live or {}
         against = f", version {live['version']}'s {live['value']:.4f}" if live.get("value") is not None else ""
+        plan = "" if self.why_not_planned is None else f"no plan ({self.why_not_planned}); "
         refitted = f"refitted on all {self.rows:,} rows" if self.refitted else "not refitted"
         return (
             f"published model {self.model_version}: held-out {metric} {value:.4f}, "
             f"{self.judged['baseline']}'s {baseline:.4f}{against} (learned from {self.training_rows:,} rows, "
-            f"{self.users:,} users, {self.candidates:,} candidates); {refitted}; {sum(self.seconds.values()):.1f} s"
+            f"{self.users:,} users, {self.candidates:,} candidates); {refitted}; {plan}"
+            f"{sum(self.seconds.values()):.1f} s"
         )
 
 

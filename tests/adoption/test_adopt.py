@@ -16,8 +16,8 @@ from batchscore.config import AdoptSettings, RunSettings
 from batchscore.errors import BatchscoreError, ModelError
 from batchscore.runtime.card import CARD_PATH, read_card, write_card
 from batchscore.runtime.fingerprint import fingerprint
-from batchscore.runtime.plan import Plan
-from batchscore.runtime.plan_file import read_plan
+from batchscore.runtime.plan import Head, Part, Plan, PlanInput, PlanTable
+from batchscore.runtime.plan_file import read_plan, write_plan
 from batchscore.runtime.tolerance import score_tolerance
 from batchscore.scoring.run import run
 
@@ -396,6 +396,31 @@ def test_a_planner_that_fails_is_no_failure_of_the_adoption(exports, tmp_path, m
                                  set=["user_rating=0"]))  # fmt: skip
     assert report.why_not_planned == reason
     assert report.warnings[-1] == f"no plan is left with the model: {reason}"
+
+
+def test_a_plan_that_does_not_load_is_not_left_with_the_model(exports, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise ModelError("E-MODEL-LOAD", "TensorFlow cannot add the plan", found="a name is taken", next_step="n")
+
+    monkeypatch.setattr("batchscore.adoption.adopt.make_plan", lambda *given, **_: put_plan(given[3]))
+    monkeypatch.setattr("batchscore.runtime.plan_loading.load_plan", refuse)
+    report = adopt(AdoptSettings(saved_model=exports("modules") / "label", output=tmp_path / "model",
+                                 set=["user_rating=0"]))  # fmt: skip
+    assert report.why_not_planned == "TensorFlow cannot add the plan: a name is taken"
+    assert report.summary().endswith(f", no plan: {report.why_not_planned}")
+    assert report.warnings[-1] == f"no plan is left with the model: {report.why_not_planned}"
+    left = read_plan(tmp_path / "model" / "1" / CARD_PATH.parent)
+    assert left.reason == report.why_not_planned
+
+
+def put_plan(folder):
+    item = PlanInput("user_id", "batchscore/user/inputs/0:0", "string", 1)
+    table = PlanTable("batchscore/user/tables/0:0", "batchscore/head/user/table_0:0", "float32", 4)
+    part = Part("user", (item,), (table,), "batchscore/head/user/rows:0", ())
+    head = Head("batchscore/head/scores:0", "float32", 512, 64, "batchscore/head/blocks:0", (), ())
+    plan = Plan("serving_default", "score", (part,), head, 1, 1, "2.21.0", b"")
+    write_plan(folder, plan)
+    return plan
 
 
 def test_a_sum_of_outputs_has_no_plan(exports, tmp_path):

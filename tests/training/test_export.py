@@ -86,10 +86,24 @@ def test_a_planner_that_breaks_does_not_cost_the_training(interactions, tmp_path
 
     export(interactions, tmp_path / "export", write({}))
     monkeypatch.setattr(module, "plan_model", plan_model)
-    module.leave_plan(module.check_export(tmp_path / "export").saved, write({}))
+    assert module.leave_plan(module.check_export(tmp_path / "export").saved, write({})) == "the planner failed"
     assert read_plan(tmp_path / "export" / "assets.extra") is None
     assert "no plan is left with the model: the planner failed" in caplog.text
     assert "IndexError" in caplog.text
+
+
+def test_a_plan_that_does_not_load_is_not_left_with_the_model(interactions, tmp_path, write, monkeypatch, caplog):
+    from batchscore.training import export as module
+
+    def refuse(*_):
+        raise ModelError("E-MODEL-LOAD", "TensorFlow cannot add the plan", found="a name is taken", next_step="n")
+
+    export(interactions, tmp_path / "export", write({}))
+    monkeypatch.setattr("batchscore.runtime.plan_loading.load_plan", refuse)
+    reason = module.leave_plan(module.check_export(tmp_path / "export").saved, write({}))
+    assert reason == "TensorFlow cannot add the plan: a name is taken"
+    assert read_plan(tmp_path / "export" / "assets.extra").reason == reason
+    assert f"no plan is left with the model: {reason}" in caplog.text
 
 
 def test_nothing_in_it_depends_on_where_or_when_it_was_made(trained, sample_input):
