@@ -116,6 +116,7 @@ ERROR_IDS: dict[str, str] = {
 
 _MEMORY_WORDS = ("cannot allocate memory", "failed to map segment", "can't start new thread")
 _SHORT = 60
+_MAX_LINE = 20_000
 _LISTED = 30
 
 
@@ -173,6 +174,11 @@ def shorten(text: object) -> str:
     return spelled if len(spelled) <= _SHORT else f"{spelled[: _SHORT - 3]}..."
 
 
+def spell_value(value: object) -> str:
+    """A value from data as a message tells it: as Python writes it, and at most 60 characters."""
+    return shorten(repr(value))
+
+
 def spell_list(items: Iterable[str], nothing: str = "none") -> str:
     """The items with commas, at most 30 of them; `nothing` where there is none."""
     items = list(items)
@@ -189,7 +195,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def _one_line(text: str) -> str:
-    """`text` with what would break the line or steer a terminal spelled out; files name columns as they like."""
+    """`text` with what would break the line or steer a terminal spelled out; files name columns as they like.
+
+    More than 20,000 characters are cut, for what whoever writes the message has not shortened.
+    """
+    if len(text) > _MAX_LINE:
+        text = f"{text[:_MAX_LINE]}... ({len(text):,} characters)"
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
         for character in text

@@ -83,8 +83,8 @@ def _lines(difference: Difference) -> Iterator[str]:
     yield f"{'near ties':<15}{_near_ties(difference)}"
     examples = difference.examples
     for title, items in (
-        ("users lost, such as", examples.users_lost),
-        ("users gained, such as", examples.users_gained),
+        ("users lost, such as", [*map(shorten, examples.users_lost)]),
+        ("users gained, such as", [*map(shorten, examples.users_gained)]),
         ("lists changed, such as", examples.changed),
         ("scores shifted, such as", examples.shifted),
         ("near ties, such as", examples.near_ties),

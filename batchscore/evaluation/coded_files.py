@@ -201,7 +201,7 @@ def _require_values(path: Path, batch: pa.RecordBatch, label_column: str | None,
         if len(rows):
             raise InputError(
                 "E-TRUTH", "ids must not be null, and labels must be finite numbers", where=path,
-                found=f"row {before + rows[0]:,}: {name} is {column[int(rows[0])].as_py()}",
+                found=f"row {before + rows[0]:,}: {name} is {shorten(column[int(rows[0])].as_py())}",
                 next_step="leave such rows out",
             )  # fmt: skip
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from batchscore.difference.compare import compare
 from batchscore.difference.describe import describe_lists, describe_shift
-from batchscore.errors import InputError
+from batchscore.errors import InputError, shorten, spell_value
 from batchscore.golden_cases.cases import EXPECTED, EXPECTED_ROWS, invalid_case
 from batchscore.golden_cases.outcome import Outcome
 from batchscore.golden_cases.text import csv_lines, toml_text
@@ -58,8 +58,8 @@ def compare_ranked(
         changes = compare(ranked_table(expected, rows_path), ranked_table(found, rows_path), EXAMPLES)
     except InputError as error:
         raise invalid_case(rows_path, *(line.strip() for line in str(error).splitlines()[2:-1])) from error
-    lost = [f"user {user} is missing" for user in changes.lost]
-    gained = [f"user {user} is not expected" for user in changes.gained]
+    lost = [f"user {shorten(user)} is missing" for user in changes.lost]
+    gained = [f"user {shorten(user)} is not expected" for user in changes.gained]
     changed = [describe_lists(row) for row in changes.changed]
     shifted = [f"{describe_shift(row)}, tolerance {changes.tolerance:.3g}" for row in changes.shifted]
     return [
@@ -83,7 +83,8 @@ def _compare_kept(expected: pa.Table, found: pa.Table, computed: Collection[str]
         floats = name in computed and pa.types.is_floating(expected.schema.field(name).type)
         tolerance = score_tolerance(expected.column(name).drop_null().to_numpy()) if floats else 0.0
         lines = [
-            f"user {user}: candidate {candidate} has {name} {after[user, candidate]!r}, expected {value!r}"
+            f"user {shorten(user)}: candidate {shorten(candidate)} has {name} "
+            f"{spell_value(after[user, candidate])}, expected {spell_value(value)}"
             for (user, candidate), value in before.items()
             if (user, candidate) in after and not _same(value, after[user, candidate], tolerance)
         ]

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchscore.errors import spell_value
 from batchscore.interactions.canonical import Cast, Use, cast_fill, find_cast
 from batchscore.recipe import Role
 from batchscore.train_settings import TrainSettings
@@ -130,7 +131,7 @@ class CheckedColumn:
     def _origin(self, key: Any) -> str:
         if self._joined is None:
             return ""
-        return f", {self._joined}" if key is None else f", {self._joined} {key!r}"
+        return f", {self._joined}" if key is None else f", {self._joined} {spell_value(key)}"
 
 
 class _Tally:
@@ -160,4 +161,4 @@ def _counted(mask: pa.Array, counted: pa.Array | None) -> pa.Array:
 
 def _spell(value: pa.Scalar) -> str:
     plain = value.as_py()
-    return f"{plain:g}" if isinstance(plain, float) else repr(plain)
+    return f"{plain:g}" if isinstance(plain, float) else spell_value(plain)

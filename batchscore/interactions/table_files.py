@@ -55,7 +55,7 @@ class TableFile(ABC):
         if duplicated:
             raise InputError(
                 "E-INPUT-COLUMNS",
-                f"the column {duplicated[0]} stands in the file more than once",
+                f"the column {shorten(duplicated[0])} stands in the file more than once",
                 where=self.path,
                 next_step="write each column once",
             )

@@ -103,6 +103,9 @@ class Session(ABC):
         return dict(zip(outputs, call(*(feeds[name] for name in signature.inputs)), strict=True))
 
 
+_REASON_CHARACTERS = 1000
+"""TensorFlow repeats the value that it failed on, however long that is."""
+
 _RENAME = "TensorFlow takes [ ] and \\ in a path for a pattern of names: rename that folder, or link to the model"
 
 
@@ -177,6 +180,6 @@ def run_failure(path: Path, label: str, reason: str) -> ModelError:
         "E-MODEL-RUN",
         f"the model failed in {label}",
         where=path,
-        found=reason,
+        found=reason[:_REASON_CHARACTERS],
         next_step="check the values that the model was given, or roll back with --model-version",
     )

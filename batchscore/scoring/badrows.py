@@ -257,8 +257,11 @@ def _find_unranked(batch: ScoredPairs, finite: np.ndarray) -> list[_Found]:
     def score(position: int) -> str:
         return str(batch.scores[position])
 
+    def failure(position: int) -> str:
+        return batch.failures[position][:_VALUE_CHARACTERS]
+
     found = [
-        _Found(np.flatnonzero(failed), SCORE, "the model failed on the row", batch.failures.__getitem__),
+        _Found(np.flatnonzero(failed), SCORE, "the model failed on the row", failure),
         _Found(np.flatnonzero(overflowing), SCORE, "score overflows float32", score),
         _Found(np.flatnonzero(~finite & ~failed & ~overflowing), SCORE, "score is not finite", score),
     ]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchscore.config import RunSettings
-from batchscore.errors import RefusedError
+from batchscore.errors import RefusedError, spell_value
 from batchscore.publishing.baseline import Baseline
 from batchscore.report import GuardResult, Report
 from batchscore.scoring.guard.ages import check_input_age, check_model_age
@@ -194,7 +194,7 @@ class Guards:
                     break
         except (OSError, ValueError, pa.ArrowException, pl.exceptions.PolarsError):
             return []
-        return [f"missing: user {user!r}" for user in found[:EXAMPLES]]
+        return [f"missing: user {spell_value(user)}" for user in found[:EXAMPLES]]
 
     def _note(self, verdict: Verdict) -> None:
         self._results[:] = [result for result in self._results if result.name != verdict.name]

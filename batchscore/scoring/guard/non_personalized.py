@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from batchscore.config import RunSettings
+from batchscore.errors import spell_value
 from batchscore.report import KnownIds
 from batchscore.scoring.guard.verdict import EXAMPLES, Refusal, Verdict, format_limit, format_share
 from batchscore.scoring.pair_sample import find_starts
@@ -81,5 +82,5 @@ def _find_examples(lists: RankedLists) -> list[str]:
         .head(EXAMPLES)
         .collect()
     )
-    return [f"candidate {row['candidate']!r}: {row['score']:.6g} for {row['users']:,} users"
+    return [f"candidate {spell_value(row['candidate'])}: {row['score']:.6g} for {row['users']:,} users"
             for row in found.rows(named=True)]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchscore.config import RunSettings
+from batchscore.errors import spell_value
 from batchscore.limits import Multiple
 from batchscore.report import Report, Scores
 from batchscore.scoring.guard.verdict import EXAMPLES, NO_FIGURE, Refusal, Verdict
@@ -113,4 +114,4 @@ def _is_same_model(report: Report, before: Report) -> bool:
 
 def _format_pairs(lists: RankedLists) -> list[str]:
     rows = lists.frame.head(EXAMPLES).rows(named=True)
-    return [f"user {row['user']!r}, candidate {row['candidate']!r}" for row in rows]
+    return [f"user {spell_value(row['user'])}, candidate {spell_value(row['candidate'])}" for row in rows]
