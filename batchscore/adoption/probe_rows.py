@@ -55,7 +55,7 @@ def draw_rows(path: Path, choice: Choice) -> ProbeRows:
     Raises InputError where it is no usable Parquet file or has no usable row, UsageError (E-BINDING) where its
     columns do not fit.
     """
-    pairs = open_pairs(path)
+    pairs = open_pairs(path, require_success="no", flag="--probes")
     settings = RunSettings(
         input=path,
         output=DatedPath(path.with_suffix(".ranked.parquet")),

@@ -33,6 +33,10 @@ _ADVICE: dict[Use, tuple[str, str]] = {
     "label": ("labels", "write them as numbers"),
     "click": ("clicks", "write them as 0 and 1"),
 }
+_NESTED = (
+    "write a list as one text with the separator between its values (Drama|War), and of a struct or map only the "
+    "value that counts"
+)
 _NUMBER_PATTERN = r"^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:nan|inf|infinity))$"
 _WHOLE_PATTERN = r"^-?\d{1,18}$"
 _ZONE_PATTERN = r"\d\d:\d\d(:\d\d)?(Z|[+-]\d\d(:?\d\d)?)$"
@@ -68,6 +72,8 @@ def find_cast(use: Use, column: pa.DataType, *, is_typed: bool = True) -> Cast:
     type_ = plain_type(column)
     if pa.types.is_null(type_):
         return _from_nothing(use)
+    if pa.types.is_nested(type_):
+        raise ValueError(f"its values are {type_}, and a column has one value a row; {_NESTED}")
     cast: Cast | None
     if use in ("id", "category"):
         cast = _to_category(use, type_)

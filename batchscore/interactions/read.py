@@ -183,7 +183,7 @@ class _Reading:
     def _read_side(self, role: Role, side_file: TableFile) -> None:
         key = self._key(role)
         side_file.require_once([key])
-        if not self._joined[role]:
+        if not self._joined[role] and not any(self._problems.values()):
             _LOG.warning("%s gives no feature; every %s feature stands elsewhere", side_file.path.name, role)
         if key not in self._columns:
             return

@@ -25,13 +25,15 @@ def cannot_write(path: Path, error: BaseException) -> OutputError:
         errno.ENOSPC: "free space on this file system, then run again",
         errno.EDQUOT: "free space within the quota, then run again",
         errno.EFBIG: "raise the file size limit (ulimit -f) of the job, then run again",
-        errno.EROFS: "the file system is mounted read-only; mount it for writing or give another --output",
+        errno.EROFS: "the file system is mounted read-only; mount it for writing or give another output",
     }
     return OutputError(
         "E-OUTPUT",
         f"the output cannot be written: {reason}",
         where=path,
-        next_step=steps.get(getattr(error, "errno", None) or 0, "give --output a writable path of a regular file"),
+        next_step=steps.get(
+            getattr(error, "errno", None) or 0, "give the output a writable path of a regular file"
+        ),
     )
 
 

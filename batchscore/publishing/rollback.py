@@ -73,7 +73,7 @@ def rollback(
 
 def _job_of(output: Path, state_dir: Path | None, date: dt.date | None, name: str | None) -> Job:
     """The job that keeps earlier outputs of this night; where several could, one that really does."""
-    advice = "give the --output, --state-dir and --job of the run"
+    advice = "give the output, --state-dir and --job of the run"
     given = DatedPath(output, date or dt.datetime.now(dt.UTC).date())
     require_paths(given.path, state_dir, next_step=advice)
     try:

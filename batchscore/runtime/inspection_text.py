@@ -143,7 +143,7 @@ def _safety(inspection: Inspection) -> Iterator[str]:
     if not hazards:
         yield "safety: it only computes"
         return
-    yield "safety: it does more than compute, and is loaded only with --trust-model"
+    yield "safety: it does more than compute, and is loaded only by `run --trust-model`"
     yield from (f"  {hazard}" for hazard in hazards[:_LISTED])
     yield from _more(hazards, "ops")
 

@@ -97,8 +97,8 @@ def require_known_signature(saved: SavedModel, known: KnownSignature, inputs: tu
     Raises ModelError (E-MODEL-CARD) if it does not fit.
     """
     signature = saved.signatures.get(known.signature)
-    outputs = {known.user_output, known.candidate_output}
-    if signature is not None and set(signature.inputs) == set(inputs) and outputs <= set(signature.outputs):
+    outputs = (known.user_output, known.candidate_output)
+    if signature is not None and set(signature.inputs) == set(inputs) and set(outputs) <= set(signature.outputs):
         return signature
     raise ModelError(
         "E-MODEL-CARD",
@@ -106,6 +106,6 @@ def require_known_signature(saved: SavedModel, known: KnownSignature, inputs: tu
         where=saved.path,
         found="no such signature" if signature is None
         else f"inputs {', '.join(signature.inputs)}; outputs {', '.join(signature.outputs)}",
-        expected=f"inputs {', '.join(inputs)}; outputs {', '.join(sorted(outputs))}",
+        expected=f"inputs {', '.join(inputs)}; outputs {', '.join(outputs)}",
         next_step="export the model again",
     )  # fmt: skip

@@ -22,15 +22,13 @@ from batchscore.errors import ModelError, OutputError, TryLaterError
 from batchscore.regular_files import read_regular
 from batchscore.runtime.card import read_card
 from batchscore.runtime.formats import PB
-from batchscore.runtime.versions import list_versions
+from batchscore.runtime.versions import LOCK, REPORTS, list_versions
 
-LOCK = ".batchscore.lock"
 HIGHEST_VERSION = ".batchscore.version"
 INCOMING = ".batchscore.incoming"
 EVALUATED = ".batchscore.evaluated"
 TRAINING = ".batchscore.training"
 REMOVED = ".batchscore.removed"
-REPORTS = "_batchscore"
 
 _LEFT_BEHIND = "what an earlier training left cannot be removed"
 

@@ -13,6 +13,10 @@ from batchscore.runtime.model_files import MAX_MODEL_FILE_BYTES, readable_model
 from batchscore.runtime.proto import DecodeError, SavedModelProto
 from batchscore.runtime.variables_index import CorruptIndexError, read_shards
 
+LOCK = ".batchscore.lock"
+REPORTS = "_batchscore"
+FAILED_REPORT = "failed.report.json"
+
 
 @dataclass(frozen=True)
 class Located:
@@ -44,7 +48,7 @@ def _locate(model: Path, version: int | None) -> Located:
             "there is no model",
             where=model,
             expected="a SavedModel directory, or a directory of integer versions of it",
-            next_step="give --model, or export one with `batchscore train`",
+            next_step="correct its path, or export one with `batchscore train`",
         )
     if not model.is_dir():
         found = recognise_file(model)
@@ -81,6 +85,7 @@ def _locate(model: Path, version: int | None) -> Located:
         skipped.append(number)
     if versions:
         _require_complete(model / str(versions[0]))
+    _require_no_first_training(model)
     found = recognise_directory(model)
     raise ModelError(
         "E-MODEL-NOT-SAVEDMODEL",
@@ -90,6 +95,29 @@ def _locate(model: Path, version: int | None) -> Located:
         expected=f"{PB}, or directories named 1, 2, ... that contain it",
         next_step=found.next_step,
     )
+
+
+def _require_no_first_training(base: Path) -> None:
+    """Raise ModelError (E-MODEL-MISSING) if trainings were made for `base`, and none was published."""
+    report = base / REPORTS / FAILED_REPORT
+    if report.exists():
+        raise ModelError(
+            "E-MODEL-MISSING",
+            "no version has been published yet: the last training was refused or failed",
+            where=base,
+            found=f"its report: {report}",
+            expected=f"directories named 1, 2, ... that contain {PB}",
+            next_step="read why in its report, then train again",
+        )
+    if (base / LOCK).exists():
+        raise ModelError(
+            "E-MODEL-MISSING",
+            "no version has been published yet",
+            where=base,
+            found="a training or an adoption under way, or one that was stopped",
+            expected=f"directories named 1, 2, ... that contain {PB}",
+            next_step="wait for it to end, or run it again",
+        )
 
 
 def list_versions(base: Path) -> list[int]:

@@ -26,7 +26,6 @@ _ENCRYPTED_MAGIC = b"PARE"
 _LEAST_BYTES = 12
 _FINGERPRINTED = 65_536
 
-_NO_PARQUET = "write the pairs as Parquet, or correct --input"
 _STRAY = (
     "every file of the folder is read: write it as Parquet, or, if it is no pair file, move it out of the folder "
     "or give it a name that begins with _ or ."
@@ -132,25 +131,27 @@ class Pairs:
             )
 
 
-def open_pairs(path: Path, require_success: RequireSuccess = "auto") -> Pairs:
+def open_pairs(path: Path, require_success: RequireSuccess = "auto", flag: str = "--input") -> Pairs:
     """Read the footer of the Parquet file `path`, or of each file of the folder `path` (see `list_pair_files`).
+
+    `flag` is what the command calls the path by, for messages.
 
     Raises TryLaterError (E-INPUT-MISSING, E-INPUT-NOT-COMPLETE) or InputError: E-INPUT-UNREADABLE, E-INPUT-TABLE,
     E-INPUT-NOT-A-FILE, E-INPUT-FOLDER, E-INPUT-NOT-PARQUET, E-INPUT-CORRUPT, E-INPUT-COLUMNS. Never blocks,
     whatever `path` is.
     """
     if os.path.isdir(path):  # noqa: PTH112 - never raises
-        files = tuple(_open_file(file, _STRAY) for file in list_pair_files(path, require_success))
+        files = tuple(_open_file(file, _STRAY, flag) for file in list_pair_files(path, require_success))
     else:
-        file = _open_file(path, _NO_PARQUET)
+        file = _open_file(path, f"write the pairs as Parquet, or correct {flag}", flag)
         require_no_table(path)
         has_success(path, path.parent, require_success)
         files = (file,)
     return Pairs(path, files, require_success)
 
 
-def _open_file(path: Path, if_not_parquet: str) -> PairFile:
-    status = _stat_regular(path)
+def _open_file(path: Path, if_not_parquet: str, flag: str) -> PairFile:
+    status = _stat_regular(path, flag)
     try:
         _require_magic(path, status.st_size, if_not_parquet)
         with open_source(path) as source:
@@ -203,7 +204,7 @@ def _spell_types(schema: pa.Schema, names: Sequence[str]) -> str:
     return spell_list(f"{shorten(name)} {shorten(_type(schema, name) or 'missing')}" for name in names)
 
 
-def _stat_regular(path: Path) -> os.stat_result:
+def _stat_regular(path: Path, flag: str) -> os.stat_result:
     try:
         status = path.stat()
         if stat.S_ISREG(status.st_mode):
@@ -211,7 +212,7 @@ def _stat_regular(path: Path) -> os.stat_result:
     except FileNotFoundError as error:
         raise TryLaterError(
             "E-INPUT-MISSING", "the input is not there (yet)", where=path,
-            next_step="wait for the job that writes it, or correct --input",
+            next_step=f"wait for the job that writes it, or correct {flag}",
         ) from error  # fmt: skip
     except OSError as error:
         raise InputError(

@@ -17,12 +17,13 @@ from batchscore.evaluation.page_process import render_apart
 from batchscore.evaluation.prediction_metrics import CalibrationBin
 from batchscore.evaluation.table import ComparisonTable
 from batchscore.runtime.model_base import ModelBase
+from batchscore.runtime.versions import FAILED_REPORT
 from batchscore.training.metrics import Epoch, Figures
 from batchscore.training.report import Journal, TrainingReport
 
 _LOG = logging.getLogger(__name__)
 
-FAILED = "failed"
+FAILED = FAILED_REPORT.removesuffix(".report.json")
 _JSON, _PAGE = ".report.json", ".report.html"
 _PAGE_PACKAGES = ("altair", "great_tables", "vl_convert")
 

@@ -430,6 +430,17 @@ def test_a_sum_of_outputs_has_no_plan(exports, tmp_path):
     assert not [warning for warning in report.warnings if "plan" in warning]
 
 
+def test_a_sample_that_is_not_there_is_told_by_its_flag(exports, tmp_path):
+    source = exports("modules") / "mutable"
+    missing = refusal("E-INPUT-MISSING", saved_model=source, output=tmp_path / "model", probes=tmp_path / "gone")
+    assert missing.endswith("or correct --probes")
+    (tmp_path / "notes.txt").write_text("user_id,movie_id")
+    other = refusal("E-INPUT-NOT-PARQUET", saved_model=source, output=tmp_path / "model",
+                    probes=tmp_path / "notes.txt")  # fmt: skip
+    assert "or correct --probes" in other
+    assert "--input" not in missing + other
+
+
 # invented rows
 
 

@@ -199,7 +199,8 @@ def test_listwise_and_risky_models_are_looked_at_but_not_chosen(exports):
     text = inspect(exports("risky") / "nested")
     assert "run would refuse this model\n  E-MODEL-UNTRUSTED" in text
     assert (
-        "safety: it does more than compute, and is loaded only with --trust-model\n  ReadFile reads files" in text
+        "safety: it does more than compute, and is loaded only by `run --trust-model`\n  ReadFile reads files"
+        in text
     )
 
 

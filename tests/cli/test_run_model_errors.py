@@ -30,7 +30,7 @@ def test_no_model_at_the_place_given(workplace):
 E-MODEL-MISSING: there is no model
   where:    <folder>/models
   expected: a SavedModel directory, or a directory of integer versions of it
-  next:     give --model, or export one with `batchscore train`
+  next:     correct its path, or export one with `batchscore train`
 """)  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import os
 import pytest
 
 
-def unwritable(reason: str, where: str, step: str = "give --output a writable path of a regular file") -> str:
+def unwritable(reason: str, where: str, step: str = "give the output a writable path of a regular file") -> str:
     return f"E-OUTPUT: the output cannot be written: {reason}\n  where:    {where}\n  next:     {step}\n"
 
 

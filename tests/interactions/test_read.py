@@ -181,7 +181,7 @@ def test_all_problems_are_told_at_once(write, refuse):
             "user_id: not a whole number that int64 holds in 1 of 2 rows, the first is row 1",
         ),
         ({"user_id": [True, False]}, "user_id: bool is no type for ids"),
-        ({"movie_id": [["x"], ["y"]]}, "movie_id: list<"),
+        ({"movie_id": [["x"], ["y"]]}, "movie_id: its values are list<"),
     ],
 )
 def test_rows_that_cannot_be_used(write, refuse, change, problem):
@@ -298,7 +298,11 @@ def test_a_column_that_stands_twice(tmp_path, refuse):
         ([1, 2**24 + 1], feature("number"), "x: not exact as float32 (write the column as double) in 1 of 2 rows"),
         ([1.5, 2.5], feature("vocabulary"), "x: double is no type for a vocabulary"),
         ([1, 2], feature("text"), "x: int64 is no type for text"),
-        ([["a"], ["b"]], feature("list"), "is no type for a list; write its values as one text with the separator"),
+        (
+            [["a"], ["b"]],
+            feature("list"),
+            "x: its values are list<element: string>, and a column has one value a row; write a list as one text",
+        ),
         (["a", "b"], feature("timestamp"), "x: string is no type for moments; write them as whole epoch seconds"),
         ([1.0, 2.0], feature("timestamp"), "x: double is no type for moments"),
         ([1, 2], feature("vocabulary", fill="many"), "x: the fill 'many' is not a whole number that int64 holds"),

@@ -100,7 +100,10 @@ def test_ids_of_two_types_in_typed_files(write_all, problems):
     ]
 
 
-ADVICE = "write its values as one text with the separator between them"
+ADVICE = (
+    "write a list as one text with the separator between its values (Drama|War), and of a struct or map only the "
+    "value that counts"
+)
 
 
 def test_everything_that_is_wrong_with_the_side_tables_is_told_at_once(write_all, problems):
@@ -123,7 +126,7 @@ def test_everything_that_is_wrong_with_the_side_tables_is_told_at_once(write_all
         "movie_id: 1 of 5 rows have no row in candidates.parquet, the first is row 3 (from 0) with 40",
         "age: null in 2 of 5 rows, the first is row 0 (from 0), joined from users.parquet by user_id 'a'",
         "year: stands in the interactions and in candidates.parquet; leave it out of one of them",
-        f"city in users.parquet: list<element: string> is no type for a list; {ADVICE}",
+        f"city in users.parquet: its values are list<element: string>, and a column has one value a row; {ADVICE}",
         "job: there is no such column, and none in users.parquet",
         "hour: there is no such column",
     ]
@@ -185,3 +188,13 @@ def test_a_side_table_that_gives_nothing_is_a_warning(write_all, read, caplog):
     features = {name: FEATURES[name] for name in ("genres", "year")}
     assert "age" not in read(write_all(features=features)).rows.column_names
     assert caplog.messages == ["users.parquet gives no feature; every user feature stands elsewhere"]
+
+
+def test_a_list_column_of_a_side_table_is_told_and_nothing_else(write_all, problems, caplog):
+    rows = {"user_id": ["a", "b"], "movie_id": [1, 2], "user_rating": [1, 2]}
+    users = {"user_id": ["a", "b"], "city": [["x", "y"], []]}
+    found = problems(write_all(rows, users, None, features={"city": {"kind": "list", "role": "user"}}))
+    assert found == [
+        f"city in users.parquet: its values are list<element: string>, and a column has one value a row; {ADVICE}"
+    ]
+    assert caplog.messages == []

@@ -9,7 +9,7 @@ import pytest
 from batchscore.errors import ModelError
 from batchscore.runtime.card import FileEntry, ModelCard, Probes, write_card
 from batchscore.runtime.proto import SavedModelProto
-from batchscore.runtime.versions import list_versions, locate, missing_files
+from batchscore.runtime.versions import FAILED_REPORT, LOCK, REPORTS, list_versions, locate, missing_files
 
 
 def export(path, *, restores=False, files=None):
@@ -190,3 +190,17 @@ def test_a_file_of_the_model_that_cannot_be_read_is_named(tmp_path):
     (path / "saved_model.pb").unlink()
     os.mkfifo(path / "saved_model.pb")
     assert "saved_model.pb" in refused("E-MODEL-INCOMPLETE", path)
+
+
+def test_a_first_training_that_was_refused_is_told_as_that(tmp_path):
+    base = tmp_path / "model"
+    (base / REPORTS).mkdir(parents=True)
+    (base / LOCK).touch()
+    assert "a training or an adoption under way, or one that was stopped" in refused("E-MODEL-MISSING", base)
+    report = base / REPORTS / FAILED_REPORT
+    report.touch()
+    message = refused("E-MODEL-MISSING", base)
+    assert "no version has been published yet: the last training was refused or failed" in message
+    assert f"found:    its report: {report}" in message
+    export(base / "1")
+    assert locate(base).version == 1
