@@ -74,7 +74,10 @@ class Compared:
 
 
 def check_scores(compared: Sequence[Compared]) -> PlanCheck:
-    """All pairs together: the tolerance comes from the scores of all of them, since one alone has no spread."""
+    """All pairs together: the tolerance comes from the scores of all of them, since one alone has no spread.
+
+    Scores wider than float32 are ranked as they are, so they are compared by ulps of float64.
+    """
     expected = np.concatenate([both.signature_scores for both in compared])
     found = np.concatenate([both.plan_scores for both in compared])
     with np.errstate(invalid="ignore"):
@@ -88,7 +91,7 @@ def check_scores(compared: Sequence[Compared]) -> PlanCheck:
     return PlanCheck(
         rows=len(expected),
         worst=float(difference[worst]),
-        tolerance=score_tolerance(expected),
+        tolerance=score_tolerance(expected, width=np.float32 if expected.dtype == np.float32 else np.float64),
         user=str(pairs.user[row].as_py()),
         candidate=str(pairs.candidate[row].as_py()),
         signature_score=float(expected[worst]),

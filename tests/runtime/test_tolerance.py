@@ -23,3 +23,13 @@ def test_it_does_not_shrink_around_zero():
 def test_scores_that_are_not_finite_do_not_count():
     assert score_tolerance(np.array([1.0, np.nan, 3.0, np.inf])) == score_tolerance(np.array([1.0, 3.0]))
     assert score_tolerance(np.array([np.nan])) == score_tolerance(np.array([])) == 0.0
+
+
+def test_ulps_are_those_of_the_width():
+    scores = np.full(5, 2.0**40)
+    assert score_tolerance(scores) == 8 * 2.0**17
+    assert score_tolerance(scores, width=np.float64) == 8 * 2.0**-12
+
+
+def test_scores_beyond_float32_do_not_count():
+    assert score_tolerance(np.array([1.0, 1e300, 3.0])) == score_tolerance(np.array([1.0, 3.0]))
