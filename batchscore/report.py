@@ -166,7 +166,7 @@ class Report(_Part):
     known_candidates: KnownIds = Field(default_factory=KnownIds)
     scores: Scores = Field(default_factory=Scores)
     candidates: int | None = None
-    """Distinct candidates: exact below 4,096 or if the model tells known ids, else with a standard error of 1.6 %."""
+    """Distinct candidates: exact below 4,096 or if the model knows its ids, else with a standard error of 1.6 %."""
     duplicate_share: float | None = None
     """Share of the ranked pairs that repeat the user and candidate of another one, by the pairs of 32 users."""
     ties_at_cut: int = 0

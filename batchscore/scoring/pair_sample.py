@@ -19,6 +19,7 @@ PAIR = np.dtype([(name, np.uint64) for name in ("group", "pair", "member", "fed"
 was fed; its score's bits (the highest, if the pair is repeated); how many rows have it."""
 
 _NO_LIMIT = np.uint64(2**64 - 1)
+_NO_GROUP = np.uint16(2**16 - 1)
 _TURN = np.uint64(32)
 _CHUNK_ROWS = 16_384
 """Rows that are looked at before the limits of what can still be sampled are drawn closer."""
@@ -49,30 +50,35 @@ class PairSample:
     def add(self, ids: HashedIds, others: HashedIds, scores: np.ndarray, fed: HashFed) -> None:
         """Add n pairs, sampled by `ids`."""
         self._add_groups(ids.new)
-        chosen = ids.hashes <= self._groups.threshold
-        rows = np.flatnonzero(np.take(chosen, ids.codes))
+        chosen = np.flatnonzero(ids.hashes <= self._groups.threshold)
+        numbers = np.full(len(ids.hashes), _NO_GROUP)
+        numbers[chosen] = np.searchsorted(self._groups.hashes, ids.hashes[chosen])
+        numbers = np.take(numbers, ids.codes)
+        rows = np.flatnonzero(numbers != _NO_GROUP)
+        numbers = numbers[rows]
         for start in range(0, len(rows), _CHUNK_ROWS):
-            self._add_rows(rows[start : start + _CHUNK_ROWS], ids, others, scores, fed)
-
-    def _add_rows(
-        self, rows: np.ndarray, ids: HashedIds, others: HashedIds, scores: np.ndarray, fed: HashFed
-    ) -> None:
-        groups = ids.hashes[ids.codes[rows]]
-        members = others.hashes[others.codes[rows]]
-        pairs = groups + (members << _TURN | members >> _TURN)
-        kept = pairs <= self._limits[np.searchsorted(self._groups.hashes, groups)]
-        rows = rows[kept]
-        if not len(rows):
-            return
-        added = np.empty(len(rows), PAIR)
-        added["group"], added["pair"], added["member"] = groups[kept], pairs[kept], members[kept]
-        added["fed"], added["score"], added["count"] = fed(rows), _bits(scores[rows]), 1
-        self._put(added)
+            chunk = slice(start, start + _CHUNK_ROWS)
+            self._add_rows(rows[chunk], numbers[chunk], others, scores, fed)
 
     def merge(self, other: PairSample) -> None:
         """Add what `other`, of the same sizes, was given."""
         self._add_groups(other._groups.hashes)
-        self._put(other.rows)
+        rows = other.rows[other.rows["group"] <= self._groups.threshold]
+        self._put(rows, self._number(rows))
+
+    def _add_rows(
+        self, rows: np.ndarray, numbers: np.ndarray, others: HashedIds, scores: np.ndarray, fed: HashFed
+    ) -> None:
+        groups = self._groups.hashes[numbers]
+        members = others.hashes[others.codes[rows]]
+        pairs = groups + (members << _TURN | members >> _TURN)
+        kept = np.flatnonzero(pairs <= self._limits[numbers])
+        if not len(kept):
+            return
+        added, rows = np.empty(len(kept), PAIR), rows[kept]
+        added["group"], added["pair"], added["member"] = groups[kept], pairs[kept], members[kept]
+        added["fed"], added["score"], added["count"] = fed(rows), _bits(scores[rows]), 1
+        self._put(added, numbers[kept])
 
     def _add_groups(self, hashes: np.ndarray) -> None:
         """Take smaller ids in; limits of ids that stay are kept."""
@@ -87,25 +93,39 @@ class PairSample:
         self._limits = limits
         self.rows = self.rows[self.rows["group"] <= self._groups.threshold]
 
-    def _put(self, added: np.ndarray) -> None:
-        """One row a distinct pair, the smallest of each group."""
-        rows = np.concatenate([self.rows, added[added["group"] <= self._groups.threshold]])
-        rows = rows[np.argsort(rows["pair"])]
-        numbers = np.searchsorted(self._groups.hashes, rows["group"]).astype(np.uint16)
-        rows = rows[np.argsort(numbers, kind="stable")]
-        first = np.ones(len(rows), bool)
-        first[1:] = (rows["pair"][1:] != rows["pair"][:-1]) | (rows["group"][1:] != rows["group"][:-1])
-        starts = np.flatnonzero(first)
-        distinct = rows[starts]
-        if len(starts) < len(rows):
-            for name in ("fed", "score"):
-                distinct[name] = np.maximum.reduceat(rows[name], starts)
-            distinct["count"] = np.add.reduceat(rows["count"], starts)
-        places = find_starts(distinct["group"])
-        numbers = np.arange(len(distinct)) - np.repeat(places, np.diff(places, append=len(distinct)))
-        self.rows = distinct[numbers < self._members]
-        last = distinct[numbers == self._members - 1]
-        self._limits[np.searchsorted(self._groups.hashes, last["group"])] = last["pair"]
+    def _put(self, added: np.ndarray, numbers: np.ndarray) -> None:
+        """Add rows of the groups of these numbers: one row a distinct pair stays, the smallest of each group."""
+        numbers = np.concatenate([self._number(self.rows), numbers])
+        rows = np.concatenate([self.rows, added])
+        order = np.argsort(rows["pair"])
+        order = order[np.argsort(numbers[order], kind="stable")]
+        rows, numbers = _join_repeats(rows[order], numbers[order])
+        starts = np.searchsorted(numbers, np.arange(len(self._groups.hashes) + 1, dtype=np.uint16))
+        places = np.arange(len(rows)) - starts[numbers]
+        last = np.flatnonzero(places == self._members - 1)
+        self._limits[numbers[last]] = rows["pair"][last]
+        self.rows = rows if len(last) == 0 else rows[places < self._members]
+
+    def _number(self, rows: np.ndarray) -> np.ndarray:
+        """The number of each row's group among the groups; the rows are in the order of these."""
+        starts = np.searchsorted(rows["group"], self._groups.hashes)
+        counts = np.diff(starts, append=len(rows))
+        return np.repeat(np.arange(len(counts), dtype=np.uint16), counts)
+
+
+def _join_repeats(rows: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One row for each distinct pair of rows ordered by group, then pair; and the numbers of their groups."""
+    pairs = rows["pair"]
+    first = np.ones(len(rows), bool)
+    first[1:] = (pairs[1:] != pairs[:-1]) | (numbers[1:] != numbers[:-1])
+    if first.all():
+        return rows, numbers
+    starts = np.flatnonzero(first)
+    distinct = rows[starts]
+    for name in ("fed", "score"):
+        distinct[name] = np.maximum.reduceat(rows[name], starts)
+    distinct["count"] = np.add.reduceat(rows["count"], starts)
+    return distinct, numbers[starts]
 
 
 def find_starts(groups: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from batchscore.scoring.pair_sample import HashedIds, PairSample
 from batchscore.scoring.scorer import ScorablePairs, ScoredPairs
 from batchscore.scoring.sketches import SKETCH_SIZE, BottomK
 
-_SAMPLED_CANDIDATES, _SAMPLED_USERS, _SAMPLED_PAIRS = 128, 32, 64
+_SAMPLED_CANDIDATES, _SAMPLED_USERS, _SAMPLED_PAIRS = 128, 32, 32
 
 
 class Statistics:
@@ -70,8 +70,14 @@ class Statistics:
         others = sorted(set(pairs.feeds) - {self._candidate_input})
         hashes = np.zeros(len(rows), np.uint64) if others else users.hashes[users.codes[rows]]
         for name in others:
-            hashes = mix(hashes ^ hash_values(pairs.feeds[name].take(chosen)))
+            hashes = mix(hashes ^ hash_values(_plain(pairs.feeds[name].take(chosen))))
         return hashes
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    """Without its dictionary where that has more values than there are rows."""
+    is_large = isinstance(array, pa.DictionaryArray) and len(array.dictionary) > len(array)
+    return array.dictionary_decode() if is_large else array
 
 
 def sketch_users(users: pa.Array) -> BottomK:
