@@ -59,6 +59,7 @@ LAYERS = {
 BASE = [
     "codes",
     "columns",
+    "committers",
     "config",
     "durable",
     "environment",
@@ -78,8 +79,7 @@ BASE = [
 
 STAGES = {
     "casts": set(),
-    "committers": set(),
-    "folders": {"committers"},
+    "folders": set(),
     "checksums": set(),
     "inputs": {"checksums", "folders"},
     "recurring": {"distinct"},
@@ -131,7 +131,6 @@ STAGES = {
 
 PASSED_ON = {
     "checksums": {"has_checksums"},
-    "committers": {"find_replaced", "find_unfinished", "promises_success"},
     "folders": {"RequireSuccess", "has_success", "list_pair_files"},
     "inputs": {"PairFile", "Pairs", "corrupt"},
     "reader": {"PairBatch"},

@@ -10,7 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from batchscore.columns import plain_type
-from batchscore.errors import InputError, shorten
+from batchscore.committers import find_replaced, find_unfinished
+from batchscore.errors import InputError, TryLaterError, shorten
 from batchscore.lake_tables import require_no_table
 from batchscore.parquet_files import READ_ERRORS, ParquetContent, open_source
 from batchscore.ranked.reader import cannot_be_read
@@ -45,7 +46,8 @@ class TableFiles:
 def open_table(path: Path) -> TableFiles:
     """The table at `path`; in a folder, names that begin with `_` or `.` are left out.
 
-    Raises InputError: E-RANKED-FILE; E-INPUT-TABLE where the files belong to a table of another kind.
+    Raises InputError: E-RANKED-FILE; E-INPUT-TABLE where the files belong to a table of another kind;
+    TryLaterError (E-INPUT-NOT-COMPLETE) where somebody is still writing in the folder.
     """
     require_no_table(path)
     is_folder = path.is_dir()
@@ -63,7 +65,31 @@ def _list(folder: Path) -> list[Path]:
     def is_data(file: Path) -> bool:
         return not any(part.startswith(("_", ".")) for part in file.relative_to(folder).parts)
 
-    return sorted(file for file in folder.rglob("*.parquet") if is_data(file) and not file.is_dir())
+    for place in (folder, *(path for path in folder.rglob("*") if path.is_dir() and is_data(path))):
+        _require_finished(folder, place)
+    files = sorted(file for file in folder.rglob("*.parquet") if is_data(file) and not file.is_dir())
+    for file in files:
+        if file.is_symlink():
+            require_no_table(file)
+    return files
+
+
+def _require_finished(folder: Path, place: Path) -> None:
+    names = sorted(path.name for path in place.iterdir())
+    unfinished = find_unfinished(place, names)
+    if unfinished is not None:
+        raise TryLaterError(
+            "E-INPUT-NOT-COMPLETE", "the folder is not complete (yet)", where=folder, found=unfinished,
+            expected="a folder in which nothing is being written",
+            next_step="wait for the job that writes it; if it has ended, it failed",
+        )  # fmt: skip
+    replaced = find_replaced(place, names)
+    if replaced is not None:
+        raise InputError(
+            "E-INPUT-TABLE", "the folder holds a file that no longer belongs to it", where=place / replaced,
+            found="a record beside it (_committed_...) in which Databricks says that it was removed",
+            next_step="remove such files with VACUUM in Databricks",
+        )  # fmt: skip
 
 
 @contextmanager

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from batchscore.committers import find_replaced, find_unfinished, promises_success
 from batchscore.errors import InputError, TryLaterError
 from batchscore.lake_tables import require_no_table
 from batchscore.paths import is_utf8
-from batchscore.scoring.committers import find_replaced, find_unfinished, promises_success
 
 RequireSuccess = Literal["auto", "yes", "no"]
 """Whether `_SUCCESS` must stand at the dataset's root; auto: if Spark or Hadoop has written the files."""

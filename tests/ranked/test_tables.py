@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchscore.columns import ListColumns, WantedColumns
-from batchscore.errors import InputError
+from batchscore.errors import InputError, TryLaterError
 from batchscore.ranked import table as table_module
 from batchscore.ranked.find_columns import find_columns
 from batchscore.ranked.open_lists import open_lists
@@ -86,6 +86,7 @@ def test_lists_are_those_of_plain_python(tmp_path_factory, drawn, data, by):
 
 
 def write(path, **columns):
+    path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), path)
     return path
 
@@ -213,6 +214,25 @@ def test_what_is_no_table_is_refused(tmp_path):
     path = write(tmp_path / "log.parquet", **LOG)
     path.write_bytes(path.read_bytes()[:-9])
     assert "cannot be read" in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["_temporary/0", "day=1/b.parquet.tmp", "day=1/.spark-staging-1/a.parquet"])
+def test_a_folder_in_which_somebody_is_writing_is_no_table_yet(tmp_path, name):
+    write(tmp_path / "log" / "day=1" / "a.parquet", **LOG)
+    (tmp_path / "log" / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "log" / name).touch()
+    with pytest.raises(TryLaterError) as caught:
+        open_one(tmp_path / "log", rank="position")
+    assert caught.value.error_id == "E-INPUT-NOT-COMPLETE"
+
+
+def test_a_link_into_a_table_with_a_log_is_refused(tmp_path):
+    write(tmp_path / "table" / "a.parquet", **LOG)
+    (tmp_path / "table" / "_delta_log").mkdir()
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "a.parquet").symlink_to(tmp_path / "table" / "a.parquet")
+    with pytest.raises(InputError, match="E-INPUT-TABLE"):
+        open_one(tmp_path / "log", rank="position")
 
 
 def test_text_that_is_no_utf8_is_refused(tmp_path):

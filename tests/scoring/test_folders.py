@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from batchscore.committers import promises_success
 from batchscore.errors import InputError, TryLaterError
-from batchscore.scoring.committers import promises_success
 from batchscore.scoring.folders import list_pair_files
 
 JOB = "3f0c9a52-77b1-4d0e-9a4e-0f1c2d3e4f50"
