@@ -65,6 +65,7 @@ BASE = [
     "environment",
     "errors",
     "lake_tables",
+    "joined_lists",
     "limits",
     "observer",
     "parquet_files",

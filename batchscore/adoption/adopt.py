@@ -155,6 +155,7 @@ def _make_card(
         map=choice.map,
         set=choice.set,
         fill=choice.fill,
+        lists=choice.lists,
         probes=Probes(inputs=rows.inputs, scores=scores.astype(np.float64).tolist()),
         known=known,
         known_tables=KnownTables.model_validate(tables) if tables and known is None else None,

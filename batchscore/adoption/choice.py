@@ -46,6 +46,7 @@ class Choice:
     map: dict[str, str]
     set: dict[str, str]
     fill: dict[str, str]
+    lists: dict[str, str]
     vocabularies: Mapping[str, Vocabulary]
     date: dt.date
     warnings: tuple[str, ...]
@@ -133,6 +134,7 @@ def choose(settings: AdoptSettings) -> Choice:
         map=mapped,
         set=constants,
         fill=filled,
+        lists=dict(card.lists) if card else {},
         vocabularies=read_vocabularies(saved.path, signature),
         date=settings.date,
         warnings=chosen.warnings,

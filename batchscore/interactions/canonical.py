@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchscore.columns import plain_type
+from batchscore.joined_lists import CANNOT_JOIN, can_join, join_lists
 
 TEXT = pa.large_string()
 WHOLE = pa.int64()
@@ -64,19 +65,23 @@ class Cast:
     steps: tuple[Step, ...]
 
 
-def find_cast(use: Use, column: pa.DataType, *, is_typed: bool = True) -> Cast:
+def find_cast(use: Use, column: pa.DataType, *, is_typed: bool = True, separator: str = "|") -> Cast:
     """The cast of a column of this Arrow type for this use; of an untyped column (CSV) its text is parsed.
+
+    For a list the `separator` stands between the values of a text; a column of lists is joined by it.
 
     A cast takes arrays without dictionary. Raises ValueError, with what to write instead, where there is none.
     """
     type_ = plain_type(column)
     if pa.types.is_null(type_):
         return _from_nothing(use)
-    if pa.types.is_nested(type_):
+    if pa.types.is_nested(type_) and not (use == "list" and can_join(type_)):
         raise ValueError(f"its values are {type_}, and a column has one value a row; {_NESTED}")
     cast: Cast | None
     if use in ("id", "category"):
         cast = _to_category(use, type_)
+    elif use == "list" and can_join(type_):
+        cast = Cast(TEXT, (Step(CANNOT_JOIN, lambda array: join_lists(array, separator)),))
     elif use in ("text", "list"):
         cast = Cast(TEXT, (_TO_TEXT,)) if _is_text(type_) else None
     elif use == "moment":

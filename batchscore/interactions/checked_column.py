@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from batchscore.errors import spell_value
 from batchscore.interactions.canonical import Cast, Use, cast_fill, find_cast
-from batchscore.recipe import Role
+from batchscore.recipe import Labels, Role
 from batchscore.train_settings import TrainSettings
 
 _USES: dict[str, Use] = {
@@ -25,7 +25,8 @@ _NOTHING_TO_LEARN = "there is nothing to learn"
 class Column:
     """A column of the rows that a model is trained on. `role` is that of a feature, None for any other column.
 
-    `must_vary` says why the column cannot have one value in every row; None where it can.
+    `must_vary` says why the column cannot have one value in every row; None where it can. `separator` stands
+    between the values of a list.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Column:
     role: Role | None = None
     fill: str | float | None = None
     must_vary: str | None = None
+    separator: str = "|"
 
 
 def list_columns(settings: TrainSettings) -> list[Column]:
@@ -41,7 +43,13 @@ def list_columns(settings: TrainSettings) -> list[Column]:
     columns = [
         Column(name, "id", feature.role, feature.fill, _TOO_FEW_IDS)
         if name in ids
-        else Column(name, _USES[feature.kind], feature.role, feature.fill)
+        else Column(
+            name,
+            _USES[feature.kind],
+            feature.role,
+            feature.fill,
+            separator=feature.separator if isinstance(feature, Labels) else "|",
+        )
         for name, feature in settings.all_features().items()
     ]
     tasks = [task for task in settings.all_tasks().values() if task.has_label_column]
@@ -65,7 +73,7 @@ class CheckedColumn:
     def __init__(self, column: Column, type_: pa.DataType, *, is_typed: bool, joined: str | None = None) -> None:
         """Raises ValueError where the type or the fill is none for the column's use."""
         self.column = column
-        self._cast: Cast = find_cast(column.use, type_, is_typed=is_typed)
+        self._cast: Cast = find_cast(column.use, type_, is_typed=is_typed, separator=column.separator)
         self._fill = None if column.fill is None else cast_fill(column.fill, self.target)
         self._joined = joined
         self._nulls = _Tally("null")

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from batchscore.errors import InputError
 from batchscore.interactions.negatives import drawing_task
 from batchscore.interactions.table_rows import TableRows
+from batchscore.joined_lists import find_other_separator
 from batchscore.recipe import Buckets, Click, Feature, Labels, Number, Text, Timestamp, Vocabulary
 from batchscore.train_settings import TrainSettings
 
@@ -97,6 +98,11 @@ def learn_statistics(rows: pa.Table, settings: TrainSettings) -> Statistics:
         found = _learn(rows, name, feature, settings.seed)
         if isinstance(found, Values) and not len(found.values):
             problems.append(f"{name}: {_why_empty(feature)}")
+        if isinstance(feature, Labels) and (other := find_other_separator(_chunks(rows[name]), feature.separator)):
+            problems.append(
+                f"{name}: no text holds the separator {feature.separator!r}, and most hold {other!r}: each would "
+                f"be a list of one; set separator = {other!r}"
+            )
         features[name] = found
     tasks = settings.all_tasks().values()
     drawing = drawing_task(settings)
@@ -110,7 +116,7 @@ def learn_statistics(rows: pa.Table, settings: TrainSettings) -> Statistics:
             "the training rows do not give the model enough to learn",
             where=settings.input,
             details=problems,
-            next_step="lower min_count, remove the feature, or give more interactions",
+            next_step="change the feature, lower its min_count, or give more interactions",
         )
     labels = {task.label for task in tasks if task.has_label_column}
     return Statistics(

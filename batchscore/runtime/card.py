@@ -13,6 +13,7 @@ models, `adopt` for anybody else's, and any trainer may write it:
       "map": {"uid": "user_id"},                  input -> column of the pairs; left out: the column of its name
       "set": {"user_rating": "0"},                input -> the constant that it is fed, as text
       "fill": {"age": "35"},                      input -> what stands for a null in its column, as text
+      "lists": {"genres": "|"},                   input of several values in one text -> what stands between them
       "probes": {
         "inputs": {"user_id": ["7", "8"], "movie_id": ["1", "2"]},      a list for every input of the signature
         "scores": [3.52, 4.11]                                          as the model gave them
@@ -121,6 +122,8 @@ class ModelCard(_Part):
     """Inputs that are fed a constant."""
     fill: dict[str, str] = Field(default_factory=dict)
     """Inputs whose nulls are replaced, as they were in training."""
+    lists: dict[str, str] = Field(default_factory=dict)
+    """Inputs of text that holds several values, and what stands between them."""
     probes: Probes
     known: KnownSignature | None = None
     known_tables: KnownTables | None = None
@@ -178,8 +181,11 @@ def read_card(model: Path) -> ModelCard | None:
 
 
 def digest_card(card: ModelCard) -> str:
-    """SHA-256 (hex) of what the card says: compact JSON with sorted keys, without nulls and its own `sha256`."""
-    said = card.model_dump(mode="json", exclude_none=True, exclude={"sha256"})
+    """SHA-256 (hex) of what the card says: compact JSON with sorted keys, without nulls and its own `sha256`.
+
+    Keys that the card does not have do not count: a card stays valid when later versions know more of them.
+    """
+    said = card.model_dump(mode="json", exclude_none=True, exclude_unset=True, exclude={"sha256"})
     return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

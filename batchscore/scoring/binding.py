@@ -88,6 +88,8 @@ def bind(
     binder.check_id("candidate", candidate)
     if user == candidate:
         binder.problems.append(f"user and candidate are the same column {user!r}")
+    if not binder.problems and evidence is not None:
+        binder.check_separators(evidence)
     if binder.problems or user is None or candidate is None:
         raise binder.error(card, evidence)
     kept = keep_columns(settings, columns, taken={user, candidate, SCORE, RANK})
@@ -180,6 +182,18 @@ class _Binder:
             type_ = self.columns[column]
             self.problems.append(f"{role} column {column!r} is {type_}: ids are strings or integers")
 
+    def check_separators(self, evidence: Evidence) -> None:
+        """Texts of several values with another separator than the model's would each be one unknown value."""
+        for bound in self.inputs:
+            separator = self.feeds[bound.input.name].separator
+            if separator is None or not is_text(plain_type(self.columns[bound.column])):
+                continue
+            if other := evidence.other_separator(bound.column, separator):
+                self.problems.append(
+                    f"input {bound.input} splits its text at {separator!r}, which no text of column "
+                    f"{bound.column!r} holds; most hold {other!r}: write them as the model was trained"
+                )
+
     def _told_ids(self) -> set[str | None]:
         return {self.settings.user_column, self.settings.candidate_column}
 
@@ -263,7 +277,7 @@ class _Binder:
 
     def _bind_column(self, spec: TensorSpec, feed: Feed) -> None:
         column, type_ = feed.column, self.columns[feed.column]
-        cast = find_cast(type_, spec.dtype, is_id=column in self.ids)
+        cast = find_cast(type_, spec.dtype, is_id=column in self.ids, separator=feed.separator)
         if cast is None:
             advice = advise_type(type_, spec.dtype, is_id=column in self.ids)
             self.problems.append(f"input {spec} cannot take column {column!r} of type {shorten(type_)}: {advice}")

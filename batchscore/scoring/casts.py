@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchscore.columns import plain_type
+from batchscore.joined_lists import CANNOT_JOIN, can_join, join_lists
 
 INTEGERS = {
     "int8": pa.int8(), "int16": pa.int16(), "int32": pa.int32(), "int64": pa.int64(),
@@ -50,8 +51,10 @@ class Cast:
     advice: str = ""
 
 
-def find_cast(column: pa.DataType, dtype: str, *, is_id: bool) -> Cast | None:
+def find_cast(column: pa.DataType, dtype: str, *, is_id: bool, separator: str | None = None) -> Cast | None:
     """The cast from `column` to the input dtype `dtype`, or None where there is none.
+
+    With a `separator` the input takes several values in one text: lists are joined by it.
 
     `is_id` says that the column identifies users or candidates: floats are refused for those. The cast takes an
     array of the column's type without its dictionary, keeps nulls, and never raises on a value.
@@ -60,7 +63,7 @@ def find_cast(column: pa.DataType, dtype: str, *, is_id: bool) -> Cast | None:
     if pa.types.is_null(type_) and not is_id and dtype in _FED:
         return Cast(f"nulls as {dtype}", "", lambda array: (pa.nulls(len(array), _FED[dtype]), None))
     if dtype == "string":
-        return _to_text(type_)
+        return _to_text(type_) if separator is None or is_id else _to_joined_text(type_, separator)
     if dtype == "bool":
         return Cast("bool", "", _keep) if pa.types.is_boolean(type_) else None
     if dtype in INTEGERS:
@@ -109,6 +112,15 @@ def _to_text(type_: pa.DataType) -> Cast | None:
     if pa.types.is_integer(type_):
         return Cast(f"{type_} to decimal text", "", lambda array: (array.cast(pa.large_string()), None))
     return None
+
+
+def _to_joined_text(type_: pa.DataType, separator: str) -> Cast | None:
+    def join(array: pa.Array) -> Casted:
+        joined = join_lists(array, separator)
+        lost = pc.and_(joined.is_null(), array.is_valid()).to_numpy(zero_copy_only=False)
+        return joined, lost if lost.any() else None
+
+    return Cast(f"{type_} joined by {separator}", CANNOT_JOIN, join) if can_join(type_) else _to_text(type_)
 
 
 def _to_integer(type_: pa.DataType, dtype: str) -> Cast | None:

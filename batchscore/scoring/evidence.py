@@ -1,4 +1,4 @@
-"""Which column's values are in which input's vocabulary: looked at only for the hint of a message."""
+"""What the first values of columns tell: which vocabulary knows them, and what stands between several in a text."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchscore.errors import BatchscoreError
+from batchscore.joined_lists import find_other_separator
 from batchscore.runtime.vocabulary import Vocabulary
 
 MAX_IDS = 2_000_000
@@ -49,6 +50,11 @@ class VocabularyEvidence:
         if not all(map(str.isdecimal, values)):
             return common >= _KNOWN_TEXTS * len(values)
         return common >= _KNOWN_NUMBERS * len(values) and common >= _COVERED * len(ids)
+
+    def other_separator(self, column: str, separator: str) -> str | None:
+        """The usual separator that most texts of the column hold although none holds `separator`; else None."""
+        texts = self._values(column)
+        return find_other_separator([pa.array(texts, pa.large_string())], separator) if texts else None
 
     def _distinct_values(self, column: str) -> frozenset[str] | None:
         with suppress(*_FAILURES):

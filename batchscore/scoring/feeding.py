@@ -7,7 +7,7 @@ the input's name); else the card's constant. What loses is hidden, and told.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batchscore.config import RunSettings
 from batchscore.runtime.card import ModelCard
@@ -19,14 +19,16 @@ class Feed:
     """What feeds the input `name`: a column of the pairs, or a constant as a flag spells it.
 
     `column` is set in both cases: with a constant it is the one that the pairs would have. `fill` stands in for
-    nulls of the column. `hidden` says in words what else could have fed the input; it `is_surprising` if it is the
-    card's constant, and nobody said in this run that it should lose.
+    nulls of the column, `separator` between the values of a text that holds several. `hidden` says in words what
+    else could have fed the input; it `is_surprising` if it is the card's constant, and nobody said in this run that
+    it should lose.
     """
 
     name: str
     column: str
     constant: str | None = None
     fill: str | None = None
+    separator: str | None = None
     hidden: tuple[str, ...] = ()
     is_surprising: bool = False
 
@@ -47,7 +49,9 @@ def choose_feeds(
     """
     if card is not None and card.signature != signature.name:
         card = None
-    return {name: _choose(name, card, settings, columns) for name in signature.inputs}
+    feeds = {name: _choose(name, card, settings, columns) for name in signature.inputs}
+    separators = {} if card is None else card.lists
+    return {name: replace(feed, separator=separators.get(name)) for name, feed in feeds.items()}
 
 
 def _choose(name: str, card: ModelCard | None, settings: RunSettings, columns: Collection[str]) -> Feed:

@@ -19,10 +19,13 @@ from batchscore.scoring.casts import find_cast
 
 
 class Evidence(Protocol):
-    """What the values of columns tell; asked only for a message."""
+    """What the first values of columns tell."""
 
     def knows(self, input_: str, column: str) -> bool | None:
         """Whether the vocabulary of the input knows the values of the column; None if that cannot be told."""
+
+    def other_separator(self, column: str, separator: str) -> str | None:
+        """The separator that most texts of the column hold, if none holds `separator`."""
 
 
 def match_columns(

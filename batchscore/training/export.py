@@ -21,6 +21,7 @@ from batchscore.interactions.table_rows import TableRows
 from batchscore.networks.dataset import to_tensors
 from batchscore.networks.predictions import predict
 from batchscore.planning.plan_model import plan_model
+from batchscore.recipe import Labels
 from batchscore.runtime.card import CARD_PATH, KnownSignature, ModelCard, Probes, list_files, write_card
 from batchscore.runtime.chosen import choose_scoring
 from batchscore.runtime.plan import NotPlanned, Plan
@@ -119,6 +120,11 @@ def export_model(
                 name: str(feature.fill)
                 for name, feature in settings.all_features().items()
                 if feature.fill is not None and name not in (settings.user_column, settings.candidate_column)
+            },
+            lists={
+                name: feature.separator
+                for name, feature in settings.all_features().items()
+                if isinstance(feature, Labels)
             },
             probes=Probes(
                 inputs={name: probes[name].to_pylist() for name in probes.column_names},

@@ -174,3 +174,13 @@ def test_fills(fill, type_, expected):
 def test_fills_that_a_column_cannot_hold(fill, type_):
     with pytest.raises(ValueError, match="the fill"):
         cast_fill(fill, type_)
+
+
+def test_lists_are_joined_by_the_separator():
+    lists = pa.array([["a", "b"], [], None, ["a|b"], ["c", None]], pa.list_(pa.string()))
+    assert cast("list", lists) == (
+        ["a|b", "", None, None, None],
+        ["a value of the list is null or holds the separator"],
+    )
+    with pytest.raises(ValueError, match="a column has one value a row"):
+        find_cast("text", lists.type)

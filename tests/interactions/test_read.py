@@ -299,9 +299,9 @@ def test_a_column_that_stands_twice(tmp_path, refuse):
         ([1.5, 2.5], feature("vocabulary"), "x: double is no type for a vocabulary"),
         ([1, 2], feature("text"), "x: int64 is no type for text"),
         (
-            [["a"], ["b"]],
+            [[1.5], [2.5]],
             feature("list"),
-            "x: its values are list<element: string>, and a column has one value a row; write a list as one text",
+            "x: its values are list<element: double>, and a column has one value a row; write a list as one text",
         ),
         (["a", "b"], feature("timestamp"), "x: string is no type for moments; write them as whole epoch seconds"),
         ([1.0, 2.0], feature("timestamp"), "x: double is no type for moments"),

@@ -113,7 +113,7 @@ def test_everything_that_is_wrong_with_the_side_tables_is_told_at_once(write_all
         "user_rating": [1, 2, 3, 4, 5],
         "year": [1, 2, 3, 4, 5],
     }
-    users = {"user_id": ["a", "b", "a", None, "b", None], "age": [None, 1, 2, 3, 4, 5], "city": [["x"]] * 6}
+    users = {"user_id": ["a", "b", "a", None, "b", None], "age": [None, 1, 2, 3, 4, 5], "city": [[0.5]] * 6}
     features = FEATURES | {
         "city": {"kind": "list", "role": "user"},
         "job": {"kind": "text", "role": "user"},
@@ -126,7 +126,7 @@ def test_everything_that_is_wrong_with_the_side_tables_is_told_at_once(write_all
         "movie_id: 1 of 5 rows have no row in candidates.parquet, the first is row 3 (from 0) with 40",
         "age: null in 2 of 5 rows, the first is row 0 (from 0), joined from users.parquet by user_id 'a'",
         "year: stands in the interactions and in candidates.parquet; leave it out of one of them",
-        f"city in users.parquet: its values are list<element: string>, and a column has one value a row; {ADVICE}",
+        f"city in users.parquet: its values are list<element: double>, and a column has one value a row; {ADVICE}",
         "job: there is no such column, and none in users.parquet",
         "hour: there is no such column",
     ]
@@ -192,9 +192,9 @@ def test_a_side_table_that_gives_nothing_is_a_warning(write_all, read, caplog):
 
 def test_a_list_column_of_a_side_table_is_told_and_nothing_else(write_all, problems, caplog):
     rows = {"user_id": ["a", "b"], "movie_id": [1, 2], "user_rating": [1, 2]}
-    users = {"user_id": ["a", "b"], "city": [["x", "y"], []]}
+    users = {"user_id": ["a", "b"], "city": [[0.5, 1.5], []]}
     found = problems(write_all(rows, users, None, features={"city": {"kind": "list", "role": "user"}}))
     assert found == [
-        f"city in users.parquet: its values are list<element: string>, and a column has one value a row; {ADVICE}"
+        f"city in users.parquet: its values are list<element: double>, and a column has one value a row; {ADVICE}"
     ]
     assert caplog.messages == []

@@ -156,3 +156,13 @@ def test_negatives_are_no_more_than_the_other_candidates(movies, negatives, foun
     assert (f"next:     lower negatives to {others} at most" in message) == (others > 0)
     if others:
         assert learn_with(others).candidates.num_rows == others + 1
+
+
+def test_a_list_whose_texts_hold_another_separator_is_refused():
+    feature = {"genres": {"kind": "list", "role": "candidate"}}
+    with pytest.raises(InputError) as caught:
+        learn({"genres": texts(["a,b", "c", "d,e", ""])}, feature, chunks=2)
+    assert "genres: no text holds the separator '|', and most hold ','" in str(caught.value)
+    assert "set separator = ','" in str(caught.value)
+    known = learn({"genres": texts(["a,b", "c", "d,e", ""])}, {"genres": feature["genres"] | {"separator": ","}})
+    assert known.features["genres"] == Values(texts(["a", "b", "c", "d", "e"]))

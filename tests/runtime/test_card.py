@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from batchscore.errors import ModelError
-from batchscore.runtime.card import CARD_PATH, ModelCard, read_card, write_card
+from batchscore.runtime.card import CARD_PATH, ModelCard, Probes, read_card, write_card
 
 MINIMAL = {
     "signature": "serving_default",
@@ -90,3 +91,13 @@ def test_the_card_of_the_readme_is_one_with_every_key():
     (block,) = re.findall(r"^```json\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     card = ModelCard.model_validate_json(block)
     assert card.model_fields_set == set(ModelCard.model_fields)
+
+
+def test_a_card_that_lacks_keys_of_later_versions_is_whole(tmp_path):
+    write_card(tmp_path, ModelCard(signature="s", score_output="o", probes=Probes(inputs={}, scores=[])))
+    path = tmp_path / CARD_PATH
+    document = json.loads(path.read_text())
+    del document["sha256"], document["lists"]
+    said = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    path.write_text(json.dumps(document | {"sha256": hashlib.sha256(said.encode()).hexdigest()}))
+    assert read_card(tmp_path).lists == {}

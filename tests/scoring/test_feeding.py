@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from batchscore.config import RunSettings
+from batchscore.errors import UsageError
 from batchscore.runtime.card import ModelCard, Probes
 from batchscore.runtime.saved_model import Signature, TensorSpec
 from batchscore.scoring.binding import bind
@@ -99,3 +100,50 @@ def test_the_card_keeps_the_date_open_and_the_night_fills_it():
         bound = bind(schema, SIGNATURE, card_of(set={"timestamp": "{date}"}), settings)
         assert bound.constants["timestamp"].as_py() == seconds
         assert bound.hidden == ()
+
+
+TAGS = Signature(
+    "serving_default",
+    {name: TensorSpec(name, f"{name}:0", "string", (None,)) for name in ("user_id", "movie_id", "genres")},
+    {},
+)
+
+
+class Texts:
+    """Evidence of a column whose texts hold `separator`."""
+
+    def __init__(self, separator):
+        self.separator = separator
+
+    def knows(self, input_, column):
+        del input_, column
+
+    def other_separator(self, column, separator):
+        assert column == "genres"
+        return None if separator == self.separator else self.separator
+
+
+def bind_tags(type_, evidence, lists):
+    schema = pa.schema([("user_id", pa.string()), ("movie_id", pa.string()), ("genres", type_)])
+    return bind(schema, TAGS, card_of(lists=lists), RunSettings(input="i", output="o"), evidence)
+
+
+def test_a_column_of_lists_is_joined_as_the_model_was_trained():
+    genres = bind_tags(pa.list_(pa.string()), Texts("|"), {"genres": ";"}).inputs[-1]
+    values, bad = genres.cast.apply(pa.array([["a", "b"], [], None, ["a;b"], [None]], pa.list_(pa.string())))
+    assert values.to_pylist() == ["a;b", "", None, None, None]
+    assert bad.tolist() == [False, False, False, True, True]
+    assert genres.cast.describe == "list<item: string> joined by ;"
+
+
+def test_lists_without_a_separator_in_the_card_are_refused():
+    with pytest.raises(UsageError, match="takes one value, no list; if the model splits text, write it as one"):
+        bind_tags(pa.list_(pa.string()), Texts("|"), {})
+
+
+def test_texts_with_another_separator_than_the_models_are_refused():
+    assert bind_tags(pa.string(), Texts("|"), {"genres": "|"}).inputs
+    assert bind_tags(pa.string(), Texts(","), {}).inputs, "the card does not say that it is a list"
+    with pytest.raises(UsageError) as caught:
+        bind_tags(pa.string(), Texts(","), {"genres": "|"})
+    assert "splits its text at '|', which no text of column 'genres' holds; most hold ','" in str(caught.value)
