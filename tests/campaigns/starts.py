@@ -36,14 +36,8 @@ TOLD = 10
 
 def start_once(folder: Path, number: int) -> tuple[int, str]:
     """Exit code (-N: died of signal N; 124: hung) and stderr of one run."""
-    flags = [
-        "--input",
-        folder / "pairs.parquet",
-        "--model",
-        SAMPLE / "model",
-        "--output",
-        folder / f"{number}.parquet",
-    ]
+    output = folder / f"{number}.parquet"
+    flags = ["--input", folder / "pairs.parquet", "--model", SAMPLE / "model", "--output", output]
     command = [sys.executable, "-X", "faulthandler", "-c", START, "run", "--quiet", *map(str, flags)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "_RJEM"))}
     try:
@@ -60,8 +54,7 @@ def start_many(folder: Path, starts: int, at_once: int) -> Counter[int]:
     """The exit codes; what the first starts that failed said is printed."""
     codes: Counter[int] = Counter()
     with ThreadPoolExecutor(at_once) as pool:
-        numbers = (number % at_once for number in range(starts))
-        for done, (code, told) in enumerate(pool.map(lambda number: start_once(folder, number), numbers), 1):
+        for done, (code, told) in enumerate(pool.map(lambda number: start_once(folder, number), range(starts)), 1):
             codes[code] += 1
             if code and codes.total() - codes[0] <= TOLD:
                 print(f"start {done} exits {code}:\n{told}", flush=True)
