@@ -6,6 +6,7 @@ expected, and what to do next; the id is the same in the log, in the report and 
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -249,10 +250,23 @@ _LOST_MEMORY_ERRORS = ("error return without exception set", "returned NULL with
 _POLARS_WITHOUT_LIBRARY = frozenset({"PyDataFrame", "PySeries", "plr"})
 """Names that polars misses where its extension module could not be loaded, which it passes over (seen with 2.1)."""
 
+_PANIC = "PanicException"
+"""What a fault in polars raises, a BaseException that cannot be imported."""
+
+_NO_THREAD = ("can't spawn worker thread", "Resource temporarily unavailable")
+
 
 def means_out_of_memory(text: str) -> bool:
     """Whether these words of the system, of a loader of libraries or of Python say that memory ran out."""
     return any(words in text.lower() for words in _MEMORY_WORDS)
+
+
+def spell_address_space() -> str | None:
+    """The limit of the process's address space in words, None where there is none."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return None
+    return f"the address space is limited to {limit / 2**20:,.0f} MiB (ulimit -v)"
 
 
 def as_out_of_memory(error: BaseException) -> OutOfMemoryError | None:
@@ -260,12 +274,14 @@ def as_out_of_memory(error: BaseException) -> OutOfMemoryError | None:
     foreign = isinstance(error, (ImportError, OSError, RuntimeError)) and means_out_of_memory(str(error))
     lost = isinstance(error, SystemError) and str(error).endswith(_LOST_MEMORY_ERRORS)
     lost |= isinstance(error, NameError) and error.name in _POLARS_WITHOUT_LIBRARY
-    if not (isinstance(error, MemoryError) or foreign or lost):
+    panic = type(error).__name__ == _PANIC and any(words in str(error) for words in _NO_THREAD)
+    if not (isinstance(error, MemoryError) or foreign or lost or panic):
         return None
+    found = filter(None, (str(error).strip().partition("\n")[0], spell_address_space()))
     return OutOfMemoryError(
         "E-MEMORY",
         "memory ran out",
-        found=str(error).strip().partition("\n")[0] or None,
+        found="; ".join(found) or None,
         next_step="give the job more memory (its ulimit -v and -u too), or split the input by users into several "
         "runs",
     )

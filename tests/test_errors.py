@@ -95,6 +95,10 @@ def test_lists_in_messages_are_short():
     assert (shorten("x" * 60), shorten("x" * 61)) == ("x" * 60, "x" * 57 + "...")
 
 
+class PanicException(BaseException):
+    """What a panic in polars raises."""
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -105,6 +109,7 @@ def test_lists_in_messages_are_short():
         SystemError("error return without exception set"),
         SystemError("<function _find_and_load> returned NULL without setting an exception"),
         NameError("name 'PySeries' is not defined", name="PySeries"),
+        PanicException("OS can't spawn worker thread: Resource temporarily unavailable (os error 11)"),
     ],
 )
 def test_what_says_that_memory_ran_out_is_no_bug(error):
@@ -121,8 +126,16 @@ def test_what_says_that_memory_ran_out_is_no_bug(error):
         SystemError("bad argument"),
         NameError("name 'rows' is not defined", name="rows"),
         ValueError("cannot allocate memory"),
+        PanicException("index out of bounds"),
+        BlockingIOError(11, "Resource temporarily unavailable"),
         StoppedError(15),
     ],
 )
 def test_any_other_error_is_itself(error):
     assert as_out_of_memory(error) is None
+
+
+def test_a_limit_of_the_address_space_is_named(monkeypatch):
+    monkeypatch.setattr("resource.getrlimit", lambda _: (3 * 2**30, 3 * 2**30))
+    told = str(as_out_of_memory(MemoryError("std::bad_alloc")))
+    assert "found:    std::bad_alloc; the address space is limited to 3,072 MiB (ulimit -v)" in told

@@ -16,6 +16,7 @@ from batchscore.adoption.verdict import require_telling_scores
 from batchscore.config import AdoptSettings
 from batchscore.errors import ModelError
 from batchscore.observer import Observer
+from batchscore.runtime.address_space import ADOPTION_BYTES, require_address_space
 from batchscore.runtime.card import CARD_PATH, KnownTable, KnownTables, ModelCard, Probes, list_files, write_card
 from batchscore.runtime.known_ids import open_lookup
 from batchscore.runtime.model_base import hold_model_base
@@ -40,6 +41,7 @@ def adopt(settings: AdoptSettings, observer: Observer = _UNOBSERVED) -> Adoption
     Raises UsageError (E-BINDING, E-OUTPUT-IS-INPUT), InputError, ModelError, OutputError, RefusedError
     (E-SCORES-EQUAL, E-IDENTICAL-LISTS) or TryLaterError.
     """
+    require_address_space(ADOPTION_BYTES, "an adoption")
     choice = choose(settings)
     with hold_model_base(settings.output) as base:
         observer.stage("copying the model")

@@ -90,7 +90,9 @@ def main() -> NoReturn:
         _leave(EXIT_SIGNAL_BASE + 2)
     except (BatchscoreError, StoppedError) as error:
         _fail(error, error.error_id, error.exit_code, str(error))
-    except Exception as error:  # noqa: BLE001 - a bug: the traceback is for us, the id for the person on call
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # noqa: BLE001 - a bug, also a panic in polars: the traceback is for us, the id for the person on call
         shortage = as_out_of_memory(error)
         if shortage is not None:
             _fail(error, shortage.error_id, shortage.exit_code, str(shortage))

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from batchscore.cli.signals import Stop, stoppable
-from batchscore.errors import StoppedError
+from batchscore.errors import OutOfMemoryError, StoppedError
 from batchscore.observer import Observer
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _tell(level: int, message: str) -> None:
     _log.log(level, "%s", message)
 
 
-def _leave(error: StoppedError) -> NoReturn:
+def _leave(error: StoppedError | OutOfMemoryError) -> NoReturn:
     from batchscore.cli.failure import print_failure
 
     log_error(str(error))

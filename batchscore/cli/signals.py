@@ -2,7 +2,7 @@
 
 A signal raises StoppedError in the main thread, which unwinds the job. Where that takes long (Python hears a signal
 only between two of its own steps, and a call inside TensorFlow may last minutes) a second thread cleans up in its
-place and ends the process.
+place and ends the process. It does the same where a library aborts for want of memory (see `aborts`).
 """
 
 from __future__ import annotations
@@ -17,21 +17,24 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from batchscore.errors import StoppedError
+from batchscore.cli.aborts import POLL_SECONDS, Aborts
+from batchscore.errors import OutOfMemoryError, StoppedError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 UNWIND_SECONDS = 1.0
 """How long the main thread may take to stop by itself."""
 
-Abandon = Callable[[StoppedError], None]
+Abandon = Callable[[BaseException], None]
+Leave = Callable[[StoppedError | OutOfMemoryError], NoReturn]
 
 
 class Stop:
     """Turns a signal into StoppedError, once, until `hold` is called; `leave` ends a process that cannot unwind."""
 
-    def __init__(self, leave: Callable[[StoppedError], NoReturn]) -> None:
+    def __init__(self, leave: Leave) -> None:
         self._leave = leave
+        self._aborts = Aborts()
         self._heeding = True
         self._committing = False
         self._deciding = threading.Lock()
@@ -59,13 +62,21 @@ class Stop:
     def watch(self, arrivals: int) -> None:
         """Read the numbers of signals from the descriptor `arrivals` as they arrive, until its other end is closed.
 
-        UNWIND_SECONDS after the first one the process ends, unless the job is committing or cannot be abandoned.
+        UNWIND_SECONDS after the first one the process ends, unless the job is committing or cannot be abandoned. It
+        also ends, unless the job is committing, where a library aborts for want of memory.
         """
         number, deadline = 0, None
         try:
             while True:
                 left = None if deadline is None else max(deadline - time.monotonic(), 0)
+                if self._aborts.held:
+                    left = POLL_SECONDS if left is None else min(left, POLL_SECONDS)
                 if not select.select([arrivals], [], [], left)[0]:
+                    shortage = self._aborts.find()
+                    if shortage is not None:
+                        self._end(shortage)
+                    if deadline is None or time.monotonic() < deadline:
+                        continue
                     break
                 arrived = os.read(arrivals, 64)
                 if not arrived:
@@ -74,17 +85,22 @@ class Stop:
                     number, deadline = heeded[0], time.monotonic() + UNWIND_SECONDS
         finally:
             os.close(arrivals)
+        if self._abandon is not None:
+            self._end(StoppedError(number))
+
+    def _end(self, error: StoppedError | OutOfMemoryError) -> None:
+        """Clean up and end the process, unless the job is committing."""
         with self._deciding:
-            if not self._committing and self._abandon is not None:
-                error = StoppedError(number)
+            if not self._committing:
                 try:
-                    self._abandon(error)
+                    if self._abandon is not None:
+                        self._abandon(error)
                 finally:
                     self._leave(error)
 
 
 @contextmanager
-def stoppable(leave: Callable[[StoppedError], NoReturn]) -> Iterator[Stop]:
+def stoppable(leave: Leave) -> Iterator[Stop]:
     """Within the block SIGINT, SIGTERM and SIGHUP raise StoppedError in the main thread.
 
     A signal that the parent has set to be ignored (nohup) stays ignored. `leave` ends the process of a job that

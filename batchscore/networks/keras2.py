@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 
 from batchscore.errors import UsageError
+from batchscore.runtime.address_space import TRAINING_BYTES, require_address_space
 from batchscore.runtime.libtensorflow import LibraryUnavailableError, load_library
 from batchscore.runtime.quiet import quiet_start
 
@@ -17,8 +18,10 @@ def require_keras_2() -> None:
 
     TensorFlow decides between Keras 2 and 3 when `tf.keras` is first touched, and reads the environment variable
     TF_USE_LEGACY_KERAS for it; it stays set, because `tf.losses` and its like decide each for themselves. Call this
-    before importing a module that defines Keras classes. Raises UsageError (E-KERAS-3) where Keras 3 came first.
+    before importing a module that defines Keras classes. Raises UsageError (E-KERAS-3) where Keras 3 came first,
+    OutOfMemoryError (E-MEMORY) where the address space is too small.
     """
+    require_address_space(TRAINING_BYTES, "a training")
     before = os.environ.get(LEGACY_KERAS)
     if before != "1":
         os.environ[LEGACY_KERAS] = "1"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+
+_ENDS_OF_MEMORY = ("SIGABRT", "SIGKILL", "SIGSEGV")
 
 
 def run_module(
@@ -25,6 +28,16 @@ def run_module(
     )  # fmt: skip
 
 
-def last_words(done: subprocess.CompletedProcess[str]) -> str:
-    """The last line that it wrote on stderr."""
-    return (done.stderr.strip().splitlines() or ["no message"])[-1][:300]
+def describe_failure(done: subprocess.CompletedProcess[str]) -> str:
+    """How a process that failed ended, with its last line on stderr; where a signal ended it, with its first.
+
+    What aborts says why first, and then where it was.
+    """
+    lines = [line.strip("# ") for line in done.stderr.splitlines()]
+    lines = [line[:300] for line in lines if line] or ["no message"]
+    if done.returncode >= 0:
+        return f"exit code {done.returncode}: {lines[-1]}"
+    names = {member.value: member.name for member in signal.Signals}
+    name = names.get(-done.returncode, f"signal {-done.returncode}")
+    memory = " (memory may have run out)" if name in _ENDS_OF_MEMORY else ""
+    return f"ended by {name}{memory}: {lines[0]}"

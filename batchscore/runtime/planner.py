@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from batchscore.errors import ModelError
-from batchscore.runtime.own_process import last_words, run_module
+from batchscore.runtime.own_process import describe_failure, run_module
 from batchscore.runtime.plan import NotPlanned, Plan
 from batchscore.runtime.plan_file import read_plan
 
@@ -36,7 +36,7 @@ def make_plan(
     except subprocess.TimeoutExpired as error:
         raise _failure(model, f"it took more than {_PLANNER_SECONDS} s") from error
     if done.returncode:
-        raise _failure(model, f"exit code {done.returncode}: {last_words(done)}")
+        raise _failure(model, describe_failure(done))
     plan = read_plan(directory)
     if plan is None:
         raise _failure(model, f"it left no plan in {directory}")

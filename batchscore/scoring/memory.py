@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from batchscore.errors import OutOfMemoryError
+from batchscore.runtime.address_space import PLANNED_RUN_BYTES, address_space_limit
 
 _BASE_BYTES = 512 * 2**20
 """Python, TensorFlow's library, pyarrow and polars: what a run of a thousand pairs takes without a plan."""
@@ -34,7 +35,9 @@ def part_budget(asked: int | None, model_bytes: int) -> int:
             expected=f"at most {limit / 2**20:,.0f} MiB ({'--memory' if limit == asked else 'what there is'})",
             next_step="raise --memory" if limit < available else "give the job more memory",
         )
-    return min(_MOST_PART_BYTES, _LEAST_PART_BYTES + (limit - needed) // 4)
+    budget = min(_MOST_PART_BYTES, _LEAST_PART_BYTES + (limit - needed) // 4)
+    space = address_space_limit()
+    return budget if space is None else min(budget, max(_LEAST_PART_BYTES, (space - PLANNED_RUN_BYTES) // 4))
 
 
 def available_bytes() -> int:

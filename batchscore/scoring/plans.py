@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from batchscore.config import RunSettings
-from batchscore.errors import ModelError
+from batchscore.errors import ModelError, OutOfMemoryError
+from batchscore.runtime.address_space import PLANNED_RUN_BYTES, require_address_space
 from batchscore.runtime.card import CARD_PATH
 from batchscore.runtime.model_files import list_model_files
 from batchscore.runtime.plan import NotPlanned, Plan
@@ -81,6 +82,14 @@ def open_scorer(
     if settings.plan == "auto" and pairs < LEAST_PAIRS:
         scorer.begin()
         return scorer, f"{pairs:,} pairs are scored sooner without (a plan pays from {LEAST_PAIRS:,} on)"
+    try:
+        require_address_space(PLANNED_RUN_BYTES, "a run by a plan")
+    except OutOfMemoryError as error:
+        if settings.plan == "require":
+            raise
+        warn(f"scored without a plan: {error.in_one_line()}")
+        scorer.begin()
+        return scorer, error.in_one_line()
     found = find_plan(model, binding, session.version, settings.plan_cache, warn)
     why_not = found.plan.reason if isinstance(found.plan, NotPlanned) else None
     if isinstance(found.plan, Plan):

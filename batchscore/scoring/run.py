@@ -22,6 +22,7 @@ from batchscore.publishing.claim import claim
 from batchscore.publishing.job import Job
 from batchscore.publishing.publish import Claim
 from batchscore.report import Clock, Report
+from batchscore.runtime.address_space import RUN_BYTES, require_address_space
 from batchscore.runtime.early import import_what_adds_names
 from batchscore.scoring import account
 from batchscore.scoring.badrows import BadRows
@@ -53,6 +54,7 @@ def run(settings: RunSettings, observer: Observer | None = None) -> Report:
     with claim(job, reads=settings.input) as output:
         observer.allow_abandoning(lambda error: output.abandon(report, error))
         try:
+            require_address_space(RUN_BYTES, "a run")
             _rank_by_plan_or_model(settings, output, report, observer)
         except BaseException as error:
             failure = as_out_of_memory(error) or error

@@ -69,7 +69,7 @@ def test_drawn_apart_it_has_the_same_bytes(tmp_path, monkeypatch):
     ("script", "told"),
     [
         ("echo first >&2; echo 'ValueError: last words' >&2; exit 3", "exit code 3: ValueError: last words"),
-        ("kill -KILL $$", "ended by SIGKILL: no message"),
+        ("kill -KILL $$", "ended by SIGKILL (memory may have run out): no message"),
         (
             r"printf '\n#\n# Out of memory.\n#\n/lib/c.so(+0x1)\n' >&2; kill -TRAP $$",
             "ended by SIGTRAP: Out of memory.",

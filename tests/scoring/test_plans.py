@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscore.config import RunSettings
-from batchscore.errors import ModelError
+from batchscore.errors import ModelError, OutOfMemoryError
 from batchscore.runtime import plan_cache, planner
+from batchscore.runtime.address_space import PLANNED_RUN_BYTES
 from batchscore.runtime.plan import PLANNER_VERSION, NotPlanned
 from batchscore.runtime.plan_file import PLAN_FILE, read_plan, write_plan
 from batchscore.scoring import planned, plans, reader
@@ -155,6 +156,16 @@ def test_a_plan_for_few_pairs_does_not_pay(night, monkeypatch):
     assert (report.plan.used, night.asked) == (False, [])
     assert report.plan.why_not == "800 pairs are scored sooner without (a plan pays from 801 on)"
     assert night.run(plan="require").plan.used
+
+
+def test_an_address_space_too_small_for_a_plan_is_a_reason_to_score_without(night, monkeypatch):
+    monkeypatch.setattr("resource.getrlimit", lambda _: (PLANNED_RUN_BYTES - 1, PLANNED_RUN_BYTES - 1))
+    report = night.run()
+    assert not report.plan.used
+    assert "the address space of the process is too small for a run by a plan" in report.plan.why_not
+    assert warned(report, "scored without a plan", "MiB (ulimit -v)")
+    with pytest.raises(OutOfMemoryError):
+        night.run(plan="require")
 
 
 def test_plan_off(night):
@@ -435,7 +446,7 @@ def test_a_planner_that_crashes(tmp_path, interpreter):
 
 def test_a_planner_that_is_killed(tmp_path, interpreter):
     interpreter("kill -9 $$")
-    with pytest.raises(ModelError, match="exit code -9: no message"):
+    with pytest.raises(ModelError, match=r"ended by SIGKILL \(memory may have run out\): no message"):
         make(tmp_path)
 
 

@@ -1,0 +1,41 @@
+"""What a start is known to map, for processes whose address space is limited (`ulimit -v`).
+
+TensorFlow's library, XLA, polars and the dynamic linker end the process where a mapping fails, some without a
+signal. So a job that cannot fit is refused before any of them is loaded. The figures are least ones, measured with
+TensorFlow 2.21 on two cores and a small model; more of anything needs more.
+"""
+
+from __future__ import annotations
+
+import resource
+
+from batchscore.errors import OutOfMemoryError
+
+RUN_BYTES = 3_570 * 2**20
+"""A run without a plan."""
+
+PLANNED_RUN_BYTES = 4_300 * 2**20
+"""A run by a plan: XLA compiles its head."""
+
+ADOPTION_BYTES = 2_740 * 2**20
+TRAINING_BYTES = 3_850 * 2**20
+
+
+def address_space_limit() -> int | None:
+    """The limit in bytes, None where there is none."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def require_address_space(needed: int, what: str) -> None:
+    """Raise OutOfMemoryError (E-MEMORY) where the process may map fewer than the `needed` bytes of `what`."""
+    limit = address_space_limit()
+    if limit is not None and limit < needed:
+        raise OutOfMemoryError(
+            "E-MEMORY",
+            f"the address space of the process is too small for {what}",
+            found=f"a limit of {limit / 2**20:,.0f} MiB (ulimit -v)",
+            expected=f"at least {needed / 2**20:,.0f} MiB",
+            next_step="raise the limit, or take it away and limit memory with a control group (MemoryMax): an "
+            "address space is several times the memory that is used",
+        )
