@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from batchscore.columns import USER_ID
 from batchscore.config import AdoptSettings
 from batchscore.errors import UsageError
 from batchscore.runtime.card import KnownSignature, KnownTable, ModelCard
 from batchscore.runtime.chosen import choose_scoring
 from batchscore.runtime.known_ids import require_known_signature
-from batchscore.runtime.roles import choose_candidate, looks_like_label
+from batchscore.runtime.roles import choose_roles, looks_like_label
 from batchscore.runtime.saved_model import (
     SavedModel,
     Signature,
@@ -96,7 +95,11 @@ def choose(settings: AdoptSettings) -> Choice:
     mapped = {name: column for name, column in mapped.items() if name not in constants}
     filled = {**(card.fill if card else {}), **settings.fill}
     filled = {name: text for name, text in filled.items() if name not in constants}
-    user, candidate = _choose_roles(signature, card, settings, mapped, constants)
+    roles = choose_roles(
+        signature, card, mapped, constants,
+        user_input=settings.user_input, candidate_input=settings.candidate_input,
+    )  # fmt: skip
+    user, candidate = roles.user_input, roles.candidate_input
     labels = _labels(signature, {user, candidate, *constants, *mapped})
     problems = [
         *_fill_problems(signature, settings, ids={user, candidate}),
@@ -183,23 +186,6 @@ def _require_elsewhere(settings: AdoptSettings, saved: SavedModel) -> None:
             expected=f"a directory outside {saved.path}",
             next_step="give another directory with --output",
         )
-
-
-def _choose_roles(
-    signature: Signature,
-    card: ModelCard | None,
-    settings: AdoptSettings,
-    mapped: Mapping[str, str],
-    constants: Mapping[str, str],
-) -> tuple[str | None, str | None]:
-    """The inputs of user and candidate: flag, card, the input fed from `user_id`, and the only other one."""
-    fed = [name for name in signature.inputs if mapped.get(name, name) == USER_ID]
-    by_column = next((name for name in (*fed, USER_ID) if name in signature.inputs), None)
-    user = settings.user_input or (card.user_input if card else None) or by_column
-    candidate = settings.candidate_input or (card.candidate_input if card else None)
-    if candidate is None and user is not None:
-        candidate = choose_candidate(signature, user, constants)
-    return user, candidate
 
 
 def _role_problems(

@@ -11,7 +11,7 @@ from typing import Any
 
 from batchscore.errors import ModelError
 from batchscore.paths import require_paths
-from batchscore.runtime.card import CARD_PATH
+from batchscore.runtime.card import CARD_PATH, ModelCard
 from batchscore.runtime.chosen import choose_scoring
 from batchscore.runtime.formats import choose_meta_graph
 from batchscore.runtime.graph import Graph
@@ -19,10 +19,11 @@ from batchscore.runtime.model_files import list_model_files, readable_model
 from batchscore.runtime.plan import NotPlanned, Plan
 from batchscore.runtime.plan_cache import PlanKey, default_cache, read_cached_plan, read_model_plan
 from batchscore.runtime.plan_file import PLAN_FILE
-from batchscore.runtime.roles import Roles, choose_roles
+from batchscore.runtime.roles import Roles, choose_roles, looks_like_label
 from batchscore.runtime.safety import require_trusted
 from batchscore.runtime.saved_model import (
     SavedModel,
+    Signature,
     TensorSpec,
     read_meta_graphs,
     read_saved_model,
@@ -44,8 +45,9 @@ class Version:
 class Choice:
     """What `run` would score with, and why; if it would refuse, only `refusal`, its message.
 
-    `unrepeatable` has the ops that may give a row another score from call to call; loading alone shows whether they
-    do.
+    `labels` are inputs that look like what the model was trained on: a run asks for them unless the pairs have such
+    a column. `unrepeatable` has the ops that may give a row another score from call to call; loading alone shows
+    whether they do.
     """
 
     signature: str | None = None
@@ -53,6 +55,7 @@ class Choice:
     score_output: str | None = None
     score_output_why: str | None = None
     roles: Roles | None = None
+    labels: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     unrepeatable: tuple[str, ...] = ()
     refusal: str | None = None
@@ -173,15 +176,23 @@ def _choose(saved: SavedModel, wanted_signature: str | None, wanted_output: str 
         chosen = choose_scoring(saved, wanted_signature, wanted_output)
     except ModelError as error:
         return Choice(refusal=str(error))
+    card = saved.card if saved.card is not None and saved.card.signature == chosen.signature.name else None
+    roles = choose_roles(chosen.signature, card, card.map if card else {}, card.set if card else {})
     return Choice(
         signature=chosen.signature.name,
         signature_why=chosen.signature_why,
         score_output=chosen.score.name,
         score_output_why=chosen.score_why,
-        roles=choose_roles(chosen.signature, saved.card),
+        roles=roles,
+        labels=_labels(chosen.signature, card, roles),
         warnings=chosen.warnings,
         unrepeatable=tuple(map(str, chosen.signature.unrepeatable_ops(chosen.score.outputs))),
     )
+
+
+def _labels(signature: Signature, card: ModelCard | None, roles: Roles) -> tuple[str, ...]:
+    settled = {roles.user_input, roles.candidate_input, *((*card.set, *card.map) if card else ())}
+    return tuple(name for name, spec in signature.inputs.items() if name not in settled and looks_like_label(spec))
 
 
 def _find_plan(saved: SavedModel, choice: Choice, cache: Path | None) -> FoundPlan | None:

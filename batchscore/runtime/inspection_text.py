@@ -52,6 +52,8 @@ def _choice(inspection: Inspection) -> Iterator[str]:
                 "not told: the model has no input for it" if name is None else _spell_known_by(vocabularies[name])
             )
             yield f"  unknown ids  {role}: {told}"
+    for name in choice.labels:
+        yield f"  label?       {name}: unless the pairs have it, give `run` or `adopt` --set {name}=0"
     yield from (f"  warning      {warning}" for warning in choice.warnings)
     yield from (f"  may vary     {op}" for op in choice.unrepeatable)
 

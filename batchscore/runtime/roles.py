@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from batchscore.columns import USER_ID
@@ -23,18 +23,39 @@ class Roles:
     candidate_why: str
 
 
-def choose_roles(signature: Signature, card: ModelCard | None, constants: Collection[str] = ()) -> Roles:
-    """The roles that the card gives, else `user_id` and what `choose_candidate` finds."""
-    if card is not None and card.signature == signature.name:
-        return Roles(card.user_input, "model card", card.candidate_input, "model card")
-    user = USER_ID if USER_ID in signature.inputs else None
-    candidate = choose_candidate(signature, user, constants)
-    return Roles(
-        user,
-        "the default" if user else f"no input {USER_ID!r}: {_hint('user')}",
-        candidate,
-        "the only other input that can take ids" if candidate else f"several could be it: {_hint('candidate')}",
-    )
+def choose_roles(
+    signature: Signature,
+    card: ModelCard | None,
+    columns: Mapping[str, str],
+    constants: Collection[str],
+    *,
+    user_input: str | None = None,
+    candidate_input: str | None = None,
+) -> Roles:
+    """The inputs of the two ids: those asked for, else the card's, else that fed from `user_id` and the only other.
+
+    `columns` maps inputs to the columns that feed them, where those have other names; `constants` are fed none.
+    """
+    if card is not None and card.signature != signature.name:
+        card = None
+    by_card = (None, None) if card is None else (card.user_input, card.candidate_input)
+    fed = [name for name in signature.inputs if columns.get(name, name) == USER_ID]
+    by_column = next((name for name in (*fed, USER_ID) if name in signature.inputs), None)
+    user, user_why = _first(
+        (user_input, "--user-input"), (by_card[0], "model card"), (by_column, "the default"),
+        otherwise=f"no input {USER_ID!r}: {_hint('user')}",
+    )  # fmt: skip
+    only_other = choose_candidate(signature, user, constants)
+    candidate, candidate_why = _first(
+        (candidate_input, "--candidate-input"), (by_card[1], "model card"),
+        (only_other, "the only other input that can take ids"),
+        otherwise=f"several could be it: {_hint('candidate')}",
+    )  # fmt: skip
+    return Roles(user, user_why, candidate, candidate_why)
+
+
+def _first(*choices: tuple[str | None, str], otherwise: str) -> tuple[str | None, str]:
+    return next(((name, why) for name, why in choices if name is not None), (None, otherwise))
 
 
 def _hint(role: str) -> str:

@@ -76,6 +76,8 @@ def bind(
     `evidence` is asked which column a message should name. Raises UsageError: E-BINDING with every problem, the
     inputs, the columns, what bound, and a line of flags to paste; E-KEEP for kept columns.
     """
+    if card is not None and card.signature != signature.name:
+        card = None
     columns = {field.name: field.type for field in schema}
     feeds = choose_feeds(signature, card, settings, columns)
     user, candidate = _roles(signature, card, settings, feeds)
@@ -323,7 +325,7 @@ def _id_inputs(
     """The inputs that take an id, and whose: by the card, else `user_id`; and those called like the id columns."""
     roles = {user: "user", candidate: "candidate"}
     inputs = {name: roles[feed.column] for name, feed in feeds.items() if feed.column in roles}
-    if card is not None and card.signature == signature.name:
+    if card is not None:
         by_card = {card.user_input: "user", card.candidate_input: "candidate"}
         return inputs | {name: role for name, role in by_card.items() if name is not None}
     return inputs | ({USER_ID: "user"} if USER_ID in signature.inputs else {})

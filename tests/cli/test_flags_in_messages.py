@@ -54,6 +54,8 @@ NO_MESSAGES = {
 
 ONLY_IN_ONE = {
     ("config.py", "--output"): "only outputs are compared with what else is read",
+    ("runtime/roles.py", "--user-input"): "said only if an adoption was given it",
+    ("runtime/roles.py", "--candidate-input"): "said only if an adoption was given it",
     ("scoring/inputs.py", "--input"): "the default of a parameter: `adopt` gives its own",
 }
 WHOSE = r"`(?:batchscore )?\w+`? |run (?:again )?with |an earlier model \("

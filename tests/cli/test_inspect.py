@@ -77,7 +77,8 @@ def test_as_json(base):
         "score_output_why": "model card", "refusal": None,
         "roles": {"user_input": "user_id", "user_why": "model card", "candidate_input": "item_id",
                   "candidate_why": "model card"},
-        "warnings": ["version 3 of the model is incomplete: scoring with version 1"], "unrepeatable": [],
+        "labels": [], "warnings": ["version 3 of the model is incomplete: scoring with version 1"],
+        "unrepeatable": [],
     }  # fmt: skip
     known = {item["name"]: item["vocabulary"]["entries"] for item in found["signatures"]["known"]["inputs"]}
     assert known == {"user_id": 18, "item_id": 26}
@@ -227,3 +228,16 @@ def test_nothing_heavy_is_loaded(echo):
     )
     done = subprocess.run([sys.executable, "-c", code, echo], capture_output=True, text=True, check=True)
     assert done.stderr == "[]\n"
+
+
+def test_what_a_run_would_ask_for(exports):
+    text = inspect(exports("modules") / "label")
+    assert "  label?       user_rating: unless the pairs have it, give `run` or `adopt` --set user_rating=0" in text
+    assert "  unknown ids  user: told by a look-up table of 50 ids" in text
+    text = inspect(exports("modules") / "hashed")
+    assert (
+        "  candidate    - (several could be it: give `run` --candidate-column, or tell it once with `adopt` "
+        in text
+    )
+    assert "  unknown ids  user: not told: its values are hashed" in text
+    assert "  unknown ids  candidate: not told: the model has no input for it" in text

@@ -444,3 +444,9 @@ def test_input_schema_metadata_is_dropped():
     binding = bind(schema, BOTH, None, settings_of(keep={"age": "age"}))
     assert binding.schema.metadata is None
     assert all(field.metadata is None for field in binding.schema)
+
+
+def test_a_card_of_another_signature_says_nothing_of_this_one():
+    card = card_of("member", "item").model_copy(update={"signature": "rank"})
+    binding = bind(PAIRS, BOTH, card, settings_of())
+    assert (binding.user, binding.candidate) == ("user_id", "movie_id")
