@@ -14,6 +14,8 @@ from batchscore.scoring.distinct import is_same_array
 
 _SAMPLE = 256
 _MOST_NEW = 0.1
+_MAX_BYTES = 2**30
+"""Text of Arrow's usual layout holds 2 GB; a dictionary that would come near begins anew."""
 
 
 class RecurringValues:
@@ -47,7 +49,7 @@ class RecurringValues:
         found = pc.index_in(values, value_set=self._kept)
         missing = found.is_null()
         new = values.filter(missing)
-        if len(new) > _MOST_NEW * len(values):
+        if len(new) > _MOST_NEW * len(values) or self._kept.nbytes + new.nbytes > _MAX_BYTES:
             self._kept = values
             return None
         codes: np.ndarray = found.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int32)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchscore.scoring import recurring as recurring_module
 from batchscore.scoring.distinct import is_same_array
 from batchscore.scoring.inputs import open_pairs
 from batchscore.scoring.reader import read_batches
@@ -47,6 +48,17 @@ def test_a_few_new_values_are_added_and_many_begin_anew():
     others = [f"w{n}" for n in range(20)]
     assert recurring.recode(column(others)).dictionary.to_pylist() == others
     assert recurring.recode(column(values)).dictionary.to_pylist() == values
+
+
+def test_a_dictionary_that_grows_too_large_begins_anew(monkeypatch):
+    monkeypatch.setattr(recurring_module, "_MAX_BYTES", 400)
+    recurring = RecurringValues()
+    values = [f"v{n}" for n in range(40)]
+    for number in range(20):
+        batch = [*values, f"new {number}"]
+        found = recurring.recode(column(batch))
+        assert found.to_pylist() == batch
+        assert found.dictionary.nbytes <= 400
 
 
 def test_a_sample_does_not_hide_that_most_values_are_new():
