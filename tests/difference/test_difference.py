@@ -286,6 +286,19 @@ def test_the_first_wrong_row_is_named(compare, monkeypatch):
         compare(rows, rows)
 
 
+def test_ids_of_any_length_leave_messages_short(compare):
+    long = "x" * 500_000
+    with pytest.raises(InputError) as refused:
+        compare([(long, long, 3.0, 1)], [(long, long, 3.0, 2)])
+    assert len(str(refused.value)) < 1_000
+    with pytest.raises(InputError) as refused:
+        compare([(long, long, 3.0, 1), (long, long, 2.0, 2)], [])
+    assert "more than once" in str(refused.value)
+    assert len(str(refused.value)) < 1_000
+    old, new = lists(**{long: {long: 9.0, "b": 1.0}}, lost=SCORES), lists(**{long: {"b": 9.0, f"{long}y": 1.0}})
+    assert len(describe(compare(old, new))) < 3_000
+
+
 def test_other_columns_are_refused(tmp_path):
     rows = lists(u1=SCORES)
     one = save(tmp_path / "one.parquet", rows)
