@@ -6,7 +6,7 @@ import pytest
 
 from batchscore.config import RunSettings, resolve
 from batchscore.errors import UsageError
-from batchscore.limits import Age
+from batchscore.limits import Age, Limit, Multiple
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,26 @@ def test_everything_else_is_refused(text):
         resolve(RunSettings, "run", {"input": "i", "output": "o", "max_input_age": text})
     message = f"max_input_age: {str(text)!r} is not an age: write minutes (90m), hours (26h), days (30d) or off"
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(("text", "times"), [("3", 3), (2.5, 2.5), ("off", None), ("OFF", None), ("0.001", 0.001)])
+def test_a_multiple_is_a_number_above_zero_or_off(text, times):
+    assert Multiple.parse(text).times == times
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "3x", "1e3", "nan", "inf", "", "50%"])
+def test_what_is_no_multiple(text):
+    with pytest.raises(ValueError, match="write a number above 0"):
+        Multiple.parse(text)
+
+
+def test_a_multiple_is_exceeded_beyond_it():
+    assert not Multiple.parse("3").exceeded(3)
+    assert Multiple.parse("3").exceeded(3.01)
+    assert not Multiple.parse("off").exceeded(1e9)
+
+
+def test_a_share_is_exceeded_beyond_it():
+    assert not Limit.parse("50%").exceeded_by(0.5)
+    assert Limit.parse("50%").exceeded_by(0.51)
+    assert not Limit.parse("off").exceeded_by(1)
