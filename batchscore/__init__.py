@@ -289,6 +289,7 @@ def train(
     max_regression: _Limit | None = None,
     keep_versions: int | None = None,
     tensorboard: _Path | None = None,
+    set: _Values | None = None,
     seed: int | None = None,
     features: Mapping[str, Mapping[str, Any]] | None = None,
     model: Mapping[str, Any] | None = None,

@@ -18,8 +18,9 @@ from pydantic import (
 
 from batchscore.config import DECLARATION_TABLES, Settings
 from batchscore.limits import Limit
+from batchscore.paths import DATE, fill_date, find_placeholder
 from batchscore.recipe import Feature, Model, Rating, Task, Vocabulary, require_one_model
-from batchscore.values import InputColumn, Widths, input_name, share, tabular
+from batchscore.values import Constants, InputColumn, Widths, input_name, require_number, share, tabular
 
 
 class TrainSettings(Settings):
@@ -34,7 +35,8 @@ class TrainSettings(Settings):
     share `validation` of the other rows decides when to stop: after so many epochs without a better one. With
     `refit` the published model has then learned all rows, for the number of epochs that was best.
 
-    `seed` decides the split and every random number of training.
+    `set` goes into the model's card: what features get in the nightly run whose pairs lack their column, such as
+    `{date}` for a moment. `seed` decides the split and every random number of training.
     """
 
     tables: ClassVar[tuple[str, ...]] = DECLARATION_TABLES
@@ -62,6 +64,7 @@ class TrainSettings(Settings):
     max_regression: Annotated[Limit, AfterValidator(share)] = Limit("2%", fraction=Fraction(1, 50))
     keep_versions: Annotated[PositiveInt, Field(le=1000)] = 5
     tensorboard: Path | None = None
+    set: Constants = Field(default_factory=dict)
     seed: Annotated[NonNegativeInt, Field(lt=2**31)] = 42
     features: dict[str, Feature] = Field(default_factory=dict)
     model: Model = Model()
@@ -111,6 +114,18 @@ class TrainSettings(Settings):
             raise ValueError(f"{self.timestamp_column} is the timestamp_column: as a feature its kind is timestamp")
         if self.split == "time" and self.timestamp_column is None:
             raise ValueError("a split by time needs timestamp_column")
+        return self
+
+    @model_validator(mode="after")
+    def _set_features(self) -> Self:
+        for name, text in self.set.items():
+            declared = self.all_features().get(name)
+            if declared is None or name in (self.user_column, self.candidate_column):
+                raise ValueError(f"set: {name} is no feature beside the two ids")
+            if declared.kind in ("number", "buckets", "timestamp") and text != DATE:
+                require_number(name, text, whole=declared.kind == "timestamp")
+            elif unknown := find_placeholder(fill_date(text, "")):
+                raise ValueError(f"set: {name}: {unknown} stands for nothing: only {DATE} is filled in")
         return self
 
     @model_validator(mode="after")

@@ -74,6 +74,16 @@ def score_shift(value: object) -> object:
     return number
 
 
+def require_number(name: str, text: str, *, whole: bool) -> None:
+    """ValueError if `text` spells no finite number, or no whole one of int64."""
+    try:
+        number = int(text) if whole else float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or (whole and abs(number) >= 2**63):
+        raise ValueError(f"set: {name}: {text!r} is no {'whole ' if whole else ''}number")
+
+
 def input_name(name: str) -> str:
     """A column that becomes an input of the exported signature: TensorFlow renames or refuses other names."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or keyword.iskeyword(name) or name == "self":

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from pydantic import ValidationError
 
 from batchscore.config import resolve
 from batchscore.errors import UsageError
@@ -226,3 +227,27 @@ def test_the_readme_names_every_kind_of_feature_and_task():
         for kind in get_args(get_args(declared)[0]):
             for name in get_args(kind.model_fields["kind"].annotation):
                 assert f"`{name}`" in text
+
+
+MOMENT = {"at": {"kind": "timestamp", "role": "context"}, "kind": {"kind": "vocabulary", "role": "context"}}
+
+
+def test_what_features_are_fed_at_night_is_said_at_training():
+    made = TrainSettings(input="a.csv", output="m", features=MOMENT, set=["at={date}", "kind=night of {date}"])
+    assert made.set == {"at": "{date}", "kind": "night of {date}"}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("user_id=7", "set: user_id is no feature beside the two ids"),
+        ("ta={date}", "set: ta is no feature beside the two ids"),
+        ("at=1.5", "set: at: '1.5' is no whole number"),
+        ("at={Date}", "set: at: '{Date}' is no whole number"),
+        ("kind={Date}", "set: kind: {Date} stands for nothing: only {date} is filled in"),
+    ],
+)
+def test_what_no_night_could_be_fed_is_refused_at_training(given, message):
+    with pytest.raises(ValidationError) as caught:
+        TrainSettings(input="a.csv", output="m", features=MOMENT, set=[given])
+    assert message in str(caught.value)

@@ -63,6 +63,10 @@ from batchscore.train_settings import TrainSettings
 @click.option(
     "--keep-versions", metavar="N", help="Versions that stay below --output; older ones are removed.  [default: 5]"
 )
+@click.option(
+    "--set", multiple=True, metavar="FEATURE=VALUE",
+    help="What a feature is fed each night if the pairs lack it: {date} or a value.",
+)  # fmt: skip
 @click.option("--tensorboard", metavar="DIR", help="Write logs for TensorBoard here (extra tensorboard).")
 @click.option("--seed", metavar="N", help="Decides the split and every random number.  [default: 42]")
 @shared_options

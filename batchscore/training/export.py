@@ -121,6 +121,7 @@ def export_model(
                 for name, feature in settings.all_features().items()
                 if feature.fill is not None and name not in (settings.user_column, settings.candidate_column)
             },
+            set=dict(settings.set),
             lists={
                 name: feature.separator
                 for name, feature in settings.all_features().items()

@@ -232,6 +232,17 @@ def test_a_null_at_night_is_what_it_was_in_training(tmp_path):
     assert ranked["score"].to_numpy() == pytest.approx(ranked["expected"].to_numpy(), rel=1e-5, abs=1e-6)
 
 
+def test_a_night_without_the_moment_is_scored_at_its_date_if_the_training_said_so(tmp_path):
+    declared = {name: FEATURES[name] for name in ("when", "genres")}
+    export(tmp_path / "m", declared, set={"when": "{date}"})
+    pq.write_table(ROWS.select(["user_id", "movie_id", "genres"]), tmp_path / "pairs.parquet")
+    report = run(RunSettings(
+        input=tmp_path / "pairs.parquet", output=tmp_path / "ranked.parquet", model=tmp_path / "m",
+        date="2024-02-29", max_identical_lists="off", allow_equal_scores=True,
+    ))  # fmt: skip
+    assert {bound.input: bound.constant for bound in report.bindings if bound.constant} == {"when": "1709164800"}
+
+
 def test_a_listwise_recipe_learns_an_order():
     from batchscore.networks import dataset, ranking_model
 
