@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchscore.cli.console import job_console
-from batchscore.cli.options import print_out, shared_options
+from batchscore.cli.jobs import run_job
+from batchscore.cli.options import shared_options
 from batchscore.cli.settings import print_config as show_config
 from batchscore.cli.settings import resolve_settings
 from batchscore.config import AdoptSettings
+
+if TYPE_CHECKING:
+    from batchscore.adoption.report import AdoptionReport
+    from batchscore.observer import Observer
 
 
 @click.command("adopt")
@@ -62,9 +66,10 @@ def command(
     if print_config:
         show_config(resolved)
         return
-    with job_console(quiet=quiet, verbose=verbose) as observer:
+
+    def job(observer: Observer) -> AdoptionReport:
         from batchscore.adoption.adopt import adopt
 
-        report = adopt(resolved.settings, observer)
-    if as_json:
-        print_out(report.to_json())
+        return adopt(resolved.settings, observer)
+
+    run_job(job, quiet=quiet, verbose=verbose, as_json=as_json)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from batchscore.cli.console import job_console
+from batchscore.cli.options import print_aside
 
 
 @click.group("data")
@@ -65,8 +66,8 @@ def movielens(
             source, output, candidates_per_user=candidates_per_user, seed=seed, observer=observer
         )
     if not quiet:
-        click.echo(report, err=True)
-        click.echo(LICENCE, err=True)
+        print_aside(report)
+        print_aside(LICENCE)
 
 
 @command.command("synthetic")
@@ -90,4 +91,4 @@ def synthetic(*, output: Path, quiet: bool, verbose: bool) -> None:
     with job_console(quiet=quiet, verbose=verbose) as observer:
         report = generate_sample(output, observer=observer)
     if not quiet:
-        click.echo(report, err=True)
+        print_aside(report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,5 +52,12 @@ def print_out(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         pass
-    except OSError as error:
-        log_warning(f"the result could not be written to standard output: {error.strerror}")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        log_warning(f"the result could not be written to standard output: {reason}")
+
+
+def print_aside(text: object) -> None:
+    """Write what a person may want to read to stderr; nobody there is no failure."""
+    with suppress(OSError, ValueError):
+        click.echo(text, err=True)

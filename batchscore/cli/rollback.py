@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from batchscore.cli.console import job_console
-from batchscore.cli.options import print_out
+from batchscore.cli.jobs import run_job
+
+if TYPE_CHECKING:
+    from batchscore.observer import Observer
+    from batchscore.report import Report
 
 
 @click.command("rollback")
@@ -19,7 +23,7 @@ from batchscore.cli.options import print_out
     metavar="DIR",
     help="Where the run keeps its state. Default: _batchscore/ beside the output.",
 )
-@click.option("--job", metavar="NAME", help="The --job of the run, if it has one.")
+@click.option("--job", "job_name", metavar="NAME", help="The --job of the run, if it has one.")
 @click.option(
     "--date",
     type=click.DateTime(["%Y-%m-%d"]),
@@ -30,8 +34,8 @@ from batchscore.cli.options import print_out
 @click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
 def command(
-    output: Path, state_dir: Path | None, job: str | None, date: dt.datetime | None, as_json: bool, quiet: bool,
-    verbose: bool,
+    output: Path, state_dir: Path | None, job_name: str | None, date: dt.datetime | None, as_json: bool,
+    quiet: bool, verbose: bool,
 ) -> None:  # fmt: skip
     """Publish the output before the published one again, with its report.
 
@@ -41,9 +45,10 @@ def command(
     The file appears whole, at once, and not while a run is writing. The output that it replaces is kept in its
     place: a second rollback takes the first one back.
     """
-    with job_console(quiet=quiet, verbose=verbose) as observer:
+
+    def job(observer: Observer) -> Report | None:
         from batchscore.publishing.rollback import rollback
 
-        report = rollback(output, state_dir, observer, date=date.date() if date else None, job=job)
-    if as_json:
-        print_out("null" if report is None else report.to_json())
+        return rollback(output, state_dir, observer, date=date.date() if date else None, job=job_name)
+
+    run_job(job, quiet=quiet, verbose=verbose, as_json=as_json)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchscore.cli.console import job_console
-from batchscore.cli.options import print_out, shared_options
+from batchscore.cli.jobs import run_job
+from batchscore.cli.options import shared_options
 from batchscore.environment import MODEL_ENVIRONMENT
+
+if TYPE_CHECKING:
+    from batchscore.observer import Observer
+    from batchscore.report import Report
 
 
 @click.command("run")
@@ -144,9 +148,9 @@ def command(
         return
     from batchscore.runtime.early import library_beside
 
-    with job_console(quiet=quiet, verbose=verbose) as observer, library_beside():
+    def job(observer: Observer) -> Report:
         from batchscore.scoring.run import run
 
-        report = run(resolved.settings, observer)
-    if as_json:
-        print_out(report.to_json())
+        return run(resolved.settings, observer)
+
+    run_job(job, quiet=quiet, verbose=verbose, as_json=as_json, beside=library_beside)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchscore.cli.console import job_console
-from batchscore.cli.options import print_out, shared_options
+from batchscore.cli.jobs import run_job
+from batchscore.cli.options import shared_options
 from batchscore.cli.settings import print_config as show_config
 from batchscore.cli.settings import resolve_settings
 from batchscore.networks.keras2 import LEGACY_KERAS
 from batchscore.train_settings import TrainSettings
+
+if TYPE_CHECKING:
+    from batchscore.observer import Observer
+    from batchscore.training.report import TrainingReport
 
 
 @click.command("train")
@@ -89,9 +93,10 @@ def command(
         show_config(resolved)
         return
     os.environ[LEGACY_KERAS] = "1"  # before there are threads
-    with job_console(quiet=quiet, verbose=verbose) as observer:
+
+    def job(observer: Observer) -> TrainingReport:
         from batchscore.training.train import train
 
-        report = train(resolved.settings, observer)
-    if as_json:
-        print_out(report.to_json())
+        return train(resolved.settings, observer)
+
+    run_job(job, quiet=quiet, verbose=verbose, as_json=as_json)

@@ -57,13 +57,16 @@ def run(settings: RunSettings, observer: Observer | None = None) -> Report:
             require_address_space(RUN_BYTES, "a run")
             _rank_by_plan_or_model(settings, output, report, observer)
         except BaseException as error:
-            failure = as_out_of_memory(error) or error
-            report.end(failure)
-            output.record(report)
-            failure.report = report  # type: ignore[attr-defined]
-            if failure is error:
-                raise
-            raise failure from error
+            if report.output is not None and isinstance(error, Exception):  # what was open could not be closed
+                account.warn(report, f"published; what came after that failed: {type(error).__name__}: {error}")
+            else:
+                failure = as_out_of_memory(error) or error
+                report.end(failure)
+                output.record(report)
+                failure.report = report  # type: ignore[attr-defined]
+                if failure is error:
+                    raise
+                raise failure from error
         report.end()
         output.record(report)
     _log.info("%s", report.summary())

@@ -85,6 +85,29 @@ def test_from_the_commit_point_on_the_run_finishes(workplace, monkeypatch, place
     assert json.loads((workplace.state / "ranked.parquet.report.json").read_text())["status"] == "published"
 
 
+@pytest.mark.parametrize(
+    ("place", "told_by"),
+    [
+        ("batchscore.scoring.scorer.Scorer.close", "report"),
+        ("batchscore.cli.signals.Stop.end", "command"),
+        ("batchscore.cli.jobs.print_out", "command"),
+    ],
+)
+def test_what_fails_after_the_commit_point_is_a_warning(workplace, monkeypatch, place, told_by):
+    def fail(*_):
+        raise RuntimeError("too late to matter")
+
+    monkeypatch.setattr(place, fail)
+    told = workplace.run("--json")
+    words = "published; what came after that failed: RuntimeError: too late to matter"
+    assert (told.exit_code, words in told.troubles) == (0, True), told.err
+    assert workplace.output.is_file()
+    report = json.loads((workplace.state / "ranked.parquet.report.json").read_text())
+    assert (report["status"], report["exit_code"]) == ("published", 0)
+    assert (words in report["warnings"]) == (told_by == "report")
+    assert not (workplace.state / "ranked.parquet.failed.json").exists()
+
+
 def test_the_same_run_twice_gives_the_same_bytes(workplace):
     assert workplace.run().exit_code == 0
     first = workplace.output.read_bytes()
