@@ -136,7 +136,7 @@ class _Assembly:
                 steps=describe_steps(self._draft, left),
             ),
             flops_before=flops_before,
-            flops_after=count_flops(self._draft, left),
+            flops_after=count_flops(self._draft, left) + self._mixed_flops(),
             tensorflow_version=tf.__version__,
             graph=content,
         )
@@ -263,6 +263,14 @@ class _Assembly:
             if inputs:
                 found.setdefault(inputs, []).append(name)
         return found
+
+    def _mixed_flops(self) -> int:
+        """FLOPs of the parts in which sides meet: as a rule their tuples hardly recur, and no gain is promised."""
+        needed: set[str] = set()
+        for inputs, building in self._parts.items():
+            if inputs not in self._sides.groups:
+                needed = needed.union(*(self._draft.closure(tensor) for tensor in building.widths))
+        return count_flops(self._draft, needed)
 
     def _score_type(self, score: str) -> int:
         dtype = self._draft.known.dtypes[score]

@@ -80,7 +80,8 @@ def _spell_plan(plan: Plan) -> Iterator[str]:
     for part in plan.parts:
         whom = f"a {part.name}" if part.name in ("user", "candidate") else "a tuple"
         kept = ", ".join(f"{table.dtype} [{table.width}]" for table in part.tables)
-        yield f"  once {whom}, by distinct {' and '.join(item.name for item in part.inputs)}; kept: {kept}"
+        often = " (at worst once a pair)" if len(part.inputs) > 1 else ""
+        yield f"  once {whom}, by distinct {' and '.join(item.name for item in part.inputs)}{often}; kept: {kept}"
         yield from (f"    {step}" for step in part.steps)
     fed = f", with {' and '.join(item.name for item in plan.head.inputs)}" if plan.head.inputs else ""
     yield f"  once a pair{fed}"

@@ -15,17 +15,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from batchscore.errors import ModelError
 from batchscore.runtime.plan import Part
 from batchscore.runtime.session import Call
 from batchscore.runtime.table import Table
 from batchscore.scoring.casts import FLOATS, INTEGERS, is_text
 from batchscore.scoring.distinct import Distinct, find_distinct, find_used, is_same_array
 from batchscore.scoring.keys import find_order_of
-from batchscore.scoring.positions import find_positions, row_bytes
-
-CALL_ROWS = 1024
-"""Rows of every call of a part: one shape, as for the scorer's calls."""
+from batchscore.scoring.part_calls import PartCalls, unusable_part
+from batchscore.scoring.per_pair import PerPair
 
 FIRST_ROWS = 262_144
 """Rows of a new table, where its budget allows them: what is not written takes no memory, and a larger table means
@@ -36,6 +33,11 @@ _CACHED_BYTES = 2**20
 
 KEY_BYTES = 200
 """What it takes to know which row a tuple has: its key and the row's number, in a dictionary."""
+
+WATCHED_ROWS = 262_144
+"""Rows after which it is known whether tuples recur: if nine in ten were new, a part is computed once a pair."""
+
+_MAX_NEW_SHARE = 0.9
 
 _UNPLACED = -2
 _DTYPES = {"bool", *INTEGERS, *FLOATS} - {"bfloat16"}
@@ -48,6 +50,10 @@ class Placed:
     rows: np.ndarray
     tables: tuple[Table, ...]
     failures: Mapping[int, str]
+
+    def for_call(self, rows: np.ndarray) -> tuple[np.ndarray, tuple[Table, ...]]:
+        """The part for `rows` of the pairs: a table row for each, and the tables."""
+        return np.maximum(self.rows[rows], 0), self.tables
 
     def count_bytes(self) -> int:
         """Bytes of the rows that the pairs point at, or of what they read in their own order, if that is cached."""
@@ -99,14 +105,14 @@ class PartTables:
         Raises ModelError (E-MODEL-PLAN) where a table holds what cannot be kept.
         """
         self.part = part
-        self._call = call
+        self._calls = PartCalls(call, part)
+        self._asked = self._new = 0
         for table in part.tables:
             if table.dtype not in _DTYPES:
-                raise _unusable(part, f"a table of {table.dtype}", "numbers that NumPy has")
+                raise unusable_part(part, f"a table of {table.dtype}", "numbers that NumPy has")
         table_bytes = sum(table.width * np.dtype(table.dtype).itemsize for table in part.tables)
         self._most_rows = max(head_rows, budget_bytes // (table_bytes + KEY_BYTES))
-        self._positions: np.ndarray | None = None
-        first_rows = head_rows
+        self._head_rows = first_rows = head_rows
         while first_rows * 2 <= min(self._most_rows, FIRST_ROWS):
             first_rows *= 2
         self.most_pairs = first_rows
@@ -115,12 +121,18 @@ class PartTables:
     @property
     def positions_left_out(self) -> int:
         """How many positions of a call give other bits than the rest, and stay empty."""
-        return 0 if self._positions is None else CALL_ROWS - len(self._positions)
+        return self._calls.positions_left_out
 
     @property
     def tables(self) -> tuple[Table, ...]:
         """The tables as they are now, with the capacity that most calls will see."""
         return self._kept.tables
+
+    def take(self, feeds: Mapping[str, pa.Array]) -> Placed | PerPair:
+        """The rows of `feeds` placed, or to be computed where they are needed, if most tuples so far were new."""
+        if self._asked >= WATCHED_ROWS and self._new > _MAX_NEW_SHARE * self._asked:
+            return PerPair(self._calls, feeds, self._head_rows)
+        return self.place(feeds)
 
     def place(self, feeds: Mapping[str, pa.Array]) -> Placed:
         """Row numbers for the rows of `feeds` (an array of each input of the part), computing what is missing.
@@ -129,12 +141,15 @@ class PartTables:
         where the part gives something else than it should.
         """
         distinct = find_distinct([feeds[item.name] for item in self.part.inputs])
+        known = self._new
         row_of_code = self._place(distinct)
         if row_of_code is None:
             self._kept = self._begin(self._kept.capacity)
             row_of_code = self._place(distinct)
         assert row_of_code is not None, "an empty table holds a call's tuples"  # noqa: S101 - sized for it
         rows = row_of_code[distinct.codes]
+        if self._new > known:  # pairs that are placed again, for a comparison, say nothing
+            self._asked += len(rows)
         return Placed(rows, self._kept.tables, self._failures(distinct, rows))
 
     def _place(self, distinct: Distinct) -> np.ndarray | None:
@@ -151,6 +166,7 @@ class PartTables:
         missing = [i for i, row in enumerate(map(kept.row_of.get, keys)) if row is None]
         if kept.filled + len(missing) > kept.capacity and not self._grow(kept.filled + len(missing)):
             return None
+        self._new += len(missing)
         if missing:
             chosen = pa.array(new[missing])
             self._compute([values.take(chosen) for values in distinct.values], [keys[i] for i in missing])
@@ -186,44 +202,15 @@ class PartTables:
         return tuple(Table(capacity, table.width, table.dtype) for table in self.part.tables)
 
     def _compute(self, values: list[pa.Array], keys: list[Any]) -> None:
-        if self._positions is None:
-            self._positions = find_positions(
-                lambda rows: row_bytes(*self._run(values, rows)),
-                len(keys), CALL_ROWS, what="input",
-            )  # fmt: skip
-        for start in range(0, len(keys), len(self._positions)):
-            self._compute_rows(values, keys, np.arange(start, min(start + len(self._positions), len(keys))))
-
-    def _compute_rows(self, values: list[pa.Array], keys: list[Any], rows: np.ndarray) -> None:
-        """Compute and keep `rows` of `values`; where the model fails, find by bisection the ones it fails on."""
-        kept, places = self._kept, self._positions[: len(rows)] if self._positions is not None else rows
-        padded = np.full(CALL_ROWS, rows[0])
-        padded[places] = rows
-        try:
-            results = self._run(values, padded)
-        except ModelError as error:
-            if error.error_id != "E-MODEL-RUN":
-                raise
-            if len(rows) > 1:
-                for half in np.array_split(rows, 2):
-                    self._compute_rows(values, keys, half)
-                return
-            kept.row_of[keys[rows[0]]] = -1
-            kept.failure_of[keys[rows[0]]] = str(error)
-            return
-        for table, result in zip(kept.tables, results, strict=True):
-            written = table.values[kept.filled : kept.filled + len(rows)]
-            np.take(result, places, axis=0, out=written, mode="clip")
-        kept.row_of.update(zip(map(keys.__getitem__, rows.tolist()), itertools.count(kept.filled), strict=False))
-        kept.filled += len(rows)
-
-    def _run(self, values: list[pa.Array], rows: np.ndarray) -> list[np.ndarray]:
-        chosen = pa.array(rows)
-        results = self._call(*(array.take(chosen) for array in values))
-        for table, result in zip(self.part.tables, results, strict=True):
-            if result.shape != (len(rows), table.width):
-                raise _unusable(self.part, f"a table {list(result.shape)}", f"[{len(rows)}, {table.width}]")
-        return results
+        kept = self._kept
+        for computed in self._calls.compute(values, np.arange(len(keys))):
+            their_keys = [keys[row] for row in computed.rows.tolist()]
+            if computed.failure is not None:
+                kept.row_of[their_keys[0]] = -1
+                kept.failure_of[their_keys[0]] = computed.failure
+                continue
+            kept.row_of.update(zip(their_keys, itertools.count(kept.filled), strict=False))
+            kept.filled = computed.write(kept.tables, kept.filled)
 
     def _failures(self, distinct: Distinct, rows: np.ndarray) -> dict[int, str]:
         failed = np.flatnonzero(rows < 0) if self._kept.failure_of else np.empty(0, np.int64)
@@ -231,16 +218,6 @@ class PartTables:
             return {}
         keys = _keys(distinct, distinct.codes[failed])
         return {int(row): self._kept.failure_of[key] for row, key in zip(failed, keys, strict=True)}
-
-
-def _unusable(part: Part, found: str, expected: str) -> ModelError:
-    return ModelError(
-        "E-MODEL-PLAN",
-        f"part {part.name!r} of the plan cannot be used",
-        found=found,
-        expected=expected,
-        next_step="run with --plan off, and report this with the model",
-    )
 
 
 def _keys(distinct: Distinct, codes: np.ndarray) -> list[Any]:

@@ -8,7 +8,7 @@ differs, the run has to begin again without the plan.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,8 +21,10 @@ from batchscore.errors import ModelError
 from batchscore.runtime.plan import Plan
 from batchscore.runtime.plan_loading import load_plan
 from batchscore.runtime.session import Session
+from batchscore.runtime.table import Table
 from batchscore.scoring.casts import placeholders
 from batchscore.scoring.parts import PartTables, Placed, find_order
+from batchscore.scoring.per_pair import PerPair
 from batchscore.scoring.plan_check import Compared, PlanCheck, PlanUnfitError, SpreadCheck, check_scores
 from batchscore.scoring.positions import find_positions, row_bytes
 from batchscore.scoring.scorer import ScorablePairs, ScoredPairs, Scorer
@@ -145,13 +147,15 @@ class PlannedScorer:
 
     def _begin(self, pairs: ScorablePairs) -> _Begun:
         """Place the pairs and begin to score them, in the order in which the head gathers best."""
-        placed = self._place(pairs)
-        order, size = find_order(placed), len(self._positions)
+        placed = [part.take(_feeds(pairs, [item.name for item in part.part.inputs])) for part in self._parts]
+        kept = [part for part in placed if isinstance(part, Placed)]
+        order = find_order(kept) if kept else np.arange(len(pairs))
+        size = len(self._positions)
         calls = [order[first : first + size] for first in range(0, len(pairs), size)]
         return _Begun(
             order=order,
             scores=[self._pool.submit(self._run_head, pairs, placed, rows) for rows in calls],
-            failures={row: why for part in placed for row, why in part.failures.items()},
+            placed=placed,
         )
 
     def _compile_head(self) -> None:
@@ -165,26 +169,27 @@ class PlannedScorer:
     def _place(self, pairs: ScorablePairs) -> list[Placed]:
         return [part.place(_feeds(pairs, [item.name for item in part.part.inputs])) for part in self._parts]
 
-    def _run_head(self, pairs: ScorablePairs, placed: list[Placed], rows: np.ndarray) -> np.ndarray:
+    def _run_head(self, pairs: ScorablePairs, placed: Sequence[Placed | PerPair], rows: np.ndarray) -> np.ndarray:
         places = self._positions[: len(rows)]
         return self._call_head(pairs, placed, rows, places)[places]
 
     def _call_head(
-        self, pairs: ScorablePairs, placed: list[Placed], rows: np.ndarray, places: np.ndarray
+        self, pairs: ScorablePairs, placed: Sequence[Placed | PerPair], rows: np.ndarray, places: np.ndarray
     ) -> np.ndarray:
         """Scores, [call_rows], of `rows` of the pairs, put at `places`; what lies elsewhere means nothing."""
         head = self._plan.head
         blocks = -(-(int(places[-1]) + 1) // head.block_rows)
-        numbers = []
+        numbers: list[np.ndarray] = []
+        tables: list[Table] = []
         for part in placed:
-            padded = np.zeros(head.call_rows, np.int32)
-            padded[places] = np.maximum(part.rows[rows], 0)
-            numbers.append(padded)
+            found, theirs = part.for_call(rows)
+            numbers.append(np.zeros(head.call_rows, np.int32))
+            numbers[-1][places] = found
+            tables += theirs
         spread = np.full(head.call_rows, rows[0])
         spread[places] = rows
         direct = _feeds(pairs, [item.name for item in head.inputs])
         inputs = [direct[item.name].take(pa.array(spread)) for item in head.inputs]
-        tables = [table for part in placed for table in part.tables]
         (scores,) = self._head(np.array(blocks, np.int32), *numbers, *tables, *inputs)
         return scores.reshape(-1).astype(self._signature_scorer.score_dtype, copy=False)
 
@@ -246,7 +251,12 @@ class _Begun:
 
     order: np.ndarray
     scores: list[Future[np.ndarray]]
-    failures: Mapping[int, str]
+    placed: Sequence[Placed | PerPair]
+
+    @property
+    def failures(self) -> dict[int, str]:
+        """Why the model failed on a pair, once all are scored."""
+        return {row: why for part in self.placed for row, why in part.failures.items()}
 
     def collect(self) -> np.ndarray:
         """Scores [n]; they mean nothing where the model failed."""

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from batchscore.errors import ModelError
 from batchscore.runtime.plan import Part, PlanInput, PlanTable
 from batchscore.runtime.table import Table
+from batchscore.scoring import part_calls
 from batchscore.scoring import parts as module
-from batchscore.scoring.parts import CALL_ROWS, KEY_BYTES, PartTables, Placed, find_order
+from batchscore.scoring.part_calls import CALL_ROWS
+from batchscore.scoring.parts import KEY_BYTES, PartTables, Placed, find_order
 
 LEAST = 16
 """Rows of a call of the head in these tests."""
@@ -63,7 +65,7 @@ class StubSession:
 
 @pytest.fixture(autouse=True)
 def small_calls(monkeypatch):
-    monkeypatch.setattr(module, "CALL_ROWS", 8)
+    monkeypatch.setattr(part_calls, "CALL_ROWS", 8)
     monkeypatch.setattr(module, "FIRST_ROWS", LEAST)
 
 

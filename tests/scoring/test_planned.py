@@ -18,7 +18,7 @@ from batchscore.runtime.saved_model import read_saved_model
 from batchscore.runtime.score import choose_score
 from batchscore.runtime.session import open_session
 from batchscore.runtime.tolerance import score_tolerance
-from batchscore.scoring import parts, plan_check
+from batchscore.scoring import parts, per_pair, plan_check
 from batchscore.scoring.planned import PlannedScorer
 from batchscore.scoring.scorer import ScorablePairs, Scorer
 
@@ -190,6 +190,47 @@ def test_tables_that_begin_anew_under_calls_change_nothing(opened, vocabulary):
     assert begun.call_count >= 7
     (many,) = opened("varied", budget_bytes=2**30).planned.score(iter([pairs]))
     assert few.scores.tobytes() == many.scores.tobytes()
+
+
+@pytest.mark.parametrize("name", ["ranking", "varied", "strict"])
+@pytest.mark.parametrize("api", ["c", "python"])
+def test_a_part_whose_tuples_hardly_recur_is_computed_per_pair_to_the_same_bits(
+    opened, vocabulary, monkeypatch, name, api
+):
+    if name == "strict":
+        pairs = strict_pairs(vocabulary, 9_000, bad_user=[0, 4_000, 7_001], bad_item=[4_000, 8_999])
+    else:
+        pairs = pairs_of(draw_feeds(name, 9_000, vocabulary), CONSTANTS[name])
+    batches = batches_of(pairs, 3_500)
+    kept = list(opened(name, api=api).planned.score(iter(batches)))
+    monkeypatch.setattr(parts, "WATCHED_ROWS", 0)
+    monkeypatch.setattr(parts, "_MAX_NEW_SHARE", -1.0)
+    model = opened(name, api=api, threads=3)
+    with mock.patch.object(
+        per_pair.PerPair, "for_call", autospec=True, side_effect=per_pair.PerPair.for_call
+    ) as used:
+        per = list(model.planned.score(iter(batches)))
+    assert used.call_count == 2 * (2 + 2 + 1), "each call of the head has one of each part"
+    assert model.planned.check.ok
+    assert [batch.failures for batch in per] == [batch.failures for batch in kept]
+    for one, other in zip(per, kept, strict=True):
+        good = [row for row in range(len(one.scores)) if row not in one.failures]
+        assert one.scores[good].tobytes() == other.scores[good].tobytes()
+
+
+def test_when_a_part_is_computed_per_pair(opened, vocabulary, monkeypatch):
+    """Only once enough rows have shown that nine in ten bring a tuple of their own."""
+    monkeypatch.setattr(parts, "WATCHED_ROWS", 2_000)
+    model = opened("varied")
+    feeds = draw_feeds("varied", 6_000, vocabulary) | {"user_id": pa.array(np.arange(6_000))}
+    pairs = pairs_of(feeds, CONSTANTS["varied"])
+    list(model.planned.score(iter(batches_of(pairs, 3_000))))
+    by_user, by_item = model.planned._parts
+    assert [item.name for item in by_user.part.inputs] == ["hour", "user_id"]
+    columns = [{item.name: pairs.feeds[item.name] for item in part.part.inputs} for part in (by_user, by_item)]
+    assert isinstance(by_user.take(columns[0]), per_pair.PerPair)
+    assert isinstance(by_item.take(columns[1]), parts.Placed)
+    assert by_user._kept.filled < 6_000
 
 
 # rows on which the model fails
