@@ -237,20 +237,32 @@ class Report(_Part):
             setattr(self, name, getattr(fresh, name))
         self.warnings.append(warning)
 
-    def end(self, error: BaseException | None = None) -> None:
-        """Close the report: published, or failed with `error`."""
+    def note_versions(self) -> None:
+        """Note what is installed, before the commit point: it reads the disk."""
         from importlib.metadata import version  # noqa: PLC0415 - it takes longer than all else a report does
 
-        self.versions = {name: version(name) for name in LIBRARIES}
+        for name in LIBRARIES:
+            try:
+                self.versions[name] = version(name)
+            except Exception:  # noqa: BLE001 - whatever is wrong with a package's metadata, the run is not
+                self.versions[name] = "unknown"
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Close the report: published, or failed with `error`."""
+        if error is None:
+            self.status, self.exit_code = "published", EXIT_OK
+        else:
+            self._fail(error)
+        if not self.versions:
+            self.note_versions()
         self.finished_at = dt.datetime.now(dt.UTC)
         self.seconds["total"] = max(time.perf_counter() - self._began, 1e-6)
         self.peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         self.seconds = {name: round(seconds, 6) for name, seconds in self.seconds.items()}
         if self.pairs_scored:
             self.pairs_per_second = round(self.pairs_scored / self.seconds["total"], 1)
-        if error is None:
-            self.status, self.exit_code = "published", EXIT_OK
-            return
+
+    def _fail(self, error: BaseException) -> None:
         self.status = "failed"
         if isinstance(error, KeyboardInterrupt):  # Ctrl-C in a program that uses the library
             self.exit_code, self.error_id = EXIT_SIGNAL_BASE + signal.SIGINT, "E-STOPPED"

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from batchscore.cli.signals import Stop, stoppable
@@ -121,7 +121,7 @@ def job_console(*, quiet: bool, verbose: bool) -> Iterator[Observer]:
         if not terminal or quiet:
             yield LineObserver(stop)
             return
-        with _bar() as progress:
+        with _shown(_bar()) as progress:
             for handler in _log.handlers:
                 handler.setStream(progress.console.file)  # type: ignore[attr-defined]
             yield BarObserver(stop, progress)
@@ -158,6 +158,17 @@ def _configure_logging(*, quiet: bool, verbose: bool, terminal: bool) -> None:
     _log.handlers[:] = [handler]
     _log.propagate = False
     _log.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
+
+
+@contextmanager
+def _shown(progress: Progress) -> Iterator[Progress]:
+    """The bar, taken away at the end; a terminal that has gone is no failure of a job, which may have published."""
+    progress.start()
+    try:
+        yield progress
+    finally:
+        with suppress(Exception):
+            progress.stop()
 
 
 def _bar() -> Progress:

@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -84,7 +84,8 @@ class Stop:
                 if deadline is None and (heeded := [item for item in arrived if item in SIGNALS]):
                     number, deadline = heeded[0], time.monotonic() + UNWIND_SECONDS
         finally:
-            os.close(arrivals)
+            with suppress(OSError):
+                os.close(arrivals)
         if self._abandon is not None:
             self._end(StoppedError(number))
 
@@ -120,4 +121,5 @@ def stoppable(leave: Leave) -> Iterator[Stop]:
     finally:
         stop.end()
         signal.set_wakeup_fd(woken_before)
-        os.close(wakeup)
+        with suppress(OSError):  # the job has ended, and its output may be published
+            os.close(wakeup)

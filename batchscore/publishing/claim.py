@@ -46,7 +46,8 @@ def claim(job: Job, reads: Path | None = None) -> Iterator[Claim]:
             for stale in _left_behind(job):
                 stale.unlink()
             PreviousOutputs(job.state, job.record).finish(job.path)
-            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            mode = 0o600 if job.path.exists() else 0o666  # nobody reads it before it has the mode of the old one
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
         except OSError as error:
             raise cannot_write(job.path, error) from error
         try:

@@ -6,6 +6,8 @@ import errno
 import os
 import re
 import shutil
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 from batchscore.errors import OutputError
@@ -35,6 +37,26 @@ def cannot_write(path: Path, error: BaseException) -> OutputError:
             getattr(error, "errno", None) or 0, "give the output a writable path of a regular file"
         ),
     )
+
+
+def keep_access(descriptor: int, standing: Path) -> None:
+    """Give an open file the mode, owner and group of `standing`, which it is to replace, as far as one may.
+
+    Where nothing stands the umask has decided.
+    """
+    try:
+        told = standing.stat()
+    except FileNotFoundError:
+        return
+    ours = os.fstat(descriptor)
+    if (ours.st_uid, ours.st_gid) != (told.st_uid, told.st_gid):
+        try:
+            os.fchown(descriptor, told.st_uid, told.st_gid)
+        except PermissionError:  # only root gives files away, but a group of one's own may be kept
+            with suppress(PermissionError):
+                os.fchown(descriptor, -1, told.st_gid)
+    if stat.S_IMODE(ours.st_mode) != stat.S_IMODE(told.st_mode):
+        os.fchmod(descriptor, stat.S_IMODE(told.st_mode))
 
 
 def move(source: Path, target: Path) -> None:

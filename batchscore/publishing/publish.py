@@ -2,7 +2,8 @@
 
 The guarantee: at every moment, also after a crash or a power cut, the output path holds the complete old file or
 the complete new one. A temporary file in the output's own directory is written, flushed to the disk (fsync) and
-renamed onto the output: the rename is the commit point. Then the directory is flushed, then the report is written.
+renamed onto the output: the rename is the commit point. Then the directory is flushed, then the report is written;
+nothing that fails from the commit point on is more than a warning.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ import errno
 import hashlib
 import logging
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchscore.durable import sync, tolerated
-from batchscore.publishing.disk import cannot_write
+from batchscore.durable import sync, tolerated, write_whole
+from batchscore.publishing.disk import cannot_write, keep_access
 from batchscore.publishing.job import Job
 from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.records import FoundReport, find_report, identify
@@ -76,40 +77,73 @@ class Claim:
         return PreviousOutputs(self.state, self.name)
 
     def publish(
-        self, write: Callable[[Path], None], rows: int, *, keep_previous: int, committing: Callable[[], None]
+        self, write: Callable[[Path], None], rows: int, *, keep_replaced: bool, committing: Callable[[], None]
     ) -> Output:
-        """Write the output with `write`, and make it the published one.
+        """Write the output with `write`, and make it the published one; `settle` does the rest.
 
-        `committing` is called right before the commit point. Raises OutputError (E-OUTPUT) where the disk says no;
-        the published file is then the old one, and all that was kept is still there. From the commit point on
-        nothing is raised.
+        `keep_replaced` says whether the output before it is kept. `committing` is called right before the commit
+        point, which is the last step. Raises OutputError (E-OUTPUT) where the disk says no; the published file is
+        then the old one, and all that was kept is still there.
         """
-        try:
+        with self._until_committed():
             write(self.temporary)
             written = pq.read_metadata(self.temporary).num_rows
             if written != rows:
                 raise OSError(errno.EIO, f"{written:,} rows on disk, {rows:,} written")
             with self.temporary.open("rb+") as file:
+                keep_access(file.fileno(), self.output)
                 os.fsync(file.fileno())
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
                 status = os.fstat(file.fileno())
-            if keep_previous:
+            output = Output(
+                path=str(self.output), rows=rows, bytes=status.st_size, sha256=sha256, file_id=identify(status)
+            )
+            if keep_replaced:
                 self.keep_replaced()
             committing()
-            self.temporary.replace(self.output)
+            self.commit()
+        return output
+
+    def settle(self, report: Report, keep_previous: int) -> None:
+        """After the commit point: the outputs before this one, its rejects and its report. Nothing is raised.
+
+        What goes wrong is a warning: the new output is the published one, whatever becomes of its records.
+        """
+        if self.is_commit_durable():
+            with tolerated("the outputs before this one could not be brought up to date"):
+                self.previous.finish(self.output)
+                self.previous.keep_at_most(keep_previous)
+        with tolerated("the rejects of this run could not be put in their place"):
+            place = self.rejects_path(failed=False)
+            if report.rejects is None:
+                place.unlink(missing_ok=True)
+            else:
+                Path(report.rejects).replace(place)
+                report.rejects = str(place)
+        with tolerated("the report could not be completed"):
+            report.end()
+        self.record(report)
+
+    @contextmanager
+    def _until_committed(self) -> Iterator[None]:
+        try:
+            yield
         except BaseException as error:
             with suppress(OSError):
                 self.previous.finish(self.output)
             if isinstance(error, MemoryError) or not isinstance(error, (OSError, pa.ArrowException)):
                 raise
             raise cannot_write(self.output, error) from error
-        if self.is_commit_durable():
-            with tolerated("the outputs before this one could not be brought up to date"):
-                self.previous.finish(self.output)
-                self.previous.keep_at_most(keep_previous)
-        return Output(
-            path=str(self.output), rows=rows, bytes=status.st_size, sha256=sha256, file_id=identify(status)
-        )
+
+    def commit(self) -> None:
+        """The commit point. Raises OSError where the output is still the old one."""
+        ours = identify(self.temporary.stat())
+        try:
+            self.temporary.replace(self.output)
+        except OSError:
+            # a network file system may lose the answer to a rename that it has done
+            if not self.output.exists() or identify(self.output.stat()) != ours:
+                raise
 
     def keep_replaced(self) -> None:
         """Before the commit point: see to it that the output which stands there now is not lost. Raises OSError."""
@@ -129,6 +163,8 @@ class Claim:
         temporary = self.refused_path.with_name(f".{self.refused_path.name}.tmp")
         try:
             write(temporary)
+            with temporary.open("rb+") as file:
+                keep_access(file.fileno(), self.output)
             temporary.replace(self.refused_path)
         except (OSError, pa.ArrowException) as error:
             if isinstance(error, MemoryError):
@@ -144,18 +180,12 @@ class Claim:
         A failure to write it only warns; an older report does not stay in its place then.
         """
         path = self.report_path if report.status == "published" else self.failed_path
-        temporary = path.with_name(f".{path.name}.tmp")
         try:
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write(report.to_json())
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError as error:
-            _log.warning("the report %s could not be written: %s", path, error.strerror or error)
-            for rest in (temporary, path):
-                with suppress(OSError):
-                    rest.unlink()
+            write_whole(path, report.to_json())
+        except Exception as error:  # noqa: BLE001 - no report is no reason to call the night failed
+            _log.warning("the report %s could not be written: %s", path, getattr(error, "strerror", None) or error)
+            with suppress(OSError):
+                path.unlink()
             return
         with tolerated("the state folder could not be brought up to date"):
             if report.status == "published":

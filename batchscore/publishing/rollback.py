@@ -16,13 +16,14 @@ from batchscore.errors import OutputError, UsageError
 from batchscore.observer import Observer
 from batchscore.paths import DatedPath, require_paths
 from batchscore.publishing.claim import claim
-from batchscore.publishing.disk import cannot_write
+from batchscore.publishing.disk import cannot_write, keep_access
 from batchscore.publishing.job import Job, find_job
 from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.publish import Claim
 from batchscore.publishing.ranked_file import read_through
-from batchscore.publishing.records import identify
-from batchscore.report import Report, read_report
+from batchscore.publishing.records import identify, read_published_report
+from batchscore.regular_files import require_regular
+from batchscore.report import Report
 from batchscore.values import job_name
 
 _log = logging.getLogger("batchscore")
@@ -52,23 +53,43 @@ def rollback(
         age = ours.previous.newest_other(ours.output)
         if age is None:
             raise _nothing_kept(ours)
-        report = read_report(ours.previous.report_path(age))
-        _copy_whole(ours.previous.path(age), ours.temporary, report)
-        _swap(ours, age, (observer or Observer()).committing)
-        if report is None:
-            _log.warning(
-                "the output that is published again has no report: the next run has nothing to compare with"
-            )
-            with tolerated("the report of the replaced output could not be removed"):
-                ours.report_path.unlink(missing_ok=True)
-            return None
+        report = _report_of(ours, age)
+        _copy_whole(ours.previous.path(age), ours.temporary, ours.output, report)
+        _swap(ours, (observer or Observer()).committing)
+        _settle(ours, age, report, replaced)
+    return report
+
+
+def _report_of(ours: Claim, age: int) -> Report | None:
+    path = ours.previous.report_path(age)
+    try:
+        return read_published_report(path)[0]
+    except FileNotFoundError:
+        reason = "the output that is published again has no report"
+    except OSError as error:
+        reason = f"the report {path} cannot be read: {error.strerror or error}"
+    except ValueError as error:
+        reason = f"the report {path} {error}"
+    _log.warning("%s: the next run compares itself with the users and rows of the file alone", reason)
+    return None
+
+
+def _settle(ours: Claim, age: int, report: Report | None, replaced: Report | None) -> None:
+    """After the commit point: the kept outputs and the report. What goes wrong is a warning."""
+    if ours.is_commit_durable():
+        with tolerated("the outputs before this one could not be brought up to date"):
+            ours.previous.drop(age)
+            ours.previous.finish(ours.output)
+    if report is None:
+        with tolerated("the report of the replaced output could not be removed"):
+            ours.report_path.unlink(missing_ok=True)
+    else:
         report.rolled_back_at = dt.datetime.now(dt.UTC)
         report.rolled_back_from = None if replaced is None else replaced.run_id
         ours.record(report)
-    _log.info("published again: run %s, %s users, %s rows", report.run_id, f"{report.served:,}",
-              f"{report.rows_written:,}")  # fmt: skip
+        _log.info("published again: run %s, %s users, %s rows", report.run_id, f"{report.served:,}",
+                  f"{report.rows_written:,}")  # fmt: skip
     _log.info("the output that it replaces is kept as %s", ours.previous.path(1))
-    return report
 
 
 def _job_of(output: Path, state_dir: Path | None, date: dt.date | None, name: str | None) -> Job:
@@ -94,12 +115,17 @@ def _keeps_any(job: Job) -> bool:
         return False  # no state folder there, or none that can be read: the claim will say so
 
 
-def _copy_whole(kept: Path, target: Path, report: Report | None) -> None:
+def _copy_whole(kept: Path, target: Path, output: Path, report: Report | None) -> None:
     """Copy the kept output, and make sure that it is whole and the file which its report tells of."""
     told = None if report is None else report.output
     try:
+        require_regular(kept)
+    except OSError as error:
+        raise _damaged(kept, error.strerror or str(error), "a Parquet file") from error
+    try:
         shutil.copyfile(kept, target)
         with target.open("rb+") as file:
+            keep_access(file.fileno(), output if output.exists() else kept)
             os.fsync(file.fileno())
             found = hashlib.file_digest(file, "sha256").hexdigest()
             if told is not None:
@@ -114,23 +140,18 @@ def _copy_whole(kept: Path, target: Path, report: Report | None) -> None:
         raise _damaged(kept, f"SHA-256 {found}", told.sha256)
 
 
-def _swap(ours: Claim, age: int, committing: Callable[[], None]) -> None:
-    """Rename the copy of the kept output `age` onto the published one, which is kept in its place."""
-    kept = ours.previous
+def _swap(ours: Claim, committing: Callable[[], None]) -> None:
+    """Rename the copy of the kept output onto the published one, which gets a second name before."""
     try:
         ours.keep_replaced()
         committing()
-        ours.temporary.replace(ours.output)
+        ours.commit()
     except BaseException as error:
         with suppress(OSError):
-            kept.finish(ours.output)
+            ours.previous.finish(ours.output)
         if isinstance(error, OSError):
             raise cannot_write(ours.output, error) from error
         raise
-    if ours.is_commit_durable():
-        with tolerated("the outputs before this one could not be brought up to date"):
-            kept.drop(age)
-            kept.finish(ours.output)
 
 
 def _nothing_kept(ours: Claim) -> UsageError:

@@ -77,11 +77,12 @@ def compared(report: Report, baseline: Baseline) -> None:
 def kept(
     report: Report, bad: BadRows, unknown: list[UnknownIds], scorer: AnyScorer, output: Claim
 ) -> Iterator[None]:
-    """Whatever happens inside, what was seen is told: bad rows, ids, the check of the plan; rejects are written."""
-    published = False
+    """Whatever happens inside, what was seen is told: bad rows, ids, the check of the plan; rejects are written.
+
+    They are those of a failure until the output is published.
+    """
     try:
         yield
-        published = True
     finally:
         _note_pairs(report, bad)
         _note_plan(report, scorer)
@@ -91,7 +92,7 @@ def kept(
         report.guards.extend(ids.result(known) for ids, known in zip(unknown, counted, strict=True))
         for binding in report.bindings:
             binding.filled = bad.filled[binding.input]
-        path = output.rejects_path(failed=not published)
+        path = output.rejects_path(failed=True)
         try:
             if bad.count:
                 bad.write_rejects(path)

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from batchscore.columns import plain_type
 from batchscore.config import RunSettings
+from batchscore.durable import tolerated
 from batchscore.errors import as_out_of_memory
 from batchscore.limits import Limit
 from batchscore.observer import Observer
@@ -40,6 +41,8 @@ from batchscore.scoring.unknown import UnknownIds, watch_unknown
 if TYPE_CHECKING:
     import polars as pl
 
+    from batchscore.scoring.topn import RankedLists
+
 _log = logging.getLogger("batchscore")
 
 
@@ -55,37 +58,46 @@ def run(settings: RunSettings, observer: Observer | None = None) -> Report:
         observer.allow_abandoning(lambda error: output.abandon(report, error))
         try:
             require_address_space(RUN_BYTES, "a run")
-            _rank_by_plan_or_model(settings, output, report, observer)
+            lists = _rank_by_plan_or_model(settings, output, report, observer)
+            report.note_versions()
+            observer.stage("publishing")
+            with Clock(report.seconds).stage("publish"):
+                report.output = output.publish(
+                    lists.write,
+                    lists.rows,
+                    keep_replaced=settings.keep_previous > 0,
+                    committing=observer.committing,
+                )
         except BaseException as error:
-            if report.output is not None and isinstance(error, Exception):  # what was open could not be closed
-                account.warn(report, f"published; what came after that failed: {type(error).__name__}: {error}")
-            else:
-                failure = as_out_of_memory(error) or error
-                report.end(failure)
-                output.record(report)
-                failure.report = report  # type: ignore[attr-defined]
-                if failure is error:
-                    raise
-                raise failure from error
-        report.end()
-        output.record(report)
-    _log.info("%s", report.summary())
+            failure = as_out_of_memory(error) or error
+            report.end(failure)
+            output.record(report)
+            failure.report = report  # type: ignore[attr-defined]
+            if failure is error:
+                raise
+            raise failure from error
+        output.settle(report, settings.keep_previous)
+    with tolerated("the run could not be summed up"):
+        _log.info("%s", report.summary())
     return report
 
 
-def _rank_by_plan_or_model(settings: RunSettings, output: Claim, report: Report, observer: Observer) -> None:
+def _rank_by_plan_or_model(settings: RunSettings, output: Claim, report: Report, observer: Observer) -> RankedLists:
     """`rank`; if the plan turns out late to give other scores than the model, once more without it."""
     try:
-        rank(settings, output, report, observer)
+        return rank(settings, output, report, observer)
     except PlanUnfitError as error:
         report.begin_again(f"scored again without the plan: {error.check.describe()}")
-        rank(settings, output, report, observer, unfit=error.check)
+        return rank(settings, output, report, observer, unfit=error.check)
 
 
 def rank(
     settings: RunSettings, output: Claim, report: Report, observer: Observer, *, unfit: PlanCheck | None = None
-) -> None:
-    """The stages, in the order in which a pair meets them. `unfit` says why a plan is not to be used."""
+) -> RankedLists:
+    """The stages, in the order in which a pair meets them, to the lists that may be published.
+
+    `unfit` says why a plan is not to be used. All that was opened is closed again before anything is published.
+    """
     clock = Clock(report.seconds)
     with clock.stage("prepare"):
         pairs = open_pairs(settings.input, settings.require_success)
@@ -137,11 +149,7 @@ def rank(
         account.ranked(report, lists, statistics, bad, baseline)
         with clock.stage("guard"):
             guards.check_lists(lists, statistics, report, lambda: account.park(report, lists, output))
-        observer.stage("publishing")
-        with clock.stage("publish"):
-            report.output = output.publish(
-                lists.write, lists.rows, keep_previous=settings.keep_previous, committing=observer.committing
-            )
+    return lists
 
 
 def _observed(batches: Iterator[PairBatch], observer: Observer) -> Iterator[PairBatch]:

@@ -4,15 +4,18 @@
     python tests/campaigns/kill_anywhere.py --rows A2 A3    # these only
 
 A1  SIGKILL after 0.2 s, 0.3 s, ... until the run ends by itself
-A2  SIGKILL at every single rename, link, fsync, unlink and mkdir of a run (needs strace)
+A2  SIGKILL at every single open, rename, link, fsync, close, unlink and mkdir of a run on a file of its output
+    (needs strace)
 A3  EIO, ENOSPC, EDQUOT and EROFS from each of these calls, once and from then on (needs strace)
 
 After every fault, on top of an output that was published before:
 I1  the output is exactly the old one or the new one
 I2  the report belongs to the output, or is missing and the rerun brings it
-I3  exit 0 means the new one, a refusal means the old one, a death by signal either; never a traceback
+I3  exit 0 means the new one, a refusal means the old one, a death by signal either; never a traceback; after the
+    commit point a fault is a warning: exit 0
 I4  a plain rerun succeeds and its bytes are those of a run without faults
 I5  after it no temporary file is left
+I6  the output before the old one is kept until the new one is published, and the old one from then on
 """
 
 from __future__ import annotations
@@ -37,10 +40,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROOT = Path(__file__).parents[2]
-RUN = [sys.executable, "-c", "from batchscore.cli import main; main()", "run"]
-CALLS = "rename,renameat,renameat2,link,linkat,fsync,fdatasync,unlink,unlinkat,mkdir,mkdirat"
+CHANCE = "0123abcd"
+"""What the name of the temporary file has in the place of chance, so that its calls can be picked."""
+
+SCRIPT = f"""
+import secrets
+secrets.token_hex = lambda _bytes: {CHANCE!r}
+from batchscore.cli import main
+main()
+"""
+RUN = [sys.executable, "-c", SCRIPT, "run"]
+CALLS = (
+    "open,openat,rename,renameat,renameat2,link,linkat,fsync,fdatasync,close,unlink,unlinkat,mkdir,mkdirat,rmdir,"
+    "fchmod,fchown,ftruncate"
+)
 ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EROFS")
-_CALL = re.compile(r"\d+ +(\w+)\(")
+RECORDS = ("report.json", "failed.json", "rejects.jsonl", "failed.rejects.jsonl", "refused.parquet", "previous-0",
+           "previous-0.report.json", "previous-1", "previous-1.report.json", "previous-2",
+           "previous-2.report.json")  # fmt: skip
+_CALL = re.compile(r"\d+ +(?:<\.\.\. )?(\w+)[( ]")
+_COMMIT = re.compile(r'rename\w*\(.*\.tmp".*"[^"]*/ranked\.parquet"')
 ROWS_OF_PAIRS = 200_000
 REFUSALS = {2, 3, 4, 5, 6, 7, 75}
 
@@ -50,6 +69,7 @@ class Campaign:
     """The state before each fault, what a run without faults gives, and what was found."""
 
     workspace: Path
+    oldest: str = ""
     old: str = ""
     new: str = ""
     seconds: float = 0.0
@@ -74,6 +94,8 @@ class Campaign:
         make_pairs(self.before / "pairs.parquet")
         shutil.copytree(ROOT / "tests" / "models" / "echo", self.before / "model")
         self.restore()
+        require_success(self.run("--top-n", "2"))
+        self.oldest = sha256(self.output)
         require_success(self.run("--top-n", "3"))
         self.old = sha256(self.output)
         shutil.rmtree(self.before)
@@ -89,7 +111,7 @@ class Campaign:
 
     def command(self, *flags: str) -> list[str]:
         limits = ["--max-unknown-users", "off", "--max-unknown-candidates", "off"]
-        return [*RUN, "--input", "pairs.parquet", "--output", "ranked.parquet", "--model", "model", *limits, *flags]
+        return [*RUN, "--input", "pairs.parquet", "--output", str(self.output), "--model", "model", *limits, *flags]
 
     def run(self, *flags: str, around: tuple[str, ...] = (), kill_after: float | None = None) -> tuple[int, str]:
         """Exit code (negative: signal) and stderr of a run, killed after `kill_after` seconds."""
@@ -105,8 +127,21 @@ class Campaign:
             _, err = process.communicate()
         return process.returncode, err
 
+    @property
+    def previous(self) -> Path:
+        return self.night / "_batchscore" / "ranked.parquet.previous-1"
+
+    @property
+    def paths(self) -> list[Path]:
+        """What a run makes, moves or removes for its output."""
+        state = self.night / "_batchscore"
+        records = [state / f"ranked.parquet.{record}" for record in RECORDS]
+        temporary = [state / f".ranked.parquet.{record}.tmp" for record in RECORDS]
+        written = self.night / f".ranked.parquet.{CHANCE}.tmp"
+        return [self.output, written, self.night, self.night / ".ranked.parquet.lock", state, *records, *temporary]
+
     def check(self, what: str, code: int, err: str) -> None:
-        """I1 to I5 after one fault."""
+        """I1 to I6 after one fault."""
         self.trials += 1
         found = sha256(self.output) if self.output.exists() else "nothing"
         self.expect(found in {self.old, self.new}, what, "I1: the output is neither the old nor the new one")
@@ -118,10 +153,13 @@ class Campaign:
             self.expect(found == self.old, what, f"I3: exit {code}, but the output changed")
         self.expect(code <= 0 or code in REFUSALS, what, f"I3: exit {code}")
         self.expect("Traceback" not in err, what, f"I3: a traceback\n{err}")
+        if found == self.old:
+            self.expect(sha256(self.previous) == self.oldest, what, "I6: the output before is lost")
         code, err = self.run()
         self.expect(code == 0, what, f"I4: the rerun exits {code}\n{err}")
         self.expect(sha256(self.output) == self.new, what, "I4: the rerun gives other bytes")
         self.expect(self.reported() == self.new, what, "I2: the rerun's report is missing")
+        self.expect(sha256(self.previous) == self.old, what, "I6: the rerun has not kept the old output")
         left = [path.name for path in self.night.rglob("*.tmp")]
         self.expect(not left, what, f"I5: left behind: {left}")
 
@@ -145,9 +183,12 @@ def kill_after_each_while(campaign: Campaign, step: float) -> None:
 
 
 def kill_at_each_call(campaign: Campaign) -> None:
-    for call, number in list_calls(campaign):
+    for call, number, committed in list_calls(campaign):
         campaign.restore()
-        code, err = campaign.run(around=injecting(call, f"signal=KILL:when={number}"))
+        code, err = campaign.run(around=injecting(campaign, call, f"signal=KILL:when={number}"))
+        if committed:
+            found = sha256(campaign.output)
+            campaign.expect(found == campaign.new, f"A2 {call} {number}", "committed, and not the new output")
         campaign.expect(code != 0, f"A2 {call} {number}", "the fault did not happen")
         campaign.check(f"A2 killed at {call} {number}", code, err)
 
@@ -155,34 +196,44 @@ def kill_at_each_call(campaign: Campaign) -> None:
 def fail_each_call(campaign: Campaign, errors: list[str]) -> None:
     calls = list_calls(campaign)
     for error, persistent in itertools.product(errors, ("", "+")):
-        for call, number in calls:
+        for call, number, committed in calls:
             campaign.restore()
-            code, err = campaign.run(around=injecting(call, f"error={error}:when={number}{persistent}"))
+            fault = f"error={error}:when={number}{persistent}"
+            code, err = campaign.run(around=injecting(campaign, call, fault))
+            if committed:
+                campaign.expect(code == 0, f"A3 {fault} of {call}", f"I3: exit {code} after the commit\n{err}")
             campaign.check(f"A3 {error} from {call} {number}{persistent}", code, err)
 
 
-def list_calls(campaign: Campaign) -> list[tuple[str, int]]:
-    """Each such call of an undisturbed run on a file of the night: its name, its number among all of its kind.
+def list_calls(campaign: Campaign) -> list[tuple[str, int, bool]]:
+    """Each such call of an undisturbed run on `campaign.paths`.
 
-    Calls of libraries on files elsewhere, such as temporary ones, are counted but not listed.
+    Its name, its number among those of its kind, and whether it comes after the commit point.
     """
     campaign.restore()
     log = campaign.workspace / "calls"
-    tracing = ("strace", "-f", "-qq", "-y", "-e", "signal=none", "-o", str(log), "-e", f"trace={CALLS}")
-    require_success(campaign.run(around=tracing))
+    require_success(campaign.run(around=tracing(campaign, str(log), CALLS)))
     numbers: Counter[str] = Counter()
-    calls = []
+    calls, committed = [], False
     for line in log.read_text().splitlines():
-        if match := _CALL.match(line):
+        if (match := _CALL.match(line)) and "resumed>" not in line:
             numbers[match[1]] += 1
-            if "_batchscore" in line or "ranked.parquet" in line or str(campaign.night) in line:
-                calls.append((match[1], numbers[match[1]]))
-    print(f"calls: {', '.join(f'{call} {number}' for call, number in calls)}", flush=True)
+            calls.append((match[1], numbers[match[1]], committed))
+            committed = committed or _COMMIT.search(line) is not None
+    if not committed:
+        raise SystemExit(f"no commit point in {log.read_text()}")
+    told = (f"{call} {number}{' after the commit' * committed}" for call, number, committed in calls)
+    print(f"{len(calls)} calls: {', '.join(told)}", flush=True)
     return calls
 
 
-def injecting(call: str, fault: str) -> tuple[str, ...]:
-    return ("strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={call}", "-e", f"inject={call}:{fault}")
+def tracing(campaign: Campaign, log: str, calls: str) -> tuple[str, ...]:
+    paths = (part for path in campaign.paths for part in ("-P", str(path)))
+    return ("strace", "-f", "-qq", "-e", "signal=none", "-o", log, "-e", f"trace={calls}", *paths)
+
+
+def injecting(campaign: Campaign, call: str, fault: str) -> tuple[str, ...]:
+    return (*tracing(campaign, os.devnull, call), "-e", f"inject={call}:{fault}")
 
 
 def make_pairs(path: Path) -> None:

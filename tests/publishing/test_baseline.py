@@ -43,11 +43,10 @@ def publish(job, users, *, keep=1):
     report = Report.begin(RunSettings(input="i", output="o"))
     with claim(job) as ours:
         report.output = ours.publish(
-            lambda path: pq.write_table(table, path), users, keep_previous=keep, committing=lambda: None
+            lambda path: pq.write_table(table, path), users, keep_replaced=keep > 0, committing=lambda: None
         )
         report.users = report.rows_written = users
-        report.end()
-        ours.record(report)
+        ours.settle(report, keep)
 
 
 def report_of(job):

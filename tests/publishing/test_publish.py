@@ -21,9 +21,11 @@ from batchscore.config import RunSettings
 from batchscore.errors import OutputError, TryLaterError, UsageError
 from batchscore.paths import DatedPath
 from batchscore.publishing.claim import claim
+from batchscore.publishing.disk import keep_access
 from batchscore.publishing.job import Job
 from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.records import identify, is_output
+from batchscore.publishing.rollback import rollback
 from batchscore.report import Output, Report
 
 OLD = b"last night's file"
@@ -50,9 +52,10 @@ def claimed(output, state_dir=None, reads=Path("/none/pairs.parquet")):
 def publish(output, start=0, *, keep=1, report=True, state_dir=None):
     """One whole publication, as the run does it."""
     with claimed(output, state_dir) as ours:
-        done = ours.publish(writer(start=start), 3, keep_previous=keep, committing=lambda: None)
-        if report:
-            ours.record(a_report(done, start))
+        done = ours.publish(writer(start=start), 3, keep_replaced=keep > 0, committing=lambda: None)
+        ours.settle(a_report(done, start), keep)
+        if not report:
+            ours.report_path.unlink()
     return done
 
 
@@ -109,6 +112,40 @@ def test_the_umask_decides_who_may_read(output, umask, mode):
     assert stat.S_IMODE(output.stat().st_mode) == mode
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o444])
+def test_an_output_that_is_replaced_keeps_its_mode(output, mode):
+    publish(output, start=1)
+    output.chmod(mode)
+    with claimed(output) as ours:
+        assert stat.S_IMODE(ours.temporary.stat().st_mode) == 0o600, "nobody reads it while it is written"
+        ours.settle(a_report(ours.publish(writer(start=2), 3, keep_replaced=True, committing=lambda: None)), 1)
+        assert stat.S_IMODE(ours.park(writer(start=3)).stat().st_mode) == mode
+    assert stat.S_IMODE(output.stat().st_mode) == mode
+    rollback(output)
+    assert (first_user(output), stat.S_IMODE(output.stat().st_mode)) == (1, mode)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_an_output_that_is_replaced_keeps_its_owner(output):
+    publish(output, start=1)
+    os.chown(output, 12345, 23456)
+    publish(output, start=2)
+    assert (output.stat().st_uid, output.stat().st_gid) == (12345, 23456)
+
+
+def test_an_owner_that_may_not_be_kept_is_no_failure(output, monkeypatch):
+    publish(output, start=1)
+    told = output.stat()
+    other = os.stat_result([*told[:4], told.st_uid + 1, *told[5:]])
+    real = Path.stat
+    monkeypatch.setattr(Path, "stat", lambda path, **how: other if path == output else real(path, **how))
+    monkeypatch.setattr(os, "fchown", fail(PermissionError(errno.EPERM, "Operation not permitted")))
+    with (output.parent / "new").open("wb") as file:
+        keep_access(file.fileno(), output)
+    monkeypatch.undo()
+    assert stat.S_IMODE((output.parent / "new").stat().st_mode) == stat.S_IMODE(told.st_mode)
+
+
 def test_order_of_steps_is_flush_commit_flush_report(output, monkeypatch):
     steps = []
     real_fsync, real_replace, real_link = os.fsync, os.replace, os.link
@@ -128,9 +165,9 @@ def test_order_of_steps_is_flush_commit_flush_report(output, monkeypatch):
     with claimed(output) as ours:
         temporary = str(ours.temporary)
         done = ours.publish(
-            writer(start=2), 3, keep_previous=1, committing=lambda: steps.append(("committing", ""))
+            writer(start=2), 3, keep_replaced=True, committing=lambda: steps.append(("committing", ""))
         )
-        ours.record(a_report(done))
+        ours.settle(a_report(done), 1)
     order = [
         ("fsync", temporary),
         ("link", str(output)),
@@ -187,7 +224,7 @@ def test_whatever_fails_before_the_commit_the_old_file_stays_and_no_rest_is_left
             ours.publish(
                 failure.get("write", writer(start=50)),
                 failure.get("rows", 3),
-                keep_previous=1,
+                keep_replaced=True,
                 committing=failure.get("committing", lambda: None),
             )
     assert names(output.parent) == sorted(
@@ -205,14 +242,14 @@ def test_whatever_fails_before_the_commit_the_old_file_stays_and_no_rest_is_left
 
 def test_a_full_disk_says_so_and_what_to_do(output):
     with pytest.raises(OutputError) as caught, claimed(output) as ours:
-        ours.publish(no_space, 3, keep_previous=1, committing=lambda: None)
+        ours.publish(no_space, 3, keep_replaced=True, committing=lambda: None)
     assert "No space left on device" in str(caught.value)
     assert "free space on this file system" in str(caught.value)
 
 
 def test_memory_running_out_is_no_output_error(output):
     with pytest.raises(MemoryError), claimed(output) as ours:
-        ours.publish(fail(pa.ArrowMemoryError("malloc")), 3, keep_previous=1, committing=lambda: None)
+        ours.publish(fail(pa.ArrowMemoryError("malloc")), 3, keep_replaced=True, committing=lambda: None)
 
 
 class _Killed(BaseException):
@@ -358,7 +395,7 @@ def test_an_output_whose_report_was_lost_does_not_inherit_another_one(output, mo
     publish(output, start=1, keep=2)
     publish(output, start=2, keep=2)
     with claimed(output) as ours:
-        done = ours.publish(writer(start=3), 3, keep_previous=2, committing=lambda: None)
+        done = ours.publish(writer(start=3), 3, keep_replaced=True, committing=lambda: None)
         with monkeypatch.context() as broken:
             broken.setattr(os, "fsync", no_space)
             ours.record(a_report(done, 3))
@@ -377,7 +414,7 @@ def test_a_run_killed_right_before_its_commit_does_not_push_the_previous_output_
     publish(output, start=1)
     publish(output, start=2)
     with pytest.raises(KeyboardInterrupt), claimed(output) as ours:
-        ours.publish(writer(), 3, keep_previous=2, committing=fail(KeyboardInterrupt))
+        ours.publish(writer(), 3, keep_replaced=True, committing=fail(KeyboardInterrupt))
     publish(output, start=3, keep=2)
     assert [first_user(path) for path in (output, previous(output, 1), previous(output, 2))] == [3, 2, 1]
     assert [rows_in(previous(output, age, ".report.json")) for age in (1, 2)] == [2, 1]
@@ -569,6 +606,60 @@ def test_a_name_that_is_too_long_is_an_output_error(tmp_path, length):
     with pytest.raises(OutputError, match="File name too long"), claimed(tmp_path / ("x" * length)):
         pass
     assert not [name for name in names(tmp_path) if name.endswith(".tmp")]
+
+
+RECORDS = ("report.json", "failed.json", "rejects.jsonl", "failed.rejects.jsonl", "previous-0", "previous-1",
+           "previous-1.report.json", "refused.parquet")  # fmt: skip
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("temporary", [False, True], ids=["record", "temporary"])
+@pytest.mark.parametrize("record", RECORDS)
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder"])
+def test_what_stands_in_the_place_of_a_record_is_neither_waited_for_nor_written_through(
+    output, tmp_path, kind, record, temporary
+):
+    publish(output, start=1)
+    precious = tmp_path / "precious"
+    precious.write_bytes(OLD)
+    name = f".ranked.parquet.{record}.tmp" if temporary else f"ranked.parquet.{record}"
+    path = output.parent / "_batchscore" / name
+    path.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link":
+        path.symlink_to(precious)
+    else:
+        path.mkdir()
+    try:
+        for night in (2, 3):
+            publish(output, start=night)
+        with suppress(OutputError), claimed(output) as ours:
+            ours.park(writer(start=4))
+        with suppress(OutputError):
+            rollback(output)
+    except OutputError:
+        if kind != "folder":  # a folder may refuse the night, before it costs anything
+            raise
+        assert first_user(output) in (1, 2)
+    assert precious.read_bytes() == OLD
+    assert not (output.parent / "_batchscore" / f".ranked.parquet.{record}.tmp").is_file()
+
+
+def test_a_state_folder_that_cannot_be_written_to_is_told_before_anything_is_scored(output, monkeypatch):
+    state = output.parent / "_batchscore"
+    state.mkdir()
+    real = os.open
+
+    def read_only(path, *arguments, **how):
+        if Path(path).parent == state:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return real(path, *arguments, **how)
+
+    monkeypatch.setattr(os, "open", read_only)
+    with pytest.raises(OutputError, match="Read-only file system") as caught, claimed(output):
+        pass
+    assert f"where:    {state}\n" in str(caught.value)
 
 
 def test_a_state_folder_that_cannot_be_made_is_named(output, tmp_path):

@@ -29,14 +29,14 @@ def publish(output, night, *, keep=1, report=True, state_dir=None):
         done = ours.publish(
             lambda path: pq.write_table(pa.table({"night": [night]}), path, write_page_checksum=True),
             1,
-            keep_previous=keep,
+            keep_replaced=keep > 0,
             committing=lambda: None,
         )
-        if report:
-            told = Report.begin(RunSettings(input="i", output="o"))
-            told.run_id, told.output, told.users = f"run {night}", done, night
-            told.end()
-            ours.record(told)
+        told = Report.begin(RunSettings(input="i", output="o"))
+        told.run_id, told.output, told.users = f"run {night}", done, night
+        ours.settle(told, keep)
+        if not report:
+            ours.report_path.unlink()
 
 
 def night(path):
