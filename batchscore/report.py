@@ -264,6 +264,7 @@ class Report(_Part):
 
     def _fail(self, error: BaseException) -> None:
         self.status = "failed"
+        self.user_sketch = None  # no later run compares itself with this one, and the disk may be full
         if isinstance(error, KeyboardInterrupt):  # Ctrl-C in a program that uses the library
             self.exit_code, self.error_id = EXIT_SIGNAL_BASE + signal.SIGINT, "E-STOPPED"
         else:
