@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from batchscore.config import RunSettings
-from batchscore.errors import spell_value
+from batchscore.errors import shorten, spell_list, spell_value
 from batchscore.limits import Multiple
 from batchscore.report import Report, Scores
 from batchscore.scoring.guard.verdict import EXAMPLES, NO_FIGURE, Refusal, Verdict
@@ -23,6 +28,7 @@ def check_equal_scores(lists: RankedLists, report: Report, settings: RunSettings
         "E-SCORES-EQUAL",
         f"all {pairs:,} scores are {lowest:.9g}.",
         where=settings.input,
+        found=_format_fed_alike(report) if equal else None,
         examples=lambda: _format_pairs(lists),
         advice="check that the model is trained and that --score-output names its score",
         accept="--allow-equal-scores",
@@ -110,6 +116,38 @@ def _is_same_model(report: Report, before: Report) -> bool:
         last.signature,
         last.score_output,
     )
+
+
+def _format_fed_alike(report: Report) -> str | None:
+    """The inputs that get one value for all pairs: constants, and columns that have one by the footers."""
+    alike = [
+        f"{bound.input} = {shorten(bound.constant)}" for bound in report.bindings if bound.constant is not None
+    ]
+    columns = {bound.input: bound.column for bound in report.bindings if bound.column is not None}
+    values = _find_single_values([Path(file.path) for file in report.inputs], {*columns.values()})
+    alike += [
+        f"{name} <- {shorten(column)}, always {spell_value(values[column])}"
+        for name, column in columns.items()
+        if column in values
+    ]
+    return f"inputs with one value for all pairs: {spell_list(alike)}" if alike else None
+
+
+def _find_single_values(files: Sequence[Path], columns: Collection[str]) -> dict[str, object]:
+    """The columns whose least and greatest value in every row group is one and the same, and that value."""
+    ends: dict[str, set[object]] = {column: set() for column in columns}
+    try:
+        for file in files:
+            footer = pq.read_metadata(file)
+            for group in map(footer.row_group, range(footer.num_row_groups)):
+                for place in range(group.num_columns):
+                    chunk = group.column(place)
+                    if chunk.path_in_schema in ends and group.num_rows:
+                        told = chunk.statistics if chunk.is_stats_set and chunk.statistics.has_min_max else None
+                        ends[chunk.path_in_schema] |= {object()} if told is None else {told.min, told.max}
+    except (OSError, ValueError, NotImplementedError, pa.ArrowException):
+        return {}
+    return {column: next(iter(found)) for column, found in ends.items() if len(found) == 1}
 
 
 def _format_pairs(lists: RankedLists) -> list[str]:
