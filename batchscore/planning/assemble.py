@@ -98,7 +98,8 @@ class _Assembly:
         self._block = BlockEmitter(draft, heads.BLOCK_ROWS, self._feed)
 
     def finish(self, graph: FlatGraph, score: str, flops_before: int) -> Plan:
-        result = self._result(self._block.emit(score), score)
+        result = self._block.emit(score)
+        self._require_full_precision()
         checks = self._checks(graph)
         parts = tuple(self._write_part(inputs, checks) for inputs in self._parts)
         if not parts:
@@ -128,7 +129,7 @@ class _Assembly:
             parts=parts,
             head=Head(
                 output=f"{heads.SCORES}:0",
-                dtype=DTYPES[self._score_type(score)],
+                dtype=DTYPES[self._draft.known.dtypes[score]],
                 call_rows=heads.CALL_ROWS,
                 block_rows=heads.BLOCK_ROWS,
                 blocks_feed=f"{heads.BLOCKS_FEED}:0",
@@ -272,19 +273,18 @@ class _Assembly:
                 needed = needed.union(*(self._draft.closure(tensor) for tensor in building.widths))
         return count_flops(self._draft, needed)
 
-    def _score_type(self, score: str) -> int:
-        dtype = self._draft.known.dtypes[score]
-        return types_pb2.DT_FLOAT if dtype in _HALVES else dtype
+    def _require_full_precision(self) -> None:
+        """Raise CannotPlanError where the head would compute in half precision, or from it.
 
-    def _result(self, inner: str, score: str) -> str:
-        """The block's score, in float32 where it is a narrower float."""
-        dtype = self._draft.known.dtypes[score]
-        if dtype not in _HALVES:
-            return inner
-        self._block.nodes["score_float32"] = make_node(
-            "score_float32", "Cast", [inner], SrcT=dtype, DstT=types_pb2.DT_FLOAT, Truncate=False
-        )
-        return "score_float32:0"
+        Sums in another order round otherwise there than the model does, by more than any check could let pass.
+        """
+        computed = [f"{name}:0" for name in self._block.nodes if name in self._draft.nodes]
+        for tensor in (*computed, *(tensor for part in self._parts.values() for tensor in part.widths)):
+            dtype = self._draft.known.dtypes[tensor]
+            if dtype in _HALVES:
+                node = self._draft.node_of(tensor)
+                why = f"it is {DTYPES[dtype]}, which a plan would round otherwise than the model"
+                raise CannotPlanError(f"{node.name} ({node.op}): {why}")
 
 
 def _table_feed(part: str, place: int) -> str:
