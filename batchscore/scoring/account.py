@@ -174,6 +174,17 @@ def ranked(report: Report, lists: RankedLists, statistics: Statistics, bad: BadR
         report.previous["users_change"] = lists.users / baseline.users - 1
     if baseline.rows:
         report.previous["rows_change"] = report.rows_written / baseline.rows - 1
+    if baseline.report is not None:
+        _tell_changed_plan(report, baseline.report)
+
+
+def _tell_changed_plan(report: Report, before: Report) -> None:
+    """A plan is a program that the model's fingerprint does not cover."""
+    if before.model is None or report.model is None or report.model.fingerprint != before.model.fingerprint:
+        return
+    if not report.has_model_of(before):
+        plans = f"SHA-256 {before.plan.sha256 or 'unknown'}, now {report.plan.sha256}"
+        warn(report, f"a changed plan is a changed model: the last published run was scored by a plan of {plans}")
 
 
 def _figures_before(baseline: Baseline) -> dict[str, float]:

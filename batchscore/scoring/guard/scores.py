@@ -108,14 +108,10 @@ def _decide(
 
 def _is_same_model(report: Report, before: Report) -> bool:
     """Whether both nights were scored by one model, and by one output of it."""
-    if report.model is None or before.model is None:
+    if report.model is None or before.model is None or not report.has_model_of(before):
         return False
     now, last = report.model, before.model
-    return (now.fingerprint, now.signature, now.score_output) == (
-        last.fingerprint,
-        last.signature,
-        last.score_output,
-    )
+    return (now.signature, now.score_output) == (last.signature, last.score_output)
 
 
 def _format_fed_alike(report: Report) -> str | None:
