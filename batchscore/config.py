@@ -35,6 +35,7 @@ from batchscore.environment import MODEL_ENVIRONMENT
 from batchscore.errors import UsageError, did_you_mean
 from batchscore.limits import Age, Limit, Multiple
 from batchscore.paths import (
+    EMPTY_PATH,
     DatedPath,
     fill_date,
     is_foreign,
@@ -78,15 +79,17 @@ class Settings(BaseModel):
             raise ValueError(f"{str(value).lower()} is neither a number nor text{off}")
         if _is_path(cls, str(info.field_name)) and not (value is None or isinstance(value, (str, os.PathLike))):
             raise ValueError(_no_path(value))
+        if value == "" and _is_path(cls, str(info.field_name)):
+            raise ValueError(EMPTY_PATH)
         return value
 
     @field_validator("*")
     @classmethod
     def _usable_path(cls, value: object, info: ValidationInfo) -> object:
         if isinstance(value, DatedPath):
-            require_usable(value.path)
+            require_usable(value.path, written=True)
         elif isinstance(value, Path):
-            require_usable(value)
+            require_usable(value, written=info.field_name in _WRITTEN)
             if info.field_name not in _WRITTEN:
                 require_no_pattern(value)
         return value
@@ -353,7 +356,7 @@ def _no_path(value: object) -> str:
 
 
 def _anchored(kind: type[Settings], key: str, value: Any, folder: Path) -> Any:
-    if _is_path(kind, key) and isinstance(value, str):
+    if _is_path(kind, key) and isinstance(value, str) and value:
         anchored = folder / value
         return value if is_foreign(value) and not anchored.exists() else str(anchored)
     if key == "model" and isinstance(value, dict) and "factory" in value:
@@ -362,7 +365,7 @@ def _anchored(kind: type[Settings], key: str, value: Any, folder: Path) -> Any:
 
 
 def _dated(kind: type[Settings], key: str, value: Any, day: dt.date) -> Any:
-    if not (_is_path(kind, key) and isinstance(value, (str, Path))):
+    if not (_is_path(kind, key) and isinstance(value, (str, Path)) and value):
         return value
     if kind.model_fields[key].annotation is DatedPath:
         return DatedPath(Path(value), day)

@@ -18,11 +18,13 @@ from batchscore.errors import UsageError
 DATE = "{date}"
 """What stands for the date of a run in paths and constants."""
 
+EMPTY_PATH = "a path cannot be empty (is a variable not set?)"
+
 _FIRST, _LAST = dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC)
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)
 _SHELL = re.compile(r"(~[^/]*|\$[A-Za-z_]\w*)(/.*)?", re.DOTALL)
-_PATTERN = re.compile(r"[*?[]")
+_PATTERN = re.compile(r"[*?[]|\{[^{}]*(,|\.\.)[^{}]*\}")
 
 _COPIES = {
     "s3": "aws s3 cp --recursive",
@@ -97,14 +99,17 @@ class DatedPath:
         )
 
 
-def require_usable(path: Path) -> None:
-    """Raise ValueError where no file can have the path, no report could name it, or a `{name}` is left in it."""
+def require_usable(path: Path, *, written: bool = False) -> None:
+    """Raise ValueError where no file can have the path, no report could name it, or a `{name}` is left in it.
+
+    `written` paths are not read: the advice on a URL is then another one.
+    """
     if unknown := find_placeholder(str(path)):
         raise ValueError(f"{unknown} stands for nothing: only {DATE} is filled in")
     if "\0" in str(path):
         raise ValueError("a path cannot hold a NUL character")
     if is_foreign(str(path)):
-        raise ValueError(_spell_foreign(str(path)))
+        raise ValueError(_spell_foreign(str(path), written=written))
     with suppress(OSError):  # there is no working directory
         path = path.absolute()
     if not is_utf8(path):
@@ -123,7 +128,8 @@ def require_paths(*paths: Path | None, next_step: str = "correct the path") -> N
         try:
             require_usable(path)
         except ValueError as error:
-            raise UsageError("E-CONFIG", str(error), where=path, next_step=next_step) from error
+            where = None if is_foreign(str(path)) else path  # such a path lost a slash; the message has it whole
+            raise UsageError("E-CONFIG", str(error), where=where, next_step=next_step) from error
 
 
 def is_foreign(text: str) -> bool:
@@ -131,13 +137,17 @@ def is_foreign(text: str) -> bool:
     return bool(_URL.fullmatch(text) or _SHELL.fullmatch(text)) and not os.path.lexists(text)
 
 
-def _spell_foreign(text: str) -> str:
+def _spell_foreign(text: str, *, written: bool) -> str:
     url = _URL.fullmatch(text)
     if url is None:
         return f"{text} is not there, and only a shell would expand it: write the path out"
     scheme, rest = url[1].lower(), url[2]
     if scheme == "file":
         return f"file:///{rest} is a URL: give the path itself, /{rest}"
+    if written:
+        return (
+            f"{scheme}://{rest} is a URL, and only files are written: mount the store, or copy the file afterwards"
+        )
     copy = f", for example with `{_COPIES[scheme]} {scheme}://{rest}`" if scheme in _COPIES else ""
     return f"{scheme}://{rest} is a URL, and only files are read and written: mount the store, or copy{copy}"
 

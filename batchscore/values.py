@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, PositiveInt
 
 from batchscore.columns import RANK, SCORE
 from batchscore.limits import Limit
+from batchscore.paths import require_no_pattern, require_usable
 
 
 def _assignments(value: object) -> object:
@@ -49,6 +50,8 @@ def _toml_scalars(value: object) -> object:
 
 
 def tabular(path: Path) -> Path:
+    require_usable(path)
+    require_no_pattern(path)
     if path.suffix.lower() not in {".parquet", ".csv"}:
         raise ValueError(f"{path.name} is neither .parquet nor .csv")
     return path

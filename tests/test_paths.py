@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import batchscore
+from batchscore.cli import group
 from batchscore.config import AdoptSettings, DiffSettings, EvaluateSettings, RunSettings, resolve
 from batchscore.datasets.movielens import convert_movielens
 from batchscore.datasets.synthetic import generate_sample
@@ -59,7 +61,12 @@ def refusal(command, name, value, **how):
 def test_a_url_is_refused_wherever_a_path_is_given(command, name, url, said):
     for value in (url, Path(url)):
         assert f"{name}: " in refusal(command, name, value)
-        assert said in refusal(command, name, value)
+        if name in WRITTEN and "://" in url and not url.startswith("file:"):
+            assert "is a URL, and only files are written: mount the store, or copy the" in refusal(
+                command, name, value
+            )
+        else:
+            assert said in refusal(command, name, value)
 
 
 def test_a_url_in_a_file_is_not_taken_for_a_path_beside_it(tmp_path):
@@ -74,7 +81,39 @@ def test_a_url_in_a_file_is_not_taken_for_a_path_beside_it(tmp_path):
     assert resolve(RunSettings, "run", {}, config=config, environ={}).settings.input == tmp_path / "~" / "a.parquet"
 
 
-@pytest.mark.parametrize("pattern", ["pairs/*.parquet", "pairs/part-0000?.parquet", "day=[0-9]/a.parquet"])
+@pytest.mark.parametrize(("command", "name"), [*PATHS, ("run", "output")])
+def test_an_empty_path_is_not_the_working_directory(tmp_path, command, name):
+    assert f"{name}: a path cannot be empty (is a variable not set?) (from argument)" in refusal(command, name, "")
+    if command == "diff":
+        return
+    config = tmp_path / "night.toml"
+    config.write_text(f'[{command}]\n{name} = ""\n')
+    with pytest.raises(UsageError, match=f"{name}: a path cannot be empty"):
+        resolve(SETTINGS[command][0], command, {}, config=config, environ={})
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["inspect", ""],
+        ["golden", ""],
+        ["golden", "g", "--model", ""],
+        ["rollback", ""],
+        ["rollback", "r.parquet", "--state-dir", ""],
+        ["data", "synthetic", "--output", ""],
+        ["run", "--config", ""],
+    ],
+)
+def test_an_empty_path_on_the_command_line(words):
+    result = CliRunner().invoke(group, words)
+    assert result.exit_code == 2
+    assert "a path cannot be empty (is a variable not set?)" in str(result.exception) + result.output
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["pairs/*.parquet", "pairs/part-0000?.parquet", "day=[0-9]/a.parquet", "{a,b}.parquet", "part-{0..9}.parquet"],
+)
 @pytest.mark.parametrize(("command", "name"), PATHS)
 def test_a_pattern_is_refused_where_files_are_read(command, name, pattern):
     if name in WRITTEN:
@@ -87,7 +126,7 @@ def test_a_pattern_is_refused_where_files_are_read(command, name, pattern):
 
 def test_files_that_are_called_so_are_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("s3:/bucket/a", "pairs[1].parquet", "what?*", "~/a", "$HOME/a", "a:b", "c:/a"):
+    for name in ("s3:/bucket/a", "pairs[1].parquet", "what?*", "{a,b}", "~/a", "$HOME/a", "a:b", "c:/a"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -122,3 +161,4 @@ def test_every_other_path_is_treated_alike(call):
         call("s3://bucket/x")
     assert caught.value.error_id == "E-CONFIG"
     assert "s3://bucket/x is a URL, and only files are read and written" in str(caught.value)
+    assert "s3:/bucket" not in str(caught.value)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from batchscore.cli.console import job_console
-from batchscore.cli.options import print_aside
+from batchscore.cli.options import FilePath, print_aside
 
 
 @click.group("data")
@@ -24,7 +24,7 @@ def command() -> None:
 @click.argument("source", metavar="PATH_OR_NAME")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     required=True,
     metavar="DIR",
     help="Folder for the two files, made where it is missing.",
@@ -73,7 +73,7 @@ def movielens(
 @command.command("synthetic")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     required=True,
     metavar="DIR",
     help="Folder for the two files, made where it is missing.",

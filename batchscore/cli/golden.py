@@ -10,14 +10,14 @@ from pathlib import Path
 import click
 
 from batchscore.cli.console import job_console
-from batchscore.cli.options import print_out
+from batchscore.cli.options import FilePath, print_out
 
 
 @click.command("golden")
-@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("directory", type=FilePath(), metavar="DIR")
 @click.option(
     "--model",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="DIR",
     help="Run all cases with this model. Default: the one that each names.",
 )

@@ -6,17 +6,15 @@ from pathlib import Path
 
 import click
 
-from batchscore.cli.options import print_out
+from batchscore.cli.options import FilePath, print_out
 
 
 @click.command("inspect")
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=FilePath())
 @click.option("--model-version", type=click.IntRange(min=1), metavar="N", help="Default: the highest complete one.")
 @click.option("--signature", metavar="NAME", help="Look at the choice that `run --signature NAME` would make.")
 @click.option("--score-output", metavar="NAME", help="The same for `run --score-output NAME`.")
-@click.option(
-    "--plan-cache", type=click.Path(path_type=Path), metavar="DIR", help="Look for a plan there, as `run` does."
-)
+@click.option("--plan-cache", type=FilePath(), metavar="DIR", help="Look for a plan there, as `run` does.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def command(
     *,

@@ -11,14 +11,28 @@ from typing import Any, TypeVar
 import click
 
 from batchscore.cli.console import log_warning
+from batchscore.paths import EMPTY_PATH
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class FilePath(click.Path):
+    """A path of the command line as a `Path`; an empty one would be the working directory, and is refused."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path that `value` is."""
+        if value == "":
+            self.fail(EMPTY_PATH, param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def shared_options(function: _Function) -> _Function:
     """Add --config, --date, --print-config, --json, --quiet and --verbose."""
     for option in reversed((
-        click.option("--config", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.toml",
+        click.option("--config", type=FilePath(), metavar="FILE.toml",
                      help="Read settings from this TOML file. Flags win over it."),
         click.option("--date", type=click.DateTime(["%Y-%m-%d"]), metavar="YYYY-MM-DD",
                      help="What {date} in paths and constants stands for. Default: today (UTC)."),

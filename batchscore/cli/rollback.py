@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchscore.cli.jobs import run_job
+from batchscore.cli.options import FilePath
 
 if TYPE_CHECKING:
     from batchscore.observer import Observer
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 
 
 @click.command("rollback")
-@click.argument("output", type=click.Path(path_type=Path), metavar="OUTPUT.parquet")
+@click.argument("output", type=FilePath(), metavar="OUTPUT.parquet")
 @click.option(
     "--state-dir",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="DIR",
     help="Where the run keeps its state. Default: _batchscore/ beside the output.",
 )

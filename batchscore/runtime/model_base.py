@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -257,6 +258,11 @@ def _output_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if not os.path.lexists(path.parent):
+            raise OutputError(
+                "E-OUTPUT", "the model cannot be written: its folder does not exist", where=path,
+                found=f"no folder {path.parent}", next_step=f"make it: mkdir -p {shlex.quote(str(path.parent))}",
+            ) from error  # fmt: skip
         raise OutputError(
             "E-OUTPUT",
             f"the model cannot be written: {error.strerror or error}",

@@ -131,6 +131,7 @@ def test_directories_that_cannot_be_used(tmp_path, kind):
         pass
     assert caught.value.error_id == "E-OUTPUT"
     assert str(path) in str(caught.value)
+    assert ("next:     make it: mkdir -p " in str(caught.value)) == (kind == "below nothing")
     assert not (tmp_path / "typo").exists()
 
 
