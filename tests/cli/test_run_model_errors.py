@@ -239,11 +239,11 @@ def test_damaged_variables(workplace):
     path.write_bytes(content)
     workplace.write_pairs(movie_id=["1001", "1002", "1003"])
     workplace.assert_refused(workplace.run(model=workplace.folder / "model"), 4, """\
-E-MODEL-LOAD: TensorFlow cannot load the SavedModel
-  where:    <folder>/model/1
+E-MODEL-DAMAGED: variables/variables.data-00000-of-00001 is not the file that was exported
+  where:    <folder>/model/1/variables/variables.data-00000-of-00001
   found:    ...
   expected: ...
-  next:     export the model again, or pick another version with --model-version
+  next:     copy or export the model again, or pick another version with --model-version
 """)  # fmt: skip
 
 
