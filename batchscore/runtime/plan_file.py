@@ -26,7 +26,7 @@ _MODE = 0o644
 
 
 class _PlanFile(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(strict=True, extra="forbid", defer_build=True)
 
     planner_version: int
     sha256: str
