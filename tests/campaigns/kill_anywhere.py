@@ -111,13 +111,15 @@ class Campaign:
 
     def command(self, *flags: str) -> list[str]:
         limits = ["--max-unknown-users", "off", "--max-unknown-candidates", "off"]
-        return [*RUN, "--input", "pairs.parquet", "--output", str(self.output), "--model", "model", *limits, *flags]
+        paths = {"--input": self.night / "pairs.parquet", "--output": self.output, "--model": self.night / "model"}
+        return [*RUN, *(str(part) for pair in paths.items() for part in pair), *limits, *flags]
 
     def run(self, *flags: str, around: tuple[str, ...] = (), kill_after: float | None = None) -> tuple[int, str]:
         """Exit code (negative: signal) and stderr of a run, killed after `kill_after` seconds."""
-        environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+        found = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+        environ = {**os.environ, "PYTHONPATH": os.pathsep.join(found)}
         process = subprocess.Popen(
-            [*around, *self.command(*flags)], cwd=self.night, env=environ, text=True,
+            [*around, *self.command(*flags)], cwd=ROOT, env=environ, text=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
         try:
