@@ -106,7 +106,7 @@ class Session(ABC):
 _REASON_CHARACTERS = 1000
 """TensorFlow repeats the value that it failed on, however long that is."""
 
-_RENAME = "TensorFlow takes [ ] and \\ in a path for a pattern of names: rename that folder, or link to the model"
+_RENAME = "TensorFlow takes [ ] and \\ in a path for a pattern of names: rename that folder"
 
 
 def open_session(path: Path, *, threads: int, api: Api | None = None) -> Session:
