@@ -15,6 +15,11 @@ _USUAL = ("|", ",", ";", "/", "\t")
 _MOST = 0.5
 
 
+def find_separator(text: str) -> str | None:
+    """The usual separator that the text holds, if it may be several values; else None."""
+    return next((usual for usual in _USUAL if usual in text), None)
+
+
 def can_join(type_: pa.DataType) -> bool:
     """Whether a column is of lists of texts or integers."""
     types = pa.types

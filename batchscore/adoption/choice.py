@@ -13,17 +13,19 @@ from batchscore.errors import UsageError
 from batchscore.runtime.card import KnownSignature, KnownTable, ModelCard
 from batchscore.runtime.chosen import choose_scoring
 from batchscore.runtime.known_ids import require_known_signature
+from batchscore.runtime.pair_inputs import describe_list_problem
 from batchscore.runtime.roles import choose_roles, looks_like_label
 from batchscore.runtime.saved_model import (
     SavedModel,
     Signature,
     TensorSpec,
     read_saved_model,
+    takes_list,
 )
 from batchscore.runtime.score import Score
 from batchscore.runtime.vocabulary import Vocabulary, read_vocabularies
 from batchscore.scoring.casts import find_cast
-from batchscore.scoring.constants import parse_constant, spells_constant
+from batchscore.scoring.constants import find_lists_of_one, parse_constant, spells_constant
 
 _ID_TYPES = (pa.string(), pa.int64())
 
@@ -106,6 +108,7 @@ def choose(settings: AdoptSettings) -> Choice:
         *(f"--map {name}: the model has no such input" for name in settings.map if name not in signature.inputs),
         *(f"input {name}: --set excludes --map" for name in settings.set if name in settings.map),
         *_constant_problems(signature, constants, settings.date),
+        *_list_problems(signature, {user, candidate, *constants}),
         *_role_problems(signature, {"user": user, "candidate": candidate}, constants),
         *(
             f"input {spec} looks like the label that the model was trained on, which no pair has at night; "
@@ -140,8 +143,14 @@ def choose(settings: AdoptSettings) -> Choice:
         lists=dict(card.lists) if card else {},
         vocabularies=read_vocabularies(saved.path, signature),
         date=settings.date,
-        warnings=chosen.warnings,
+        warnings=(*chosen.warnings, *find_lists_of_one(signature, constants)),
     )
+
+
+def _list_problems(signature: Signature, settled: Collection[str | None]) -> Iterator[str]:
+    for name, spec in signature.inputs.items():
+        if takes_list(spec) and name not in settled:
+            yield f"{describe_list_problem(spec)}, or give it one value with --set {name}=VALUE"
 
 
 def _constant_problems(signature: Signature, constants: Mapping[str, str], date: dt.date) -> Iterator[str]:

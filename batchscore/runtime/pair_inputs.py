@@ -58,6 +58,14 @@ def describe_values(tensor: TensorSpec) -> str:
     return f"a list of {sizes} values a row"
 
 
+def describe_list_problem(tensor: TensorSpec) -> str:
+    """Why an input `[n, L]` takes no column that is a feature."""
+    return (
+        f"input {tensor} takes a list of any length, and a column has one value a pair: text such as a|b|c would "
+        "be a list of one; export the model with an input [n] that it splits itself"
+    )
+
+
 def is_float(tensor: TensorSpec) -> bool:
     """Whether the tensor holds floats of any width."""
     return tensor.dtype.startswith(("float", "bfloat"))

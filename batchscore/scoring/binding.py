@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -11,11 +12,11 @@ from batchscore.columns import RANK, SCORE, USER_ID, plain_type, ranked_schema
 from batchscore.config import RunSettings
 from batchscore.errors import UsageError, did_you_mean, shorten, spell_list
 from batchscore.runtime.card import ModelCard
-from batchscore.runtime.pair_inputs import describe_values
+from batchscore.runtime.pair_inputs import describe_list_problem, describe_values
 from batchscore.runtime.roles import choose_candidate, looks_like_label
 from batchscore.runtime.saved_model import Signature, TensorSpec, is_column, takes_list
 from batchscore.scoring.casts import FLOATS, Cast, advise_type, find_cast, is_text
-from batchscore.scoring.constants import parse_constant
+from batchscore.scoring.constants import find_lists_of_one, parse_constant
 from batchscore.scoring.feeding import Feed, choose_feeds
 from batchscore.scoring.hints import Evidence, fitting_columns, map_flag, match_columns, no_column
 from batchscore.scoring.kept import keep_columns, keep_outputs, spell_columns
@@ -165,10 +166,7 @@ class _Binder:
         elif feed.constant is not None:
             self.constants[spec.name] = self._constant(spec, feed.constant, "--set")
         elif takes_list(spec) and feed.column not in self.ids:
-            self.problems.append(
-                f"input {spec} takes a list of any length, and a column has one value a pair: text such as a|b|c "
-                "would be a list of one; export the model with an input [n] that it splits itself"
-            )
+            self.problems.append(describe_list_problem(spec))
         elif feed.column not in self.columns:
             self._note_unfed(spec, feed.column)
         else:
@@ -211,6 +209,8 @@ class _Binder:
         for bound in self.inputs:
             if takes_list(bound.input):
                 yield f"input {bound.input} takes a list: each pair is scored with a list of one id"
+        texts = {name: self.feeds[name].constant or "" for name in self.constants}
+        yield from find_lists_of_one(self.signature, texts)
 
     def unfed_ids(self, card: ModelCard | None, user: str, candidate: str) -> Iterator[str]:
         """An id that the model does not see although nobody said so."""
@@ -263,6 +263,9 @@ class _Binder:
     def _role_flags(self, card: ModelCard | None, matched: Mapping[str, str]) -> Iterator[str]:
         """A flag for each id whose column is not there even with the columns that were matched."""
         settings = self.settings.model_copy(update={"map": {**self.settings.map, **matched}})
+        if card is None and settings.user_column is None and USER_ID in matched:
+            yield f"--user-column {shlex.quote(matched[USER_ID])}"
+            settings = settings.model_copy(update={"user_column": matched[USER_ID]})
         feeds = choose_feeds(self.signature, card, settings, self.columns)
         mappable = {feed.column for name, feed in feeds.items() if name not in matched}
         for role, column in zip(("user", "candidate"), _roles(self.signature, card, settings, feeds), strict=True):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from batchscore.errors import shorten
+from batchscore.joined_lists import find_separator
 from batchscore.paths import DATE, fill_date, find_placeholder
+from batchscore.runtime.saved_model import Signature, takes_list
 from batchscore.scoring.casts import FLOATS, INTEGERS
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,400}")
@@ -33,6 +37,17 @@ def parse_constant(dtype: str, text: str, date: dt.date) -> pa.Scalar:
     if dtype in FLOATS and _WHOLE.fullmatch(text) and not _is_exact(dtype, _round(dtype, text), int(text)):
         raise ValueError(f"{dtype} does not hold this whole number exactly; write one that it holds")
     return value
+
+
+def find_lists_of_one(signature: Signature, constants: Mapping[str, str]) -> Iterator[str]:
+    """A warning for each constant of a list input that may be meant as several values and is one."""
+    for name, text in constants.items():
+        separator = find_separator(text)
+        if takes_list(signature.inputs[name]) and separator is not None:
+            yield (
+                f"input {signature.inputs[name]} takes a list: each pair is scored with a list of one value, "
+                f"{shorten(text)}, which is not split at {separator!r}"
+            )
 
 
 def spells_constant(dtype: str, text: str) -> bool:

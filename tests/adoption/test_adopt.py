@@ -299,6 +299,8 @@ def test_models_that_cannot_be_ranked_by_are_refused_and_nothing_is_published(ex
     assert "takes a list of 10 values a row" in refusal(
         "E-MODEL-SIGNATURE", saved_model=modules / "listwise", output=base
     )
+    of_list = {"saved_model": modules / "list_feature", "output": base, "candidate_input": "movie_id"}
+    assert "input genres string [n, L] takes a list of any length" in refusal("E-BINDING", **of_list)
     message = refusal("E-MODEL-PROBES", saved_model=modules / "noisy", output=base)
     assert "the model gives one row other scores from call to call" in message
     assert "no dropout" in message

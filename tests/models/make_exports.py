@@ -223,6 +223,20 @@ def text_mean(path):
     save(module, path, serving_default=serve)
 
 
+def list_feature(path):
+    """A list of genres of any length, which no column of the pairs gives."""
+    module = Towers(table(USERS), table(ITEMS))
+    known = table(["Comedy", "Drama"])
+
+    @tf.function(input_signature=[TEXT, TEXT, tf.TensorSpec([None, None], tf.string)])
+    def serve(user_id, movie_id, genres):
+        means = tf.reduce_mean(tf.gather(module.item_vectors[:, 0], known.lookup(genres)), 1)
+        return {"score": tf.reduce_sum(module.product(user_id, movie_id), 1) + means}
+
+    module.serve, module.known = serve, known
+    save(module, path, serving_default=serve)
+
+
 def float_ids(path):
     """Numbers as floats, which is the dtype of a Keras input of which none is said."""
     module = tf.Module()
@@ -350,7 +364,7 @@ def lite(path):
 MODULES = (
     heads, text_table, label, renamed, hashed, listwise, mutable, strict, noisy, mixing, no_number, fixed_batch,
     no_serving_tag, tensorflow_1, frozen, checkpoint, lite, text_mean, float_ids,
-    clock, clock_beside, counter, equal, same_for_all,
+    list_feature, clock, clock_beside, counter, equal, same_for_all,
 )  # fmt: skip
 
 

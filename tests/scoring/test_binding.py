@@ -256,6 +256,16 @@ def test_the_suggested_flags_mend_the_binding():
     assert fed(bind(schema, signature, card_of(), mended)) == {"user_id": "user_id", "movie_id": "movie id"}
 
 
+def test_the_suggested_flags_name_the_user_column_where_the_input_of_it_was_matched():
+    schema = pa.schema([("USER_ID", pa.string()), ("Movie_Id", pa.string())])
+    message = refused(schema, BOTH)
+    assert message.endswith("next:     add --map user_id=USER_ID --map movie_id=Movie_Id --user-column USER_ID")
+    binding = bind(
+        schema, BOTH, None, settings_of(map={"user_id": "USER_ID", "movie_id": "Movie_Id"}, user_column="USER_ID")
+    )
+    assert (binding.user, binding.candidate) == ("USER_ID", "Movie_Id")
+
+
 @pytest.mark.parametrize("dtype", ["string", "int64", "int32", "float32", "bool"])
 def test_an_input_without_a_column_is_never_fed_a_constant_or_a_column_in_use_by_the_hint(dtype):
     schema = pa.schema([("user_id", pa.string()), ("movie_id", pa.string())])
@@ -310,6 +320,10 @@ def test_a_list_of_any_length_takes_no_feature():
     assert "text such as a|b|c would be a list of one" in message
     binding = bind(PAIRS, signature, card_of(), settings_of(set={"genres": "Comedy"}))
     assert binding.constants["genres"].as_py() == "Comedy", "somebody said one value"
+    assert binding.warnings == ()
+    binding = bind(PAIRS, signature, card_of(), settings_of(set={"genres": "Comedy|Drama"}))
+    (warning,) = binding.warnings
+    assert "is scored with a list of one value, Comedy|Drama, which is not split at '|'" in warning
 
 
 def test_a_list_of_any_length_takes_an_id_with_a_warning():
