@@ -134,7 +134,7 @@ STAGES = {
 
 PASSED_ON = {
     "checksums": {"has_checksums"},
-    "folders": {"RequireSuccess", "has_success", "list_pair_files"},
+    "folders": {"RequireSuccess", "require_success_of", "list_pair_files"},
     "inputs": {"PairFile", "Pairs", "corrupt"},
     "reader": {"PairBatch"},
     "recurring": {"RecurringValues"},
@@ -150,7 +150,7 @@ PASSED_ON = {
     "pair_sample": {"HashedIds", "PairSample", "find_starts"},
     "statistics": {"Statistics"},
     "topn": {"RankedLists"},
-    "constants": {"parse_constant"},
+    "constants": {"find_lists_of_one", "parse_constant"},
     "feeding": {"Feed", "choose_feeds"},
     "hints": {"Evidence", "fitting_columns", "map_flag", "match_columns", "no_column"},
     "kept": {"keep_columns", "keep_outputs", "spell_columns"},

@@ -24,17 +24,20 @@ def list_pair_files(folder: Path, require_success: RequireSuccess = "auto") -> l
     """The files of `folder` in the order of their paths, those of its `key=value` subfolders included.
 
     Names that begin with `_` or `.` are not data, but for subfolders `_key=value`. The dataset's root is the
-    folder, or the one above it if the folder itself is a partition (`key=value`). Raises TryLaterError
-    (E-INPUT-NOT-COMPLETE) where `_SUCCESS` is asked for and missing, where something is still being written, or
-    where there is no file yet; InputError: E-INPUT-TABLE (see `require_no_table`), E-INPUT-FOLDER,
-    E-INPUT-UNREADABLE.
+    folder, or the one above it if the folder itself is a partition (`key=value`); Spark also writes `_SUCCESS` into
+    a partition that a job writes alone. Raises TryLaterError (E-INPUT-NOT-COMPLETE) where `_SUCCESS` is asked for
+    and missing, where something is still being written, or where there is no file yet; InputError: E-INPUT-TABLE
+    (see `require_no_table`), E-INPUT-FOLDER, E-INPUT-UNREADABLE.
     """
     require_no_table(folder)
     try:
         files = sorted(_data_files(folder), key=lambda path: path.relative_to(folder).as_posix())
         _require_finished_above(folder)
-        promising = next((path.name for path in files if promises_success(path.name)), None)
-        success = has_success(folder, folder, require_success, promising)
+        done = {place: _is_done(place) for place in {path.parent for path in files} or {folder}}
+        promising = (path.name for path in files if promises_success(path.name) and not done[path.parent])
+        success = all(done.values())
+        if not success:
+            _wait_if_asked(folder, folder, require_success, next(promising, None))
     except OSError as error:
         raise InputError(
             "E-INPUT-UNREADABLE", f"the input folder cannot be read: {error.strerror}", where=folder,
@@ -52,29 +55,38 @@ def list_pair_files(folder: Path, require_success: RequireSuccess = "auto") -> l
     )  # fmt: skip
 
 
-def has_success(given: Path, folder: Path, rule: RequireSuccess, promising: str | None = None) -> bool:
-    """Whether `_SUCCESS` stands at the root of the dataset that `folder` belongs to.
+def require_success_of(file: Path, rule: RequireSuccess) -> None:
+    """Raise TryLaterError (E-INPUT-NOT-COMPLETE) if `rule` is yes and the file's dataset has no `_SUCCESS`."""
+    if not _is_done(file.parent):
+        _wait_if_asked(file, file.parent, rule, None)
 
-    `given` is what the run was given, `promising` a file whose writer promises it. Raises TryLaterError
-    (E-INPUT-NOT-COMPLETE) where it is missing and `rule` asks for it.
+
+def _wait_if_asked(given: Path, folder: Path, rule: RequireSuccess, promising: str | None) -> None:
+    """Raise TryLaterError if `rule` asks for the `_SUCCESS` that `folder` lacks.
+
+    `given` is what the run was given, `promising` a file whose writer promises it.
     """
-    success = _root(folder) / _SUCCESS
-    if success.exists():
-        return True
     if rule == "yes":
         raise _not_complete(
-            given, f"no {success}", f"{_SUCCESS} at the dataset's root (--require-success yes)",
+            given, f"no {_root(folder) / _SUCCESS}", f"{_SUCCESS} at the dataset's root (--require-success yes)",
             "wait for the job that writes it; if it has ended, it failed, or writes none: then "
             "--require-success no",
         )  # fmt: skip
     if rule == "auto" and promising is not None:
         raise _not_complete(
-            given, f"part files of Spark or Hadoop, such as {promising}, and no {success}",
+            given, f"part files of Spark or Hadoop, such as {promising}, and no {_root(folder) / _SUCCESS}",
             f"{_SUCCESS} at the dataset's root",
             "wait for the job that writes it; if it has ended, it failed, or was told to write none: then "
             "--require-success no",
         )  # fmt: skip
-    return False
+
+
+def _is_done(folder: Path) -> bool:
+    """Whether `_SUCCESS` stands at the dataset's root, or nearer: Spark also writes into one partition alone."""
+    root, place = _root(folder), folder.absolute()
+    while place != root and not (place / _SUCCESS).exists():
+        place = place.parent
+    return (place / _SUCCESS).exists()
 
 
 def _root(folder: Path) -> Path:

@@ -19,7 +19,7 @@ from batchscore.lake_tables import require_no_table
 from batchscore.parquet_files import READ_ERRORS, ParquetContent, first_line, open_source, raise_if_no_damage
 from batchscore.paths import modified_at
 from batchscore.scoring.checksums import has_checksums
-from batchscore.scoring.folders import RequireSuccess, has_success, list_pair_files
+from batchscore.scoring.folders import RequireSuccess, list_pair_files, require_success_of
 
 _MAGIC = b"PAR1"
 _ENCRYPTED_MAGIC = b"PARE"
@@ -145,7 +145,7 @@ def open_pairs(path: Path, require_success: RequireSuccess = "auto", flag: str =
     else:
         file = _open_file(path, f"write the pairs as Parquet, or correct {flag}", flag)
         require_no_table(path)
-        has_success(path, path.parent, require_success)
+        require_success_of(path, require_success)
         files = (file,)
     return Pairs(path, files, require_success)
 

@@ -101,11 +101,24 @@ def test_nothing_there_yet_may_come(folder, rule):
 
 
 def test_success_stands_at_the_root_of_the_dataset(folder):
-    lay(folder, f"day=1/hour=2/{SPARK}", "day=1/_SUCCESS")
+    lay(folder, f"day=1/hour=2/{SPARK}")
     waits(folder)
     waits(folder / "day=1")
     lay(folder, "_SUCCESS")
     assert listed(folder / "day=1" / "hour=2") == [SPARK]
+
+
+@pytest.mark.parametrize("place", ["day=1", "day=1/hour=2"])
+def test_success_stands_in_the_partition_that_a_job_wrote_alone(folder, place):
+    """As with `write.parquet("pairs/day=1")`; another partition beside it may be unfinished."""
+    lay(folder, f"day=1/hour=2/{SPARK}", f"{place}/_SUCCESS")
+    for rule in ("auto", "yes"):
+        assert listed(folder, rule) == [f"day=1/hour=2/{SPARK}"]
+        assert listed(folder / "day=1" / "hour=2", rule) == [SPARK]
+    lay(folder, f"day=2/hour=2/{SPARK}")
+    waits(folder)
+    waits(folder / "day=2")
+    assert listed(folder / "day=1") == [f"hour=2/{SPARK}"]
 
 
 # what is still being written
