@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,22 +46,44 @@ def find_baseline(job: Job) -> Baseline:
         found = find_report(reports, output)
         file = output if output.exists() else None
         if found.report is not None:
-            gone = f"{output} is no longer there: this run compares itself with its report"
-            users, rows = found.report.served, found.report.rows_written
-            notes = () if file else (gone,)
-            return Baseline(found.report, users, rows, output, file, tuple(warnings), notes)
+            notes = () if file else (_tell_of_missing(output, found.report),)
+            return _of_report(found.report, output, file, warnings, notes)
         if file is not None:
             problem = found.problem or f"the published output {file} has no report"
             try:
                 counted = count_ranked(file)
             except ValueError as error:
-                warnings.append(f"{problem}, and the users of the file cannot be counted: {error}")
+                problem = f"{problem}, and the users of the file cannot be counted: {error}"
+                if found.of_another is not None:
+                    warnings.append(f"{problem}: this run compares itself with that report")
+                    return _of_report(found.of_another, output, None, warnings)
+                warnings.append(problem)
                 continue
             warnings.append(f"{problem}: this run compares itself with the users and rows of the file alone")
+            warnings += _tell_of_empty(output, counted.rows)
             return Baseline(None, counted.users, counted.rows, output, file, tuple(warnings))
         if found.problem is not None:
             warnings.append(f"{found.problem}, and its output is gone")
     return _nothing(job, warnings)
+
+
+def _of_report(
+    report: Report, output: Path, file: Path | None, warnings: list[str], notes: tuple[str, ...] = ()
+) -> Baseline:
+    told = (*warnings, *_tell_of_empty(output, report.rows_written))
+    return Baseline(report, report.served, report.rows_written, output, file, told, notes)
+
+
+def _tell_of_empty(output: Path, rows: int) -> list[str]:
+    return [] if rows else [f"{output} was published with no rows: {_NOTHING}"]
+
+
+def _tell_of_missing(output: Path, report: Report) -> str:
+    """That the file is gone; or, if the report is one of an output elsewhere, that the job writes here now."""
+    told = report.output
+    if told is not None and os.path.realpath(told.path) != os.path.realpath(output):
+        return f"this job published {told.path} last: this run compares itself with its report"
+    return f"{output} is no longer there: this run compares itself with its report"
 
 
 def _nothing(job: Job, warnings: list[str]) -> Baseline:

@@ -16,11 +16,15 @@ from batchscore.report import Output, Report
 
 @dataclass(frozen=True)
 class FoundReport:
-    """The report of an output and where it lies; `problem` says what is wrong with one that is not believed."""
+    """The report of an output and where it lies; `problem` says what is wrong with one that is not believed.
+
+    `of_another` is a whole report that tells of another file than the one which stands there.
+    """
 
     report: Report | None = None
     path: Path | None = None
     problem: str | None = None
+    of_another: Report | None = None
 
 
 def find_report(places: Sequence[Path], output: Path) -> FoundReport:
@@ -29,7 +33,7 @@ def find_report(places: Sequence[Path], output: Path) -> FoundReport:
     If `output` is no longer there, its report still tells of it. A report that is damaged, or that tells of another
     file than the one which stands there, is not believed.
     """
-    problem = None
+    problem = of_another = None
     for path in places:
         try:
             report, told = read_published_report(path)
@@ -44,7 +48,8 @@ def find_report(places: Sequence[Path], output: Path) -> FoundReport:
         if not output.exists() or is_output(told, output):
             return FoundReport(report, path)
         problem = problem or f"the report {path} tells of another file (run {report.run_id})"
-    return FoundReport(problem=problem)
+        of_another = of_another or report
+    return FoundReport(problem=problem, of_another=of_another)
 
 
 def read_published_report(path: Path) -> tuple[Report, Output]:

@@ -163,6 +163,21 @@ def test_retrieval_gave_nothing(published, row_groups):
         assert published.output.read_bytes() == before
 
 
+def test_after_an_empty_night_there_is_nothing_to_compare_with_and_that_is_told(published):
+    full = pq.read_table(published.pairs)
+    pq.write_table(full.slice(0, 0), published.pairs)
+    accepted = "--max-pair-drop", "off", "--max-user-drop", "off", "--max-candidate-drop", "off"
+    assert published.run("--quiet", *accepted).exit_code == 0
+    pq.write_table(full, published.pairs)
+    told = published.run()
+    (warning,) = told.troubles.splitlines()
+    assert warning.endswith(
+        "/ranked.parquet was published with no rows: this run has nothing to compare itself with"
+    )
+    reasons = {guard["name"]: guard["reason"] for guard in published.report("report")["guards"]}
+    assert reasons["max_user_drop"] == reasons["max_pair_drop"] == "last published none"
+
+
 def test_a_refusal_without_lists_leaves_none_of_an_earlier_one(published):
     published.retrieve(users=20, movies=40, night=2)
     assert published.run("--quiet").exit_code == 6

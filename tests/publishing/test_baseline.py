@@ -176,6 +176,39 @@ def test_a_night_of_which_nothing_can_be_used_is_passed_over_with_a_warning(tmp_
     assert "has no report, and the users of the file cannot be counted: " in uncounted
 
 
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def _write_other(path):
+    pq.write_table(pa.table({"user_id": ["a"]}), path)
+
+
+@pytest.mark.parametrize("harm", [_cut, _write_other])
+@pytest.mark.parametrize("written", ["r.parquet", *WRITTEN])
+def test_a_damaged_output_is_compared_through_its_report(tmp_path, written, harm):
+    path = tmp_path / written
+    publish(night(path, 26), 26)
+    publish(night(path, 27), 40)
+    harm(night(path, 27).path)
+    found = find_baseline(night(path))
+    assert (found.report.users, found.users, found.rows, found.file) == (40, 40, 40, None)
+    (warning,) = found.warnings
+    assert "tells of another file (run " in warning
+    assert "and the users of the file cannot be counted: " in warning
+    assert warning.endswith(": this run compares itself with that report")
+
+
+def test_a_job_whose_output_has_moved_names_the_one_it_published(tmp_path):
+    old, new = (night(tmp_path / name / "r.parquet", name="lists", state_dir=tmp_path / "state") for name in "ab")
+    for job in (old, new):
+        job.folder.mkdir()
+    publish(old, 40)
+    found = find_baseline(new)
+    assert (found.users, found.file, found.warnings) == (40, None, ())
+    assert found.notes == (f"this job published {old.path} last: this run compares itself with its report",)
+
+
 # nothing
 
 

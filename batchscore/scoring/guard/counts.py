@@ -77,7 +77,7 @@ def check_drop(
 ) -> Verdict:
     """Whether there are not too many fewer than `before`."""
     if not before:
-        return Verdict(name, None, str(limit), reason=NO_FIGURE)
+        return Verdict(name, None, str(limit), reason=NO_FIGURE if before is None else "last published none")
     change = count.now / before - 1
     refusal = Refusal(
         error_id,
