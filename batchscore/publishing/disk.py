@@ -17,6 +17,8 @@ _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EML
 _ARROW_DETAIL = re.compile(r".*\[errno \d+\] ")
 """How pyarrow wraps the words of the operating system."""
 
+_NO_FOLDER = "a file stands where a folder is needed: move it away, or give --output or --state-dir another path"
+
 
 def cannot_write(path: Path, error: BaseException) -> OutputError:
     """The error (E-OUTPUT) for a step on `path` that failed with `error`."""
@@ -27,6 +29,8 @@ def cannot_write(path: Path, error: BaseException) -> OutputError:
         errno.ENOSPC: "free space on this file system, then run again",
         errno.EDQUOT: "free space within the quota, then run again",
         errno.EFBIG: "raise the file size limit (ulimit -f) of the job, then run again",
+        errno.EEXIST: _NO_FOLDER,
+        errno.ENOTDIR: _NO_FOLDER,
         errno.EROFS: "the file system is mounted read-only; mount it for writing or give another output",
     }
     return OutputError(

@@ -53,25 +53,26 @@ def rollback(
         age = ours.previous.newest_other(ours.output)
         if age is None:
             raise _nothing_kept(ours)
-        report = _report_of(ours, age)
+        report, missing = _report_of(ours, age)
         _copy_whole(ours.previous.path(age), ours.temporary, ours.output, report)
         _swap(ours, (observer or Observer()).committing)
+        if missing:
+            _log.warning("%s: the next run compares itself with the users and rows of the file alone", missing)
         _settle(ours, age, report, replaced)
     return report
 
 
-def _report_of(ours: Claim, age: int) -> Report | None:
+def _report_of(ours: Claim, age: int) -> tuple[Report | None, str]:
+    """The report of a kept output, or None and why there is none."""
     path = ours.previous.report_path(age)
     try:
-        return read_published_report(path)[0]
+        return read_published_report(path)[0], ""
     except FileNotFoundError:
-        reason = "the output that is published again has no report"
+        return None, "the output that is published again has no report"
     except OSError as error:
-        reason = f"the report {path} cannot be read: {error.strerror or error}"
+        return None, f"the report {path} cannot be read: {error.strerror or error}"
     except ValueError as error:
-        reason = f"the report {path} {error}"
-    _log.warning("%s: the next run compares itself with the users and rows of the file alone", reason)
-    return None
+        return None, f"the report {path} {error}"
 
 
 def _settle(ours: Claim, age: int, report: Report | None, replaced: Report | None) -> None:

@@ -7,6 +7,8 @@ import os
 
 import pytest
 
+NO_FOLDER = "a file stands where a folder is needed: move it away, or give --output or --state-dir another path"
+
 
 def unwritable(reason: str, where: str, step: str = "give the output a writable path of a regular file") -> str:
     return f"E-OUTPUT: the output cannot be written: {reason}\n  where:    {where}\n  next:     {step}\n"
@@ -56,7 +58,7 @@ def test_the_directory_is_a_file(workplace):
     (workplace.folder / "lists").touch()
     told = workplace.run("--output", workplace.folder / "lists" / "ranked.parquet")
     workplace.assert_refused(
-        told, 5, unwritable("Not a directory", "<folder>/lists/ranked.parquet"), recorded=False
+        told, 5, unwritable("Not a directory", "<folder>/lists/ranked.parquet", NO_FOLDER), recorded=False
     )
 
 
@@ -72,7 +74,7 @@ def test_the_directory_is_read_only(workplace):
 
 def test_the_state_folder_is_a_file(workplace):
     workplace.state.write_text("untouched")
-    message = unwritable("File exists", "<folder>/_batchscore")
+    message = unwritable("File exists", "<folder>/_batchscore", NO_FOLDER)
     told = workplace.run()
     assert (told.exit_code, told.troubles) == (5, f"ERROR {message}")
     assert workplace.state.read_text() == "untouched"
@@ -80,7 +82,7 @@ def test_the_state_folder_is_a_file(workplace):
 
 def test_the_state_folder_given_is_under_a_file(workplace):
     told = workplace.run("--state-dir", workplace.pairs / "state")
-    message = unwritable("Not a directory", "<folder>/pairs.parquet/state")
+    message = unwritable("Not a directory", "<folder>/pairs.parquet/state", NO_FOLDER)
     workplace.assert_refused(told, 5, message, recorded=False)
 
 

@@ -244,3 +244,22 @@ def test_a_path_that_no_run_publishes_to_is_refused(tmp_path, name):
         with pytest.raises(UsageError, match="E-CONFIG"):
             rollback(*paths)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rollback_that_is_refused_does_not_speak_of_what_is_published(output, caplog):
+    publish(output, 1)
+    publish(output, 2)
+    (output.parent / "_batchscore" / "ranked.parquet.previous-1.report.json").unlink()
+    (output.parent / "_batchscore" / "ranked.parquet.previous-1").write_bytes(b"PAR1")
+    with pytest.raises(OutputError, match="E-PREVIOUS-DAMAGED"):
+        rollback(output)
+    assert "published again" not in caplog.text
+
+
+def test_a_file_in_the_place_of_the_state_folder_is_told_as_that(output, tmp_path):
+    (tmp_path / "state").touch()
+    with (
+        pytest.raises(OutputError, match="a file stands where a folder is needed"),
+        claim(Job(DatedPath(output), tmp_path / "state")),
+    ):
+        pass
