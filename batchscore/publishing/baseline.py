@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchscore.publishing.job import Job
+from batchscore.publishing.job import Job, find_undeclared_night_before
 from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.ranked_file import count_ranked
 from batchscore.publishing.records import find_report
@@ -93,4 +93,8 @@ def _nothing(job: Job, warnings: list[str]) -> Baseline:
         lost = f"{job.path} and its report are gone, although this job published before ({job.state})"
         return Baseline(warnings=(f"{lost}: {_NOTHING}",))
     earlier = "" if job.date is None else " of an earlier date"
-    return Baseline(notes=(f"this job has no published output{earlier} yet: {_NOTHING}",))
+    nothing = f"this job has no published output{earlier} yet: {_NOTHING}"
+    if (night_before := find_undeclared_night_before(job)) is None:
+        return Baseline(notes=(nothing,))
+    advice = "write {date} in place of the date in --output, and each night is compared with the one before"
+    return Baseline(warnings=(f"{nothing}; {night_before} looks like the night before: {advice}",))

@@ -26,6 +26,7 @@ _SLASH, _PERCENT = "%2F", "%25"
 _RECENT = 10
 """Nights whose folders are looked through for what a dead run left."""
 
+_ISO_DATE = r"\d{4}-\d\d-\d\d"
 _REPORT = ".report.json"
 _LOCK = ".lock"
 
@@ -152,6 +153,18 @@ def find_job(output: Path, state_dir: Path | None = None, name: str | None = Non
     return Job(DatedPath(output), state_dir, name)
 
 
+def find_undeclared_night_before(job: Job) -> Path | None:
+    """The latest earlier output, if the path of `job` has a date in it that was not written as `{date}`."""
+    path = os.path.abspath(job.path)  # noqa: PTH100 - links are left as they are
+    found = re.findall(_ISO_DATE, path)
+    date = _parse(found[-1]) if found and job.date is None else None
+    if date is None:
+        return None
+    output = DatedPath(Path(path.replace(found[-1], DATE)), date)
+    earlier = (output.on(date) for date in Job(output).earlier_dates())
+    return next((night for night in earlier if night.exists()), None)
+
+
 def _dated_keys(folder: Path, spelled: str) -> Iterator[tuple[str, dt.date]]:
     """The paths with `{date}` that jobs with a lock in `folder` write, if one of them is `spelled` on some date."""
     with suppress(OSError):
@@ -199,7 +212,7 @@ def _date_pattern(key: str) -> str:
     first, *others = key.split(DATE)
     if not others:
         return re.escape(first)
-    return re.escape(first) + r"(?P<date>\d{4}-\d\d-\d\d)" + "(?P=date)".join(re.escape(text) for text in others)
+    return re.escape(first) + rf"(?P<date>{_ISO_DATE})" + "(?P=date)".join(re.escape(text) for text in others)
 
 
 def _parse(text: str) -> dt.date | None:

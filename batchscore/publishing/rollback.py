@@ -156,13 +156,16 @@ def _swap(ours: Claim, committing: Callable[[], None]) -> None:
 
 
 def _nothing_kept(ours: Claim) -> UsageError:
+    advice = "run with --keep-previous 1 or more from now on, and with the --state-dir of the run here"
+    if earlier := [night for night in map(ours.job.output.on, ours.job.earlier_dates()) if night.exists()]:
+        advice = f"the output of an earlier date still stands at {earlier[0]}"
     return UsageError(
         "E-NO-PREVIOUS",
         "there is no other output to go back to",
         where=ours.state,
         found="no kept output that differs from the published one",
         expected=ours.previous.path(1).name,
-        next_step="run with --keep-previous 1 or more from now on, and with the --state-dir of the run here; "
+        next_step=f"{advice}; "
         "to replace the published output now, run again with an earlier model (--model-version)",
     )
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscore.config import RunSettings
+from batchscore.errors import UsageError
 from batchscore.paths import DatedPath
 from batchscore.publishing.baseline import find_baseline
 from batchscore.publishing.claim import claim
@@ -221,6 +222,36 @@ def test_a_first_night_is_told_so_and_warned_of_nothing(tmp_path, written, earli
         assert found.notes == (
             f"this job has no published output{earlier} yet: this run has nothing to compare itself with",
         )
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_an_output_whose_date_the_shell_filled_in_is_told_of_its_nights(tmp_path, written):
+    path = tmp_path / written
+    for number in (26, 27, 29):
+        filled = night(path, number).path
+        filled.parent.mkdir(exist_ok=True)
+        publish(Job(DatedPath(filled)), 40)
+    filled = night(path).path
+    filled.parent.mkdir(exist_ok=True)
+    with claim(Job(DatedPath(filled))) as ours:
+        (warning,) = find_baseline(ours.job).warnings
+    assert warning == (
+        "this job has no published output yet: this run has nothing to compare itself with; "
+        f"{night(path, 27).path} looks like the night before: "
+        "write {date} in place of the date in --output, and each night is compared with the one before"
+    )
+    for other in ("lists-2026-11-28.parquet", "r-2026-99-99.parquet"):
+        with claim(Job(DatedPath(tmp_path / other))) as ours:
+            assert find_baseline(ours.job).warnings == ()
+
+
+def test_a_rollback_of_a_date_that_was_published_once_names_the_date_before(tmp_path):
+    path = tmp_path / "r-{date}.parquet"
+    for number in (27, 28):
+        publish(night(path, number), number)
+    with pytest.raises(UsageError) as raised:
+        rollback(path, date=day(28))
+    assert f"next:     the output of an earlier date still stands at {night(path, 27).path}; " in str(raised.value)
 
 
 def test_a_job_that_published_and_lost_everything_is_warned_of(tmp_path):
