@@ -28,6 +28,7 @@ def cannot_write(path: Path, error: BaseException) -> OutputError:
         errno.EACCES: "give the job's user the right to write in this directory",
         errno.ENOSPC: "free space on this file system, then run again",
         errno.EDQUOT: "free space within the quota, then run again",
+        errno.EIO: "look at the disk or the mount (the kernel's log), then run again",
         errno.EFBIG: "raise the file size limit (ulimit -f) of the job, then run again",
         errno.EEXIST: _NO_FOLDER,
         errno.ENOTDIR: _NO_FOLDER,

@@ -151,7 +151,8 @@ def _require_values(file: Path, first: int, batch: pa.RecordBatch, columns: List
         rows = np.flatnonzero(bad.to_numpy(zero_copy_only=False))
         if len(rows):
             value = column[int(rows[0])].as_py()
-            hint = "; or leave the scores out: --score-column off" if name == columns.score else ""
+            spare = name == columns.score and columns.rank is not None
+            hint = "; or leave the scores out: --score-column off" if spare else ""
             raise _not_lists(
                 file, f"row {first + rows[0]:,}: {shorten(name)} is {'null' if value is None else value}",
                 "no null, and finite scores", f"leave such rows out{hint}",

@@ -71,7 +71,9 @@ def _locate(model: Path, version: int | None) -> Located:
                 f"there is no version {version}",
                 where=model,
                 found=_spell(versions),
-                next_step="give --model-version one of these, or leave it out for the highest",
+                next_step="give --model-version one of these, or leave it out for the highest"
+                if versions
+                else "correct --model, or leave --model-version out if --model is itself a SavedModel",
             )
         _require_complete(model / str(version))
         return Located((model / str(version)).resolve(), version, "--model-version")

@@ -21,7 +21,7 @@ from batchscore.config import RunSettings
 from batchscore.errors import OutputError, TryLaterError, UsageError
 from batchscore.paths import DatedPath
 from batchscore.publishing.claim import claim
-from batchscore.publishing.disk import keep_access
+from batchscore.publishing.disk import cannot_write, keep_access
 from batchscore.publishing.job import Job
 from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.records import identify, is_output
@@ -788,3 +788,8 @@ def test_a_report_on_a_full_disk_leaves_no_rest(output, monkeypatch, caplog):
         monkeypatch.undo()
     assert "failed.json could not be written: No space left on device" in caplog.text
     assert names(output.parent / "_batchscore") == ["ranked.parquet.report.json"]
+
+
+def test_a_disk_that_fails_sends_nobody_to_the_path(tmp_path):
+    error = cannot_write(tmp_path, OSError(errno.EIO, os.strerror(errno.EIO)))
+    assert str(error).endswith("next:     look at the disk or the mount (the kernel's log), then run again")

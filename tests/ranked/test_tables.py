@@ -183,6 +183,16 @@ def test_tables_that_are_no_lists_are_refused(tmp_path, columns, said):
     assert len(message) < 1_000
 
 
+@pytest.mark.parametrize("ranked", [True, False])
+def test_scores_are_left_out_only_where_a_rank_orders_the_lists(tmp_path, ranked):
+    table = LOG | {"score": [1.0, None, 2.0]}
+    if not ranked:
+        del table["position"]
+    pq.write_table(pa.table(table), tmp_path / "t.parquet")
+    wanted = {"user": "uid", "candidate": "item", "score": "score"} | ({"rank": "position"} if ranked else {})
+    assert ("--score-column off" in refusal(tmp_path / "t.parquet", **wanted)) == ranked
+
+
 def test_scores_that_are_not_read_may_be_null(tmp_path):
     path = write(tmp_path / "log.parquet", **LOG, score=[None, 2.0, 1.0])
     assert not open_one(path, rank="position", score="off").scored

@@ -177,6 +177,7 @@ def test_a_version_that_is_not_there_is_refused_with_those_that_are(tmp_path, nu
     message = refused("E-MODEL-MISSING", tmp_path, 2)
     assert "there is no version 2" in message
     assert f"found:    {found}" in message
+    assert ("give --model-version one of these" in message) == bool(numbers)
 
 
 def test_a_path_that_cannot_be_looked_at_is_missing(tmp_path):
