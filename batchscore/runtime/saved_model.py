@@ -87,9 +87,10 @@ def read_saved_model(model: Path, version: int | None = None, *, trust_model: bo
     located = locate(model, version)
     card = read_card(located.path)
     with readable_model(located.path):
+        content = read_regular(located.path / PB, MAX_MODEL_FILE_BYTES)  # a file without end is not hashed either
         files = digest_files(located.path)
     _require_undamaged(files, card, located.path)
-    meta_graphs = read_meta_graphs(located.path)
+    meta_graphs = _parse_meta_graphs(content, located.path)
     graph = choose_meta_graph(meta_graphs, located.path)
     hazards = find_hazards(meta_graphs, located.path)
     require_trusted(located.path, hazards, trust_model=trust_model)
@@ -116,6 +117,10 @@ def read_meta_graphs(path: Path) -> list[Any]:
     """
     with readable_model(path):
         content = read_regular(path / PB, MAX_MODEL_FILE_BYTES)
+    return _parse_meta_graphs(content, path)
+
+
+def _parse_meta_graphs(content: bytes, path: Path) -> list[Any]:
     try:
         return list(SavedModelProto.FromString(content).meta_graphs)
     except DecodeError as error:

@@ -103,9 +103,10 @@ def test_every_setting_is_a_flag_with_help_or_a_table_of_the_configuration(batch
             continue
         flag = name.replace("_", "-")
         assert f"--{flag} " in told, name
-        if field.is_required() or field.default is None:
+        default = None if field.is_required() else field.get_default(call_default_factory=True)
+        if default is None or default == {}:
             continue
-        default = field.default if not isinstance(field.default, tuple) else ",".join(map(str, field.default))
+        default = default if not isinstance(default, tuple) else ",".join(map(str, default))
         default = flag if default is True else default
         assert f"[default: {default}]" in told, name
 

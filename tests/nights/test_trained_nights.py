@@ -16,6 +16,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from batchscore.runtime.card import CARD_PATH
+
 pytestmark = pytest.mark.tensorflow
 
 SWAPPED = {"user_id": pl.col("movie_id"), "movie_id": pl.col("user_id")}
@@ -234,14 +236,41 @@ INFO the output that it replaces is kept as <folder>/_batchscore/ranked.parquet.
     assert (nightly.folder / "_batchscore" / "ranked.parquet.previous-1").read_bytes() == bad
 
 
-def test_weights_of_another_training_are_no_model(nightly, tf):
-    """The copy of a version went wrong: graph and card of one training, weights of the next, every size right."""
-    before = nightly.output.read_bytes()
+@pytest.fixture
+def mixed(nightly):
+    """Model 2, whose copy went wrong: graph and card of one training, weights of the next, every size right."""
     base = nightly.folder / "model"
     shutil.copytree(base / "1", base / "2")
     shutil.rmtree(base / "2" / "variables")
     shutil.copytree(nightly.exported / "drifted" / "1" / "variables", base / "2" / "variables")
     nightly.retrieve(night=2)
+    return base / "2"
+
+
+@pytest.mark.usefixtures("mixed")
+def test_weights_of_another_training_are_no_model(nightly):
+    before = nightly.output.read_bytes()
+    told = nightly.run()
+    assert re.fullmatch(
+        r"""ERROR E-MODEL-DAMAGED: variables/variables.data-00000-of-00001 is not the file that was exported
+  where:    <folder>/model/2/variables/variables.data-00000-of-00001
+  found:    SHA-256 \S+
+  expected: SHA-256 \S+, which the model card remembers
+  next:     copy or export the model again, or pick another version with --model-version
+""", told.troubles,
+    )  # fmt: skip
+    assert (told.exit_code, nightly.output.read_bytes()) == (4, before)
+    assert nightly.run("--quiet", "--model-version", 1).exit_code == 0
+
+
+def test_weights_of_another_training_do_not_give_the_scores_of_a_card_without_checksums(nightly, mixed, tf):
+    before = nightly.output.read_bytes()
+    path = mixed / CARD_PATH
+    card = json.loads(path.read_text("utf-8"))
+    del card["sha256"]
+    for file in card["files"]:
+        del file["sha256"]
+    path.write_text(json.dumps(card), "utf-8")
     told = nightly.run()
     assert re.fullmatch(
         rf"""ERROR E-MODEL-PROBES: model 2 does not give the scores that it gave when it was exported
@@ -252,7 +281,6 @@ def test_weights_of_another_training_are_no_model(nightly, tf):
 """, told.troubles,
     )  # fmt: skip
     assert (told.exit_code, nightly.output.read_bytes()) == (4, before)
-    assert nightly.run("--quiet", "--model-version", 1).exit_code == 0
 
 
 def test_a_rollback_of_a_rollback(nightly):
