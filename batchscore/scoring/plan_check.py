@@ -13,7 +13,7 @@ from batchscore.errors import ModelError
 from batchscore.runtime.tolerance import score_tolerance
 from batchscore.scoring.scorer import ScorablePairs, ScoredPairs
 
-PAIRS_A_SAMPLE = 768
+PAIRS_A_SAMPLE = 2048
 """Of so many pairs one is scored both ways, so that the comparison takes less than a hundredth of a run."""
 
 _SEED = 20_261_124
