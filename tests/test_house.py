@@ -107,6 +107,7 @@ STAGES = {
     "guard.verdict": set(),
     "guard.ages": {"guard.verdict", "inputs"},
     "guard.counts": {"guard.verdict"},
+    "guard.growth": {"guard.verdict"},
     "guard.scores": {"guard.verdict", "topn"},
     "guard.shares": {"guard.verdict"},
     "guard.turnover": {"guard.verdict", "sketches"},
@@ -114,6 +115,7 @@ STAGES = {
     "guard.guards": {
         "guard.ages",
         "guard.counts",
+        "guard.growth",
         "guard.non_personalized",
         "guard.scores",
         "guard.shares",
@@ -140,6 +142,7 @@ PASSED_ON = {
     "recurring": {"RecurringValues"},
     "guard.ages": {"check_input_age", "check_model_age"},
     "guard.counts": {"Count", "check_candidates", "check_pairs", "check_users"},
+    "guard.growth": {"tell_growth"},
     "guard.scores": {"check_equal_scores", "check_score_shift", "check_spread_change"},
     "guard.shares": {"check_duplicates", "check_short_lists"},
     "guard.turnover": {"check_turnover"},

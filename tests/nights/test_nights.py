@@ -404,3 +404,37 @@ def test_an_output_that_lost_its_report_is_counted_and_compared_all_the_same(pub
     assert error == (
         "ERROR E-USERS-DROPPED: 10 users, last published 40 (-75.0 %, limit 20 %). Kept last night's file."
     )
+
+
+def test_users_and_pairs_that_double_are_published_with_warnings(job):
+    job.retrieve(users=20)
+    assert job.run("--quiet").exit_code == 0
+    job.retrieve(users=30, night=2)
+    assert job.run().troubles == ""
+    job.retrieve(users=20)
+    assert job.run("--quiet", "--max-user-drop", "off", "--max-pair-drop", "off").exit_code == 0
+    job.retrieve(users=40, night=3)
+    told = job.run()
+    assert (told.exit_code, told.troubles) == (0, """\
+WARNING 40 users, last published 20 (+100.0 %, told above +50 %): look at retrieval if this is not meant
+WARNING 800 pairs, last published 400 (+100.0 %, told above +50 %): look at retrieval if this is not meant
+""")  # fmt: skip
+
+
+@pytest.mark.parametrize(("role", "column"), [("user", "user_id"), ("candidate", "movie_id")])
+def test_unknown_ids_whose_share_rises_are_published_with_a_warning(published, role, column):
+    published.retrieve(night=2)
+    pairs = pq.read_table(published.pairs)
+    ids = {"user_id": pairs["user_id"].to_pylist(), "movie_id": pairs["movie_id"].to_pylist()}
+    named = sorted(set(ids[column]))
+    for share, warned in ((0.1, False), (0.45, True), (0.45, False)):
+        strangers = {*named[: round(share * len(named))]}
+        now = {**ids, column: [f"new {item}" if item in strangers else item for item in ids[column]]}
+        pq.write_table(pa.table(now).slice(0, 800 - warned), published.pairs)
+        told = published.run("--max-user-turnover", "off")
+        warning = (
+            f"WARNING 45.0 % of the distinct {role}s are unknown to the model, last published 10.0 % (told above "
+            f"+10 points): check that --{role}-column names the id that the model was trained with, and the "
+            "model's age\n"
+        )
+        assert (told.exit_code, told.troubles) == (0, warning if warned else "")

@@ -17,6 +17,7 @@ from batchscore.publishing.baseline import Baseline
 from batchscore.report import GuardResult, Report
 from batchscore.scoring.guard.ages import check_input_age, check_model_age
 from batchscore.scoring.guard.counts import Count, check_candidates, check_pairs, check_users
+from batchscore.scoring.guard.growth import tell_growth
 from batchscore.scoring.guard.scores import check_equal_scores, check_score_shift, check_spread_change
 from batchscore.scoring.guard.shares import check_duplicates, check_short_lists
 from batchscore.scoring.guard.turnover import check_turnover
@@ -103,8 +104,12 @@ class Guards:
         E-PAIRS-DROPPED, E-CANDIDATES-DROPPED, E-USERS-REPLACED, E-SHORT-LISTS, E-DUPLICATE-PAIRS, E-SCORES-MOVED,
         E-SCORES-SPREAD.
         """
+        before = self._baseline.report
         verdicts = list(self._judge_lists(lists, statistics, report))
         self._warn_of_missing_figures(verdicts)
+        if before is not None and _why_not_compared(report, before) is None:
+            for growth in tell_growth(report, before):
+                self._warn(growth)
         self._settle(verdicts, park)
 
     def _judge_lists(self, lists: RankedLists, statistics: Statistics, report: Report) -> Iterator[Verdict]:
