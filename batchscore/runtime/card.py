@@ -45,6 +45,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from batchscore.errors import ModelError
 from batchscore.regular_files import read_regular
 from batchscore.runtime.fingerprint import digest_files
+from batchscore.runtime.model_files import reading_fails, unreadable
 
 CARD_PATH = Path("assets.extra") / "batchscore.json"
 
@@ -141,8 +142,8 @@ class ModelCard(_Part):
 def read_card(model: Path) -> ModelCard | None:
     """The card of the SavedModel directory `model`, or None where it has none.
 
-    Raises ModelError: E-MODEL-CARD where the file is no valid card, E-MODEL-DAMAGED where it was changed since
-    it was written.
+    Raises ModelError: E-MODEL-CARD where the file is no valid card, E-MODEL-UNREADABLE where it may not be read,
+    E-MODEL-DAMAGED where it was changed since it was written.
     """
     path = model / CARD_PATH
     try:
@@ -150,11 +151,13 @@ def read_card(model: Path) -> ModelCard | None:
     except FileNotFoundError:
         return None
     except OSError as error:
+        if reading_fails(error):
+            raise unreadable(error, path) from error
         raise ModelError(
             "E-MODEL-CARD",
             f"the model card cannot be read: {error.strerror}",
             where=path,
-            next_step="check its permissions",
+            next_step="copy or export the model again",
         ) from error
     try:
         card = ModelCard.model_validate_json(text)

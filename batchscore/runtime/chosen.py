@@ -10,6 +10,7 @@ from batchscore.runtime.pair_inputs import require_columns
 from batchscore.runtime.repeatable import require_no_clock
 from batchscore.runtime.saved_model import SavedModel, Signature, choose_signature
 from batchscore.runtime.score import Score, choose_score, exact_dtype
+from batchscore.runtime.versions import INCOMPLETE, by_reason
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,10 @@ def choose_scoring(saved: SavedModel, signature: str | None = None, score_output
 
 def _warnings(saved: SavedModel, signature: Signature, score: Score) -> tuple[str, ...]:
     warnings = []
-    if saved.passed_over:
-        numbers = ", ".join(map(str, saved.passed_over))
-        warnings.append(f"version {numbers} of the model is incomplete: scoring with version {saved.version}")
+    for reason, versions in by_reason(saved.passed_over).items():
+        numbers = ", ".join(map(str, versions))
+        is_ = "is " if reason == INCOMPLETE else ""
+        warnings.append(f"version {numbers} of the model {is_}{reason}: scoring with version {saved.version}")
     if saved.hazards:
         warnings.append(f"trusted with --trust-model: {', '.join(sorted({item.op for item in saved.hazards}))}")
     wide = [signature.outputs[name].dtype for name in score.outputs]

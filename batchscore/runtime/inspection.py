@@ -15,7 +15,7 @@ from batchscore.runtime.card import CARD_PATH, ModelCard
 from batchscore.runtime.chosen import choose_scoring
 from batchscore.runtime.formats import choose_meta_graph
 from batchscore.runtime.graph import Graph
-from batchscore.runtime.model_files import list_model_files, readable_model
+from batchscore.runtime.model_files import failure_to_read, list_model_files, readable_model
 from batchscore.runtime.plan import NotPlanned, Plan
 from batchscore.runtime.plan_cache import PlanKey, default_cache, read_cached_plan, read_model_plan
 from batchscore.runtime.plan_file import PLAN_FILE
@@ -35,10 +35,16 @@ from batchscore.runtime.vocabulary import Table, Vocabulary, asset_nodes, find_t
 
 @dataclass(frozen=True)
 class Version:
-    """A version below the base directory; `missing` is empty where it is complete."""
+    """A version below the base directory; `missing` is empty where it is complete, or `unreadable` says why not."""
 
     number: int
     missing: list[str]
+    unreadable: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether it can be read, and nothing is missing."""
+        return not self.missing and self.unreadable is None
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,12 @@ class Inspection:
             "version": saved.version,
             "chosen": saved.chosen,
             "versions": [
-                {"version": item.number, "complete": not item.missing, "missing": item.missing}
+                {
+                    "version": item.number,
+                    "complete": item.complete,
+                    "missing": item.missing,
+                    "unreadable": item.unreadable,
+                }
                 for item in self.versions
             ],
             "fingerprint": saved.fingerprint,
@@ -167,7 +178,18 @@ def _inspect(
 def _versions(model: Path, saved: SavedModel) -> list[Version]:
     if saved.version is None:
         return []
-    return [Version(number, missing_files(model / str(number))) for number in list_versions(model)]
+    return [_version(model / str(number), number) for number in list_versions(model)]
+
+
+def _version(path: Path, number: int) -> Version:
+    try:
+        with readable_model(path):
+            return Version(number, missing_files(path))
+    except ModelError as error:
+        cause = failure_to_read(error)
+        if cause is None:
+            raise
+        return Version(number, [], f"{cause.filename or path} ({cause.strerror})")
 
 
 def _choose(saved: SavedModel, wanted_signature: str | None, wanted_output: str | None) -> Choice:

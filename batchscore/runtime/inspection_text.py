@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from batchscore.runtime.card import CARD_PATH, ModelCard
-from batchscore.runtime.inspection import Inspection
+from batchscore.runtime.inspection import Inspection, Version
 from batchscore.runtime.plan import Plan
 from batchscore.runtime.vocabulary import Vocabulary
 
@@ -28,9 +28,14 @@ def _model(inspection: Inspection) -> Iterator[str]:
     yield f"  size         {_spell_bytes(inspection.bytes)} in {inspection.files:,} files"
     yield f"  written by   TensorFlow {saved.tensorflow_version or 'of an unknown version'}"
     for item in inspection.versions[:_LISTED]:
-        state = f"incomplete: {', '.join(item.missing[:3])}" if item.missing else "complete"
-        yield f"  version {item.number:<4} {state}"
+        yield f"  version {item.number:<4} {_state(item)}"
     yield from _more(inspection.versions, "versions")
+
+
+def _state(version: Version) -> str:
+    if version.unreadable is not None:
+        return f"cannot be read: {version.unreadable}"
+    return f"incomplete: {', '.join(version.missing[:3])}" if version.missing else "complete"
 
 
 def _choice(inspection: Inspection) -> Iterator[str]:

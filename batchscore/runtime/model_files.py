@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,29 @@ from batchscore.errors import ModelError, as_out_of_memory
 
 MAX_MODEL_FILE_BYTES = 2**31
 """Most bytes of a file of a SavedModel that is read as a whole: the limit of protobuf's messages."""
+
+_READING_FAILS = (errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE)
+
+
+def reading_fails(error: OSError) -> bool:
+    """Whether a file that may be whole cannot be read (permissions, a disk): it is neither missing nor short."""
+    return error.errno in _READING_FAILS
+
+
+def failure_to_read(error: Exception) -> OSError | None:
+    """The failure of reading (see `reading_fails`) that `error` was raised for, None if it was another one."""
+    cause = error.__cause__
+    return cause if isinstance(cause, OSError) and reading_fails(cause) else None
+
+
+def unreadable(error: OSError, model: Path) -> ModelError:
+    """The error of a file or folder of `model` that cannot be read: E-MODEL-UNREADABLE."""
+    return ModelError(
+        "E-MODEL-UNREADABLE",
+        f"the model cannot be read: {error.strerror or error}",
+        where=error.filename or model,
+        next_step="check owner and permissions of the file and of the folders above it, and the disk",
+    )
 
 
 def list_model_files(model: Path) -> list[Path]:
@@ -38,9 +62,4 @@ def readable_model(model: Path) -> Iterator[None]:
     except OSError as error:
         if as_out_of_memory(error) is not None:
             raise
-        raise ModelError(
-            "E-MODEL-UNREADABLE",
-            f"the model cannot be read: {error.strerror or error}",
-            where=error.filename or model,
-            next_step="check owner and permissions of the file and of the folders above it, and the disk",
-        ) from error
+        raise unreadable(error, model) from error

@@ -16,7 +16,7 @@ from batchscore.runtime.model_files import MAX_MODEL_FILE_BYTES, readable_model
 from batchscore.runtime.proto import DTYPES, DecodeError, SavedModelProto
 from batchscore.runtime.repeatable import find_unrepeatable
 from batchscore.runtime.safety import ASSETS, INIT_OP, Hazard, find_hazards, is_inside, require_trusted
-from batchscore.runtime.versions import locate
+from batchscore.runtime.versions import PassedOver, locate
 
 SERVING_DEFAULT = "serving_default"
 
@@ -67,8 +67,8 @@ class SavedModel:
     card: ModelCard | None
     hazards: tuple[Hazard, ...] = ()
     """What it would do beyond computing."""
-    passed_over: tuple[int, ...] = ()
-    """Higher versions that are incomplete."""
+    passed_over: tuple[PassedOver, ...] = ()
+    """Higher versions that are incomplete or cannot be read."""
 
     @property
     def label(self) -> str:

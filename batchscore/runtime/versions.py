@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchscore.errors import ModelError
-from batchscore.regular_files import read_regular, require_regular
+from batchscore.regular_files import open_regular, read_regular
 from batchscore.runtime.card import CARD_PATH, read_card
 from batchscore.runtime.formats import PB, recognise_directory, recognise_file
-from batchscore.runtime.model_files import MAX_MODEL_FILE_BYTES, readable_model
+from batchscore.runtime.model_files import MAX_MODEL_FILE_BYTES, failure_to_read, readable_model, reading_fails
 from batchscore.runtime.proto import DecodeError, SavedModelProto
 from batchscore.runtime.variables_index import CorruptIndexError, read_shards
 
 LOCK = ".batchscore.lock"
 REPORTS = "_batchscore"
 FAILED_REPORT = "failed.report.json"
+INCOMPLETE = "incomplete"
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """A version that is not used, and why: `incomplete`, or `cannot be read (Permission denied)`."""
+
+    version: int
+    reason: str
 
 
 @dataclass(frozen=True)
 class Located:
     """A SavedModel directory (symbolic links resolved), its version if it has one, and why it was chosen.
 
-    `passed_over` are the higher versions that are incomplete.
+    `passed_over` are the higher versions, which are incomplete or cannot be read.
     """
 
     path: Path
     version: int | None
     chosen: str
-    passed_over: tuple[int, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()
 
 
 def locate(model: Path, version: int | None = None) -> Located:
@@ -77,14 +88,16 @@ def _locate(model: Path, version: int | None) -> Located:
             )
         _require_complete(model / str(version))
         return Located((model / str(version)).resolve(), version, "--model-version")
-    skipped: list[int] = []
+    skipped: list[PassedOver] = []
     for number in versions:
-        if _is_complete(model / str(number)):
+        problem = _find_problem(model / str(number))
+        if problem is None:
             why = "highest complete version"
             if skipped:
-                why += f" ({_spell(skipped)} incomplete)"
+                told = (f"{_spell(numbers)} {reason}" for reason, numbers in by_reason(skipped).items())
+                why += f" ({', '.join(told)})"
             return Located((model / str(number)).resolve(), number, why, tuple(skipped))
-        skipped.append(number)
+        skipped.append(PassedOver(number, problem))
     if versions:
         _require_complete(model / str(versions[0]))
     _require_no_first_training(model)
@@ -122,6 +135,14 @@ def _require_no_first_training(base: Path) -> None:
         )
 
 
+def by_reason(passed_over: Iterable[PassedOver]) -> dict[str, list[int]]:
+    """The versions that are passed over for each reason, in their order."""
+    versions: dict[str, list[int]] = {}
+    for item in passed_over:
+        versions.setdefault(item.reason, []).append(item.version)
+    return versions
+
+
 def list_versions(base: Path) -> list[int]:
     """The integer versions under `base`, highest first, complete or not."""
     if not base.is_dir():
@@ -137,9 +158,9 @@ def missing_files(model: Path) -> list[str]:
 
     Complete is: saved_model.pb, the variables index where the graph restores variables, every shard that the index
     names in its full length, and every file that the model card lists, with its size. Raises ModelError
-    (E-MODEL-CARD) where the card is not valid.
+    (see `read_card`) where the card is not valid, OSError where a file cannot be read (see `reading_fails`).
     """
-    if not (model / PB).is_file():
+    if _lacks(model, PB, 0, exact=False):
         return [PB]
     missing = []
     index = model / "variables" / "variables.index"
@@ -150,6 +171,8 @@ def missing_files(model: Path) -> list[str]:
         except CorruptIndexError as error:
             missing.append(f"variables/variables.index ({error})")
         except OSError as error:
+            if reading_fails(error):
+                raise
             missing.append(f"variables/variables.index ({error.strerror})")
     elif index.exists() or any(index.parent.glob("variables.data-*")) or _restores_variables(model):
         missing.append("variables/variables.index")
@@ -160,19 +183,25 @@ def missing_files(model: Path) -> list[str]:
     return list(dict.fromkeys(missing))
 
 
-def _is_complete(version: Path) -> bool:
-    """Whether nothing is missing; a version that is still being copied may also break its parsers."""
+def _find_problem(version: Path) -> str | None:
+    """Why `version` is not used, None if it is complete; one that is still being copied may break its parsers."""
     try:
-        SavedModelProto.FromString(read_regular(version / PB, MAX_MODEL_FILE_BYTES))
-        return not missing_files(version)
-    except (ModelError, DecodeError, OSError):
-        return False
+        with readable_model(version):
+            SavedModelProto.FromString(read_regular(version / PB, MAX_MODEL_FILE_BYTES))
+            return INCOMPLETE if missing_files(version) else None
+    except (ModelError, DecodeError) as error:
+        cause = failure_to_read(error)
+        return INCOMPLETE if cause is None else f"cannot be read ({cause.strerror})"
 
 
 def _restores_variables(model: Path) -> bool:
     try:
         graphs = SavedModelProto.FromString(read_regular(model / PB, MAX_MODEL_FILE_BYTES)).meta_graphs
-    except (DecodeError, OSError):
+    except OSError as error:
+        if reading_fails(error):
+            raise
+        return False
+    except DecodeError:
         return False  # whoever reads the graph says so
     return any(graph.saver_def.restore_op_name for graph in graphs)
 
@@ -188,10 +217,11 @@ def _exists(path: Path) -> bool:
 
 def _lacks(model: Path, name: str, size: int, *, exact: bool) -> list[str]:
     try:
-        path = model / name
-        require_regular(path)
-        found = path.stat().st_size
-    except OSError:
+        with open_regular(model / name) as file:
+            found = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        if reading_fails(error):
+            raise
         return [name]
     if found < size or (exact and found != size):
         return [f"{name} ({found:,} bytes, expected {size:,})"]

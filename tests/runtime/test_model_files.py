@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from batchscore.errors import ModelError
+from batchscore.runtime.chosen import choose_scoring
 from batchscore.runtime.inspection import inspect_model
 from batchscore.runtime.model_files import list_model_files, readable_model
 from batchscore.runtime.saved_model import read_saved_model
@@ -131,14 +132,57 @@ def deny(monkeypatch, denied):
 
 
 @pytest.mark.parametrize("look", [read_saved_model, inspect_model])
-@pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.index", "variables", "assets.extra"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001", "variables",
+        "assets.extra", "assets.extra/batchscore.json",
+    ],
+)  # fmt: skip
 def test_a_file_or_folder_that_may_not_be_read_is_named(model, name, look, monkeypatch):
     deny(monkeypatch, model / name)
     with pytest.raises(ModelError) as caught:
         look(model)
-    assert caught.value.error_id in ("E-MODEL-UNREADABLE", "E-MODEL-INCOMPLETE", "E-MODEL-CARD")
-    assert "ermission denied" in str(caught.value)
+    assert caught.value.error_id == "E-MODEL-UNREADABLE"
+    assert "Permission denied" in str(caught.value)
+    assert "check owner and permissions" in str(caught.value)
     assert str(model / name) in str(caught.value) or name in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.data-00000-of-00001", "assets.extra"])
+def test_a_newest_version_that_may_not_be_read_is_not_called_incomplete(tmp_path, name, monkeypatch):
+    for version in ("1", "2"):
+        shutil.copytree(ECHO, tmp_path / version)
+    deny(monkeypatch, tmp_path / "2" / name)
+    saved = read_saved_model(tmp_path)
+    assert (saved.version, saved.chosen) == (
+        1, "highest complete version (version(s) 2 cannot be read (Permission denied))",
+    )  # fmt: skip
+    assert "version 2 of the model cannot be read (Permission denied): scoring with version 1" in (
+        choose_scoring(saved).warnings
+    )
+    versions = inspect_model(tmp_path).versions
+    assert [(item.number, item.complete, item.missing) for item in versions] == [(2, False, []), (1, True, [])]
+    assert str(versions[0].unreadable).endswith("(Permission denied)")
+
+
+def test_reasons_are_told_with_their_versions(tmp_path, monkeypatch):
+    for version in ("1", "2", "3", "4"):
+        shutil.copytree(ECHO, tmp_path / version)
+    (tmp_path / "3" / "saved_model.pb").unlink()
+    deny(monkeypatch, tmp_path / "2")
+    assert read_saved_model(tmp_path, 4).version == 4
+    (tmp_path / "4" / "variables" / "variables.index").unlink()
+    assert read_saved_model(tmp_path).chosen == (
+        "highest complete version (version(s) 4, 3 incomplete, version(s) 2 cannot be read (Permission denied))"
+    )
+
+
+def test_where_no_version_may_be_read_that_is_what_is_wrong(model, monkeypatch, tmp_path):
+    (tmp_path / "base").mkdir()
+    model.rename(tmp_path / "base" / "1")
+    deny(monkeypatch, tmp_path / "base" / "1" / "variables")
+    assert refused(tmp_path / "base").error_id == "E-MODEL-UNREADABLE"
 
 
 def test_a_model_below_a_folder_that_may_not_be_searched_is_not_called_missing(model, monkeypatch):
