@@ -100,11 +100,39 @@ E-PAIRS-DROPPED: 400 pairs, last published 800 (-50.0 %, limit 20 %). Kept last 
     missing: user 'u22'
     missing: user 'u23'
     missing: user 'u24'
-  next:     rerun retrieval, or accept once with --max-pair-drop off
+    also E-USERS-DROPPED: 20 users, last published 40 (-50.0 %, limit 20 %).
+  next:     rerun retrieval, or accept once with --max-pair-drop off --max-user-drop off
 """
     assert_kept(published, published.run(), message, before)
     assert "load" not in published.report("failed")["seconds"]
+    assert published.guards("failed")["max_user_drop"] == (0.5, "20%", False)
     assert not published.refused.exists()
+    assert published.run("--quiet", "--max-pair-drop", "off", "--max-user-drop", "off").exit_code == 0
+
+
+def test_fewer_pairs_of_as_many_users_are_a_matter_of_pairs_alone(published):
+    before = published.output.read_bytes()
+    published.retrieve(movies=10, night=2)
+    message = """\
+E-PAIRS-DROPPED: 400 pairs, last published 800 (-50.0 %, limit 20 %). Kept last night's file.
+  where:    <folder>/pairs.parquet
+  next:     rerun retrieval, or accept once with --max-pair-drop off
+"""
+    assert_kept(published, published.run(), message, before)
+    assert published.run("--quiet", "--max-pair-drop", "off").exit_code == 0
+
+
+def test_an_old_input_that_lost_half_the_users_is_told_at_once(published):
+    published.retrieve(users=20, night=2)
+    published.age(published.pairs, hours=27)
+    told = published.run("--max-input-age", "26h")
+    *_, following = told.troubles.splitlines()
+    assert "ERROR E-INPUT-TOO-OLD: " in told.err
+    assert [line.split(":")[0].strip() for line in told.troubles.splitlines() if "also" in line] == [
+        "also E-PAIRS-DROPPED",
+        "also E-USERS-DROPPED",
+    ]
+    assert following.endswith("--max-input-age off --max-pair-drop off --max-user-drop off")
 
 
 def spoil(job, users):
@@ -155,12 +183,24 @@ def test_retrieval_gave_nothing(published, row_groups):
     with pq.ParquetWriter(published.pairs, schema) as writer:
         for _ in range(row_groups):
             writer.write_table(schema.empty_table())
-    for flags, error_id in (((), "E-PAIRS-DROPPED"), (("--max-pair-drop", "off"), "E-USERS-DROPPED")):
-        told = published.run("--quiet", *flags)
-        assert told.exit_code == 6
-        assert f"ERROR {error_id}: " in told.err
-        assert told.err.count("missing: user 'u") == 5
-        assert published.output.read_bytes() == before
+    message = """\
+WARNING the input <folder>/pairs.parquet has no rows: the output will be empty
+ERROR E-PAIRS-DROPPED: 0 pairs, last published 800 (-100.0 %, limit 20 %). Kept last night's file.
+  where:    <folder>/pairs.parquet
+    missing: user 'u00'
+    missing: user 'u01'
+    missing: user 'u02'
+    missing: user 'u03'
+    missing: user 'u04'
+    also E-USERS-DROPPED: 0 users, last published 40 (-100.0 %, limit 20 %).
+  next:     rerun retrieval, or accept once with --max-pair-drop off --max-user-drop off
+"""
+    told = published.run("--quiet")
+    assert (told.exit_code, told.troubles, published.output.read_bytes()) == (6, message, before)
+    told = published.run("--quiet", "--max-pair-drop", "off")
+    assert "ERROR E-USERS-DROPPED: at most 0 users (the input has no more pairs), " in told.err
+    assert told.err.count("missing: user 'u") == 5
+    assert published.output.read_bytes() == before
 
 
 def test_after_an_empty_night_there_is_nothing_to_compare_with_and_that_is_told(published):

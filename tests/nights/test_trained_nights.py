@@ -61,7 +61,8 @@ E-PAIRS-DROPPED: 9,000 pairs, last published 18,000 (-50.0 %, limit 20 %). Kept 
     missing: user '103'
     missing: user '104'
     missing: user '105'
-  next:     rerun retrieval, or accept once with --max-pair-drop off
+    also E-USERS-DROPPED: 100 users, last published 200 (-50.0 %, limit 20 %).
+  next:     rerun retrieval, or accept once with --max-pair-drop off --max-user-drop off
 """, flags=("--max-pair-drop", "off", "--max-user-drop", "off"),
     ),
     "a few users are missing": Night(lambda job: job.retrieve(users=190, night=2)),

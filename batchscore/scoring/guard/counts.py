@@ -27,6 +27,11 @@ class Count:
         return cls(pairs, f"{pairs:,} pairs", where)
 
     @classmethod
+    def of_users(cls, users: int, where: Path) -> Count:
+        """The distinct users of the input."""
+        return cls(users, f"{users:,} users", where)
+
+    @classmethod
     def of_most_users(cls, pairs: int, where: Path) -> Count:
         """The users that the input can have, by its pairs."""
         return cls(pairs, f"at most {pairs:,} users (the input has no more pairs)", where)

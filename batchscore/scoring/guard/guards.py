@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,20 +73,24 @@ class Guards:
     def check_input(self, pairs: Pairs, read_users: Callable[[], pl.Series]) -> None:
         """What the footers settle: the input's age, its pairs, and users that it cannot have.
 
-        `read_users` gives the distinct users of the input; it is called only for the examples of a refusal. Raises
-        RefusedError: E-INPUT-TOO-OLD, E-CLOCK, E-TOO-FEW-PAIRS, E-PAIRS-DROPPED, E-TOO-FEW-USERS, E-USERS-DROPPED.
+        `read_users` gives the distinct users of the input. It is called only if the pairs or users are refused: for
+        examples, and so that one message tells of both. Raises RefusedError: E-INPUT-TOO-OLD, E-CLOCK,
+        E-TOO-FEW-PAIRS, E-PAIRS-DROPPED, E-TOO-FEW-USERS, E-USERS-DROPPED.
         """
-        settings = self._settings
+        settings, rows, where = self._settings, pairs.rows, pairs.path
+        users_of_input = cache(read_users)
 
         def missing() -> list[str]:
-            return self._missing(read_users())
+            return self._missing(users_of_input())
 
-        self._settle([check_input_age(pairs, settings.max_input_age, self._now)])
-        self._settle(check_pairs(Count.of_input(pairs.rows, pairs.path), self._pairs_before, settings, missing))
-        bounds = list(
-            check_users(Count.of_most_users(pairs.rows, pairs.path), self._baseline.users, settings, missing)
-        )
-        self._settle(verdict for verdict in bounds if verdict.refusal is not None)
+        age = check_input_age(pairs, settings.max_input_age, self._now)
+        of_pairs = list(check_pairs(Count.of_input(rows, where), self._pairs_before, settings, missing))
+        if any(verdict.refusal is not None for verdict in of_pairs):
+            users = Count.of_users(users_of_input().drop_nulls().len(), where)
+        else:
+            users = Count.of_most_users(rows, where)
+        of_users = check_users(users, self._baseline.users, settings, missing)
+        self._settle([age, *of_pairs, *(verdict for verdict in of_users if verdict.refusal is not None)])
 
     def check_model(self, model: Path) -> None:
         """The age of the SavedModel at `model`. Raises RefusedError (E-MODEL-TOO-OLD, E-CLOCK)."""
