@@ -149,6 +149,8 @@ class Report(_Part):
     inputs: list[InputFile] = Field(default_factory=list)
     model: ModelUsed | None = None
     bindings: list[InputBinding] = Field(default_factory=list)
+    columns: dict[str, str] | None = None
+    """Columns of the output with their Arrow types, in order; null in older reports."""
     rows_read: int = 0
     pairs_scored: int = 0
     rows_written: int = 0

@@ -106,6 +106,7 @@ STAGES = {
     "unknown": {"distinct", "scorer"},
     "guard.verdict": set(),
     "guard.ages": {"guard.verdict", "inputs"},
+    "guard.changes": set(),
     "guard.counts": {"guard.verdict"},
     "guard.growth": {"guard.verdict"},
     "guard.scores": {"guard.verdict", "topn"},
@@ -114,6 +115,7 @@ STAGES = {
     "guard.non_personalized": {"guard.verdict", "pair_sample", "topn"},
     "guard.guards": {
         "guard.ages",
+        "guard.changes",
         "guard.counts",
         "guard.growth",
         "guard.non_personalized",
@@ -141,6 +143,7 @@ PASSED_ON = {
     "reader": {"PairBatch"},
     "recurring": {"RecurringValues"},
     "guard.ages": {"check_input_age", "check_model_age"},
+    "guard.changes": {"tell_changed_columns", "tell_changed_lists"},
     "guard.counts": {"Count", "check_candidates", "check_pairs", "check_users"},
     "guard.growth": {"tell_growth"},
     "guard.scores": {"check_equal_scores", "check_score_shift", "check_spread_change"},

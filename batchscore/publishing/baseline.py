@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchscore.publishing.job import Job, find_undeclared_night_before
 from batchscore.publishing.previous import PreviousOutputs
-from batchscore.publishing.ranked_file import count_ranked
+from batchscore.publishing.ranked_file import count_ranked, read_columns
 from batchscore.publishing.records import find_report
 from batchscore.report import Report
 
@@ -19,14 +20,16 @@ _NOTHING = "this run has nothing to compare itself with"
 class Baseline:
     """The last published output of a job, as far as anything is known of it; every field may be empty.
 
-    `report` is its report. `users` (those that have a list) and `rows` come from the report, or are counted from
-    the file if there is no report to believe. `output` is its path, and `file` the same if it still stands there.
+    `report` is its report. `users` (those that have a list), `rows` and `columns` (name to Arrow type) come from
+    it, or from the file if no report that can be believed has them. `output` is its path, and `file` the same if it
+    still stands there.
     `warnings` say what is missing that should not be, and `notes` what a person may know but need not act on.
     """
 
     report: Report | None = None
     users: int | None = None
     rows: int | None = None
+    columns: Mapping[str, str] | None = None
     output: Path | None = None
     file: Path | None = None
     warnings: tuple[str, ...] = ()
@@ -61,7 +64,7 @@ def find_baseline(job: Job) -> Baseline:
                 continue
             warnings.append(f"{problem}: this run compares itself with the users and rows of the file alone")
             warnings += _tell_of_empty(output, counted.rows)
-            return Baseline(None, counted.users, counted.rows, output, file, tuple(warnings))
+            return Baseline(None, counted.users, counted.rows, read_columns(file), output, file, tuple(warnings))
         if found.problem is not None:
             warnings.append(f"{found.problem}, and its output is gone")
     return _nothing(job, warnings)
@@ -71,7 +74,8 @@ def _of_report(
     report: Report, output: Path, file: Path | None, warnings: list[str], notes: tuple[str, ...] = ()
 ) -> Baseline:
     told = (*warnings, *_tell_of_empty(output, report.rows_written))
-    return Baseline(report, report.served, report.rows_written, output, file, told, notes)
+    columns = read_columns(file) if report.columns is None and file is not None else report.columns
+    return Baseline(report, report.served, report.rows_written, columns, output, file, told, notes)
 
 
 def _tell_of_empty(output: Path, rows: int) -> list[str]:

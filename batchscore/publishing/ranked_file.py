@@ -1,4 +1,4 @@
-"""A published file read back, a batch at a time: its users and rows counted, or every page of it checked."""
+"""A published file read back, a batch at a time: its users and rows counted, or all pages checked."""
 
 from __future__ import annotations
 
@@ -43,6 +43,15 @@ def count_ranked(path: Path) -> Counted:
                 users += changes + (users == 0 or column[0] != last)
                 last = column[-1]
         return Counted(users, file.metadata.num_rows)
+
+
+def read_columns(path: Path) -> dict[str, str] | None:
+    """Columns of the Parquet file `path` with their Arrow types, by its footer; None if it cannot be read."""
+    try:
+        with _opened(path) as file:
+            return {field.name: str(field.type) for field in file.schema_arrow}
+    except ValueError:
+        return None
 
 
 def read_through(path: Path) -> None:

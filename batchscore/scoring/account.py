@@ -50,6 +50,7 @@ def begun(report: Report, pairs: Pairs, model: RunModel, binding: Binding) -> No
             for name, value in binding.constants.items()
         ),
     ]
+    report.columns = {field.name: str(field.type) for field in binding.schema}
     hidden = {feed.name: feed for feed in binding.hidden}
     for bound in report.bindings:
         if bound.input in hidden:

@@ -109,7 +109,7 @@ def rank(
         baseline = find_baseline(output.job)
         guards = Guards(settings, baseline, report.guards, partial(account.warn, report))
         account.compared(report, baseline)
-        account.warn_all(report, guards.warnings(pairs))
+        account.warn_all(report, guards.warnings(pairs, report))
         guards.check_input(pairs, lambda: _read_users(pairs, binding))
         guards.check_model(model.saved.path)
     import_what_adds_names()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
@@ -478,3 +479,56 @@ def test_unknown_ids_whose_share_rises_are_published_with_a_warning(published, r
             "model's age\n"
         )
         assert (told.exit_code, told.troubles) == (0, warning if warned else "")
+
+
+def with_integer_ids(job):
+    """The pairs with the users' numbers as ids, and a candidate column of another name."""
+    pairs = pq.read_table(job.pairs)
+    users = [int(user.removeprefix("u")) for user in pairs["user_id"].to_pylist()]
+    pq.write_table(pa.table({"user_id": users, "film": pairs["movie_id"]}), job.pairs)
+
+
+CHANGED = (
+    "WARNING the columns of the output changed: now user_id int64, film string, last published user_id string, "
+    "movie_id string: what reads the output must know\n"
+)
+
+
+@pytest.mark.parametrize("lost", [None, "report", "output", "columns"])
+def test_columns_that_change_overnight_are_published_with_a_warning(published, lost):
+    report = published.folder / "_batchscore" / "ranked.parquet.report.json"
+    if lost == "report":
+        report.unlink()
+    elif lost == "output":
+        published.output.unlink()
+    elif lost == "columns":
+        told = published.report()
+        del told["columns"]  # a report of an older version
+        report.write_text(json.dumps(told))
+    published.retrieve(night=2)
+    with_integer_ids(published)
+    accepted = "--max-user-turnover", "off", "--max-unknown-users", "off", "--max-identical-lists", "off"
+    told = published.run("--candidate-column", "film", "--map", "movie_id=film", *accepted)
+    assert told.exit_code == 0
+    assert CHANGED in told.troubles
+    published.retrieve(night=3)
+    with_integer_ids(published)
+    told = published.run("--candidate-column", "film", "--map", "movie_id=film", *accepted)
+    assert (told.exit_code, told.troubles) == (0, "")
+
+
+def test_text_as_another_writer_stores_it_is_no_change(published):
+    published.retrieve(night=2)
+    pairs = pq.read_table(published.pairs)
+    large = pa.schema([(name, pa.large_string()) for name in pairs.column_names])
+    pq.write_table(pairs.cast(large), published.pairs)
+    assert published.run().troubles == ""
+
+
+def test_another_top_n_is_published_with_a_warning(published):
+    published.retrieve(night=2)
+    told = published.run("--top-n", 3)
+    warning = "WARNING top N is 3, last published 10: check --top-n if this is not meant\n"
+    assert (told.exit_code, told.troubles) == (0, warning)
+    published.retrieve(night=3)
+    assert published.run("--top-n", 3).troubles == ""

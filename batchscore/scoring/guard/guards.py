@@ -16,6 +16,7 @@ from batchscore.errors import RefusedError, spell_value
 from batchscore.publishing.baseline import Baseline
 from batchscore.report import GuardResult, Report
 from batchscore.scoring.guard.ages import check_input_age, check_model_age
+from batchscore.scoring.guard.changes import tell_changed_columns, tell_changed_lists
 from batchscore.scoring.guard.counts import Count, check_candidates, check_pairs, check_users
 from batchscore.scoring.guard.growth import tell_growth
 from batchscore.scoring.guard.scores import check_equal_scores, check_score_shift, check_spread_change
@@ -51,10 +52,12 @@ class Guards:
         self._now = dt.datetime.now(dt.UTC)
         self._kept = "Kept last night's file." if settings.output.path.exists() else "Nothing was published."
 
-    def warnings(self, pairs: Pairs) -> Iterator[str]:
-        """What the person should know although nothing is refused for it."""
+    def warnings(self, pairs: Pairs, report: Report) -> Iterator[str]:
+        """What the person should know although nothing is refused for it; `report` has what the run is to do."""
         yield from self._baseline.warnings
-        published = self._baseline.report
+        published, columns = self._baseline.report, self._baseline.columns
+        if columns is not None and report.columns is not None:
+            yield from tell_changed_columns(report.columns, columns)
         if published is None:
             return
         if published.rolled_back_at is not None:
@@ -62,6 +65,7 @@ class Guards:
                 f"the published output was rolled back on {published.rolled_back_at:%Y-%m-%d} to run "
                 f"{published.run_id}: this run compares itself with that one"
             )
+        yield from tell_changed_lists(report, published)
         before = [(file.bytes, file.fingerprint) for file in published.inputs]
         if pairs.files and before == [(file.bytes, file.fingerprint) for file in pairs.files]:
             newest = max(file.modified_at for file in pairs.files)

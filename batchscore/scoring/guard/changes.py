@@ -1,0 +1,39 @@
+"""What a person set otherwise than last published, or lost on the way: told, never refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from batchscore.errors import shorten, spell_list
+from batchscore.report import Report
+
+
+def tell_changed_lists(report: Report, before: Report) -> Iterator[str]:
+    """A warning if the lists have another length than last published."""
+    now, last = report.settings.get("top_n"), before.settings.get("top_n")
+    if last is not None and now != last:
+        yield f"top N is {now}, last published {last}: check --top-n if this is not meant"
+
+
+def tell_changed_columns(now: Mapping[str, str], last: Mapping[str, str]) -> Iterator[str]:
+    """A warning if the output's columns (name to type) have other names, types or places than last published.
+
+    Types that Parquet writes alike, such as string and large_string, are one.
+    """
+    columns, before = _spell(now), _spell(last)
+    if columns == before:
+        return
+    gone, new = ([item for item in some if item not in others] for some, others in ((before, columns),
+                                                                                  (columns, before)))  # fmt: skip
+    if not gone and not new:
+        gone, new = before, columns
+    yield (
+        f"the columns of the output changed: now {spell_list(new, 'without them')}, last published "
+        f"{spell_list(gone, 'without them')}: what reads the output must know"
+    )
+
+
+def _spell(columns: Mapping[str, str]) -> list[str]:
+    return [
+        f"{shorten(name)} {type_.removeprefix('large_').removesuffix('_view')}" for name, type_ in columns.items()
+    ]
