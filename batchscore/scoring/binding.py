@@ -13,12 +13,13 @@ from batchscore.config import RunSettings
 from batchscore.errors import UsageError, did_you_mean, shorten, spell_list
 from batchscore.runtime.card import ModelCard
 from batchscore.runtime.pair_inputs import describe_list_problem, describe_values
-from batchscore.runtime.roles import choose_candidate, looks_like_label
+from batchscore.runtime.roles import looks_like_label
 from batchscore.runtime.saved_model import Signature, TensorSpec, is_column, takes_list
 from batchscore.scoring.casts import FLOATS, Cast, advise_type, find_cast, is_text
 from batchscore.scoring.constants import find_lists_of_one, parse_constant
 from batchscore.scoring.feeding import Feed, choose_feeds
 from batchscore.scoring.hints import Evidence, fitting_columns, map_flag, match_columns, no_column
+from batchscore.scoring.id_columns import IdColumn, choose_id_columns, id_inputs
 from batchscore.scoring.kept import keep_columns, keep_outputs, spell_columns
 
 
@@ -40,9 +41,9 @@ class BoundColumn:
 class Binding:
     """What the run reads, what it feeds, and what it writes.
 
-    `columns` are the pair columns needed, each once. `user_input` and `candidate_input` name the inputs that the
-    two ids feed (None where the model takes no such input). `kept` maps output names to pair columns, in order;
-    `kept_outputs` to outputs of the model, whose columns follow.
+    `columns` are the pair columns needed, each once. `user_input` and `candidate_input` name the inputs that take
+    the two ids, also where a `--map` feeds one from another column (None where the model takes no such input).
+    `kept` maps output names to pair columns, in order; `kept_outputs` to outputs of the model, which follow.
     """
 
     user: str
@@ -64,6 +65,10 @@ class Binding:
         fed = [bound.column for bound in self.inputs]
         return list(dict.fromkeys([self.user, self.candidate, *fed, *self.kept.values()]))
 
+    def fed_from(self, input_: str | None) -> str | None:
+        """The pair column that feeds the input; None if none does."""
+        return next((bound.column for bound in self.inputs if bound.input.name == input_), None)
+
 
 def bind(
     schema: pa.Schema,
@@ -81,14 +86,15 @@ def bind(
         card = None
     columns = {field.name: field.type for field in schema}
     feeds = choose_feeds(signature, card, settings, columns)
-    user, candidate = _roles(signature, card, settings, feeds)
-    binder = _Binder(columns, signature, settings, feeds, ids={user, candidate})
+    ids = choose_id_columns(signature, card, settings, feeds)
+    user, candidate = (item.column for item in ids)
+    binder = _Binder(columns, signature, settings, feeds, ids)
     binder.check_flags()
-    binder.check_constants(_id_inputs(signature, card, feeds, user, candidate))
+    binder.check_constants(id_inputs(card, feeds, ids))
     for spec in signature.inputs.values():
         binder.bind_input(spec)
-    binder.check_id("user", user)
-    binder.check_id("candidate", candidate)
+    for item in ids:
+        binder.check_id(item)
     if user == candidate:
         binder.problems.append(f"user and candidate are the same column {user!r}")
     if not binder.problems and evidence is not None:
@@ -104,11 +110,11 @@ def bind(
         constants=binder.constants,
         kept=dict(settings.keep),
         kept_outputs=dict(settings.keep_output),
-        user_input=binder.input_of(user),
-        candidate_input=binder.input_of(candidate),
+        user_input=ids[0].input,
+        candidate_input=ids[1].input,
         schema=ranked_schema(schema.field(user), schema.field(candidate), kept),
         hidden=tuple(feed for feed in feeds.values() if feed.hidden),
-        warnings=(*binder.doubts(), *binder.unfed_ids(card, user, candidate)),
+        warnings=(*binder.doubts(), *binder.unfed_ids(card)),
     )
 
 
@@ -121,13 +127,14 @@ class _Binder:
         signature: Signature,
         settings: RunSettings,
         feeds: Mapping[str, Feed],
-        ids: set[str | None],
+        id_columns: tuple[IdColumn, IdColumn],
     ) -> None:
         self.columns = columns
         self.signature = signature
         self.settings = settings
         self.feeds = feeds
-        self.ids = ids
+        self.id_columns = id_columns
+        self.ids = {item.column for item in id_columns}
         self.inputs: list[BoundColumn] = []
         self.constants: dict[str, pa.Scalar] = {}
         self.problems: list[str] = []
@@ -172,7 +179,8 @@ class _Binder:
         else:
             self._bind_column(spec, feed)
 
-    def check_id(self, role: str, column: str | None) -> None:
+    def check_id(self, item: IdColumn) -> None:
+        role, column = item.role, item.column
         if column is None:
             self.problems.append(f"the {role} column cannot be told from the model's inputs; give --{role}-column")
         elif column not in self.columns:
@@ -181,6 +189,8 @@ class _Binder:
         elif not _is_id(plain_type(self.columns[column])):
             type_ = self.columns[column]
             self.problems.append(f"{role} column {column!r} is {type_}: ids are strings or integers")
+        elif len(self.ids) > 1 and item.other in self.columns and (problem := item.problem()):
+            self.problems.append(problem)
 
     def check_separators(self, evidence: Evidence) -> None:
         """Texts of several values with another separator than the model's would each be one unknown value."""
@@ -197,9 +207,6 @@ class _Binder:
     def _told_ids(self) -> set[str | None]:
         return {self.settings.user_column, self.settings.candidate_column}
 
-    def input_of(self, column: str) -> str | None:
-        return next((bound.input.name for bound in self.inputs if bound.column == column), None)
-
     def doubts(self) -> Iterator[str]:
         """What binds and may not be meant: a column that feeds several inputs, an id as a list of one."""
         for column in dict.fromkeys(bound.column for bound in self.inputs):
@@ -212,15 +219,15 @@ class _Binder:
         texts = {name: self.feeds[name].constant or "" for name in self.constants}
         yield from find_lists_of_one(self.signature, texts)
 
-    def unfed_ids(self, card: ModelCard | None, user: str, candidate: str) -> Iterator[str]:
-        """An id that the model does not see although nobody said so."""
+    def unfed_ids(self, card: ModelCard | None) -> Iterator[str]:
+        """An id that the model does not see although nobody said so, or although a `--map` said so."""
         told = (self.settings.user_column, self.settings.candidate_column)
         no_input = (card and card.user_input is None, card and card.candidate_input is None)
-        for role, column, by_flag, by_card in zip(
-            ("user", "candidate"), (user, candidate), told, no_input, strict=True
-        ):
-            if by_flag is None and not by_card and self.input_of(column) is None:
-                yield f"the {role} column {column} feeds no input of the model"
+        for item, by_flag, by_card in zip(self.id_columns, told, no_input, strict=True):
+            if item.other is not None:
+                yield f"{item.describe_other()}: lists are those of {item.column}, scores those of {item.other}"
+            elif by_flag is None and not by_card and item.input is None:
+                yield f"the {item.role} column {item.column} feeds no input of the model"
 
     def error(self, card: ModelCard | None, evidence: Evidence | None) -> UsageError:
         bound = [f"{item.input.name} <- {shorten(item.column)}" for item in self.inputs]
@@ -237,12 +244,14 @@ class _Binder:
 
     def _next_step(self, card: ModelCard | None, evidence: Evidence | None) -> str:
         """The flags to paste, else what to do."""
-        taken = {feed.column for feed in self.feeds.values() if feed.constant is None}
+        by_role = self._by_role()
+        unfed = [spec for spec in self.unfed if spec.name not in by_role]
+        taken = {feed.column for feed in self.feeds.values() if feed.constant is None} | set(by_role.values())
         free = {name: type_ for name, type_ in self.columns.items() if name not in taken}
-        matched = match_columns(self.unfed, free, evidence)
+        matched = match_columns(unfed, free, evidence)
         left = {name: type_ for name, type_ in free.items() if name not in matched.values()}
-        flags, without = [], []
-        for spec in self.unfed:
+        flags, without = [map_flag(name, column) for name, column in by_role.items()], []
+        for spec in unfed:
             if spec.name in matched or fitting_columns(spec, left):
                 flags.append(map_flag(spec.name, matched.get(spec.name, no_column(self.columns))))
             else:
@@ -260,6 +269,17 @@ class _Binder:
             )
         return "; ".join(steps) or "correct what is named above"
 
+    def _by_role(self) -> dict[str, str]:
+        """The id inputs that a `--map` from the column of their role would put right."""
+        wrong = [item for item in self.id_columns if item.other is not None and not item.is_mapped]
+        if len(self.ids) == 1:
+            return {}
+        return {
+            item.input: item.column
+            for item in wrong
+            if item.input is not None and item.column is not None and item.column in self.columns
+        }
+
     def _role_flags(self, card: ModelCard | None, matched: Mapping[str, str]) -> Iterator[str]:
         """A flag for each id whose column is not there even with the columns that were matched."""
         settings = self.settings.model_copy(update={"map": {**self.settings.map, **matched}})
@@ -268,9 +288,9 @@ class _Binder:
             settings = settings.model_copy(update={"user_column": matched[USER_ID]})
         feeds = choose_feeds(self.signature, card, settings, self.columns)
         mappable = {feed.column for name, feed in feeds.items() if name not in matched}
-        for role, column in zip(("user", "candidate"), _roles(self.signature, card, settings, feeds), strict=True):
-            if column is None or (column not in self.columns and column not in mappable):
-                yield f"--{role}-column {no_column(self.columns)}"
+        for item in choose_id_columns(self.signature, card, settings, feeds):
+            if item.column is None or (item.column not in self.columns and item.column not in mappable):
+                yield f"--{item.role}-column {no_column(self.columns)}"
 
     def _note_unfed(self, spec: TensorSpec, column: str) -> None:
         is_label = looks_like_label(spec) and spec.name not in self.settings.map and column not in self.ids
@@ -301,37 +321,6 @@ class _Binder:
         except ValueError as error:
             self.problems.append(f"{flag} {spec.name}={text}: {error}")
             return pa.scalar(None)
-
-
-def _roles(
-    signature: Signature, card: ModelCard | None, settings: RunSettings, feeds: Mapping[str, Feed]
-) -> tuple[str | None, str | None]:
-    """User and candidate column: flag, else the card's input, else `user_id` and the only other input."""
-
-    def column_of(name: str) -> str:
-        return feeds[name].column if name in feeds else name
-
-    user = settings.user_column or (column_of(card.user_input) if card and card.user_input else USER_ID)
-    if settings.candidate_column is not None:
-        return user, settings.candidate_column
-    if card is not None and card.candidate_input is not None:
-        return user, column_of(card.candidate_input)
-    user_input = next((name for name in signature.inputs if column_of(name) == user), None)
-    constants = {name for name, feed in feeds.items() if feed.constant is not None}
-    candidate = choose_candidate(signature, user_input, constants)
-    return user, column_of(candidate) if candidate is not None else None
-
-
-def _id_inputs(
-    signature: Signature, card: ModelCard | None, feeds: Mapping[str, Feed], user: str | None, candidate: str | None
-) -> dict[str, str]:
-    """The inputs that take an id, and whose: by the card, else `user_id`; and those called like the id columns."""
-    roles = {user: "user", candidate: "candidate"}
-    inputs = {name: roles[feed.column] for name, feed in feeds.items() if feed.column in roles}
-    if card is not None:
-        by_card = {card.user_input: "user", card.candidate_input: "candidate"}
-        return inputs | {name: role for name, role in by_card.items() if name is not None}
-    return inputs | ({USER_ID: "user"} if USER_ID in signature.inputs else {})
 
 
 def _is_id(type_: pa.DataType) -> bool:

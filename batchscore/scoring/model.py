@@ -131,9 +131,10 @@ def id_roles(model: RunModel, session: Session, binding: Binding, settings: RunS
     user_known, user_why = looked_up["user"] if binding.user_input else no_input
     candidate_known, candidate_why = looked_up["candidate"] if binding.candidate_input else no_input
     return [
-        IdRole("user", binding.user_input, settings.max_unknown_users, "E-UNKNOWN-USERS", user_known, user_why),
+        IdRole("user", binding.user_input, settings.max_unknown_users, "E-UNKNOWN-USERS", user_known, user_why,
+               binding.fed_from(binding.user_input)),
         IdRole("candidate", binding.candidate_input, settings.max_unknown_candidates, "E-UNKNOWN-CANDIDATES",
-               candidate_known, candidate_why),
+               candidate_known, candidate_why, binding.fed_from(binding.candidate_input)),
     ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from batchscore.errors import ModelError, RefusedError, shorten
 from batchscore.limits import Limit
 from batchscore.report import GuardResult, KnownIds
 from batchscore.scoring.distinct import find_used, is_same_array
+from batchscore.scoring.hints import map_flag
 from batchscore.scoring.scorer import ScorablePairs
 
 _FIRST_LOOK_ROWS = 500_000
@@ -37,7 +39,8 @@ class NoLookUpError(Exception):
 class IdRole:
     """One of the two ids: how it is called, where it is fed, what its limit is, and who knows its vocabulary.
 
-    `is_known` is None where the model has no look-up for it; `why` says so.
+    `is_known` is None where the model has no look-up for it; `why` says so. `column` is the pair column that feeds
+    `input`.
     """
 
     name: str
@@ -46,6 +49,7 @@ class IdRole:
     error_id: str
     is_known: IsKnown | None
     why: str | None
+    column: str | None = None
 
 
 class UnknownIds:
@@ -110,30 +114,30 @@ class UnknownIds:
         if not self.exceeded():
             return
         total, name = self._known + self._unknown, self._role.name
+        check = f"check that --{name}-column names the id that the model was trained with, and its age"
         floats = all(_FLOAT.fullmatch(example) for example in self._examples)
-        hint = "write the ids without '.0', as integers that never were floats; " if floats else ""
-        hint += "" if other is None else self._mixed_up(other)
+        hint = f"write the ids without '.0', as integers that never were floats; {check}" if floats else check
+        hint = (self._mixed_up(other, check) if other is not None else None) or hint
         raise RefusedError(
             self._role.error_id,
             f"{self._unknown:,} of {total:,} distinct {name}s are unknown to the model",
             found=f"{100 * self._unknown / total:.1f} %, such as {', '.join(self._examples)}",
             expected=f"at most {self._role.limit} (--max-unknown-{name}s)",
-            next_step=f"{hint}check that --{name}-column names the id that the model was trained with, "
-            f"and its age; accept once with --max-unknown-{name}s off",
+            next_step=f"{hint}; accept once with --max-unknown-{name}s off",
         )
 
-    def _mixed_up(self, other: UnknownIds) -> str:
-        """What the message says if the other role knows nearly all of the ids that this one does not."""
+    def _mixed_up(self, other: UnknownIds, check: str) -> str | None:
+        """What to do if the other role knows nearly all of the ids that this one does not."""
         mine, theirs = self._role.name, other._role.name
         unknown = pa.concat_arrays(self._sample) if self._sample else pa.array([])
         if not other._knows_most_of(unknown):
-            return ""
+            return None
         if self._knows_most_of(other._first_ids()):
             return (
                 f"user and candidate column look swapped: the {mine}s are known {theirs}s, and the {theirs}s known "
-                f"{mine}s; "
+                f"{mine}s; if they are, feed each from the other's column: {_swap(self._role, other._role)}"
             )
-        return f"these {mine}s are known {theirs}s: does --{mine}-column name the {theirs} column?; "
+        return f"these {mine}s are known {theirs}s: does --{mine}-column name the {theirs} column?; {check}"
 
     def _first_ids(self) -> pa.Array:
         ids = [*self._seen, *self._pending][:1]
@@ -210,6 +214,15 @@ def watch_unknown(
                 _require_within_limits(roles)
         yield pairs
     _require_within_limits(roles)
+
+
+def _swap(*roles: IdRole) -> str:
+    """The flags that make the column of each of two roles that of the other, and feed it as such."""
+    flags = []
+    for role, other in zip(roles, reversed(roles), strict=True):
+        column, fed = str(other.column), str(role.input)
+        flags += [f"--{role.name}-column {shlex.quote(column)}", map_flag(fed, column)]
+    return " ".join(flags)
 
 
 def _require_within_limits(roles: list[UnknownIds]) -> None:

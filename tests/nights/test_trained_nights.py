@@ -25,11 +25,15 @@ UNKNOWN = """\
 E-UNKNOWN-USERS: {count} of {count} distinct users are unknown to the model
   found:    100.0 %, such as {ids}
   expected: at most 50% (--max-unknown-users)
-  next:     {hint}check that --user-column names the id that the model was trained with, and its age; \
+  next:     {hint}; \
 accept once with --max-unknown-users off
 """
+CHECK = "check that --user-column names the id that the model was trained with, and its age"
+FLOATED = f"write the ids without '.0', as integers that never were floats; {CHECK}"
 LOOK_SWAPPED = """\
-user and candidate column look swapped: the users are known candidates, and the candidates known users; """
+user and candidate column look swapped: the users are known candidates, and the candidates known users; \
+if they are, feed each from the other's column: --user-column movie_id --map user_id=movie_id \
+--candidate-column user_id --map movie_id=user_id"""
 HEADS = """\
 E-MODEL-OUTPUT: 2 outputs of signature 'serving_default' could be the score
   found:    {outputs}
@@ -77,15 +81,14 @@ E-PAIRS-DROPPED: 9,000 pairs, last published 18,000 (-50.0 %, limit 20 %). Kept 
     "users rendered 42.0": Night(
         lambda job: job.change(user_id=pl.col("user_id") + ".0", movie_id="movie_id"), 6,
         UNKNOWN.format(
-            count=200, ids="'1.0', '2.0', '3.0', '4.0', '5.0'",
-            hint="write the ids without '.0', as integers that never were floats; ",
+            count=200, ids="'1.0', '2.0', '3.0', '4.0', '5.0'", hint=FLOATED,
         ), lambda job: job.retrieve(night=2),
     ),
     "candidates rendered 42.0": Night(
         lambda job: job.change(user_id="user_id", movie_id=pl.col("movie_id") + ".0"), 6,
         UNKNOWN.replace("USERS", "CANDIDATES").replace("user", "candidate").format(
             count=300, ids="'1001.0', '1002.0', '1004.0', '1007.0', '1008.0'",
-            hint="write the ids without '.0', as integers that never were floats; ",
+            hint=FLOATED.replace("user", "candidate"),
         ), lambda job: job.retrieve(night=2),
     ),
     "users are floats": Night(

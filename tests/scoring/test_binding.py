@@ -177,17 +177,105 @@ def test_the_card_says_which_they_are_and_flags_override_it():
     schema = pa.schema([("a", pa.string()), ("b", pa.string()), ("c", pa.string())])
     signature = signature_of(a="string", b="string", c="string")
     assert bind(schema, signature, card_of("b", "c"), settings_of()).user == "b"
-    binding = bind(schema, signature, card_of("b", "c"), settings_of(user_column="c", candidate_column="a"))
-    assert (binding.user, binding.candidate, binding.user_input, binding.candidate_input) == ("c", "a", "c", "a")
+    told = {"user_column": "c", "candidate_column": "a"}
+    binding = bind(schema, signature, card_of("b", "c"), settings_of(**told, map={"b": "c", "c": "a"}))
+    assert (binding.user, binding.candidate, binding.user_input, binding.candidate_input) == ("c", "a", "b", "c")
 
 
-def test_an_id_column_need_not_feed_the_model():
-    binding = bind(
-        pa.schema([("who", pa.int32()), ("user_id", pa.string()), ("movie_id", pa.string())]), BOTH, None,
-        settings_of(user_column="who", candidate_column="movie_id"),
-    )  # fmt: skip
-    assert (binding.user, binding.user_input) == ("who", None)
-    assert binding.columns == ["who", "movie_id", "user_id"]
+HOUSEHOLDS = pa.schema([("member", pa.int32()), ("user_id", pa.string()), ("movie_id", pa.string())])
+
+
+@pytest.mark.parametrize("card", [None, card_of()], ids=["no card", "card"])
+def test_an_id_input_that_another_column_feeds_is_refused_with_the_flag_that_feeds_it(card):
+    """Lists of members with the scores of households look like any other lists."""
+    told = {"user_column": "member", "candidate_column": "movie_id"}
+    message = refused(HOUSEHOLDS, BOTH, card, **told)
+    assert (
+        "input user_id takes the user's id and is fed from column 'user_id', not from the user column 'member' "
+        "(if that is meant, say so: --map user_id=user_id)"
+    ) in message
+    assert message.endswith("next:     add --map user_id=member")
+    binding = bind(HOUSEHOLDS, BOTH, card, settings_of(**told, map={"user_id": "member"}))
+    assert (fed(binding)["user_id"], binding.user, binding.user_input) == ("member", "member", "user_id")
+    assert binding.warnings == ()
+
+
+@pytest.mark.parametrize("card", [None, card_of()], ids=["no card", "card"])
+def test_a_map_may_feed_an_id_input_from_another_column_with_a_warning(card):
+    told = {"user_column": "member", "map": {"user_id": "user_id"}}
+    binding = bind(HOUSEHOLDS, BOTH, card, settings_of(**told))
+    assert (binding.user, binding.user_input, binding.fed_from(binding.user_input)) == (
+        "member",
+        "user_id",
+        "user_id",
+    )
+    assert (binding.candidate, binding.candidate_input) == ("movie_id", "movie_id")
+    assert binding.columns == ["member", "movie_id", "user_id"]
+    assert binding.warnings == (
+        (
+            "input user_id takes the user's id and is fed from column 'user_id', not from the user column 'member'"
+            ": lists are those of member, scores those of user_id"
+        ),
+    )
+
+
+@pytest.mark.parametrize("card", [None, card_of()], ids=["no card", "card"])
+def test_role_flags_that_swap_the_ids_are_refused_until_the_inputs_follow(card):
+    told = {"user_column": "movie_id", "candidate_column": "user_id"}
+    message = refused(PAIRS, BOTH, card, **told)
+    assert message.endswith("next:     add --map user_id=movie_id --map movie_id=user_id")
+    how = settings_of(**told, map={"user_id": "movie_id", "movie_id": "user_id"})
+    binding = bind(PAIRS, BOTH, card, how)
+    assert fed(binding) == {"user_id": "movie_id", "movie_id": "user_id"}
+    assert (binding.user_input, binding.candidate_input, binding.warnings) == ("user_id", "movie_id", ())
+
+
+@pytest.mark.parametrize("card", [None, card_of()], ids=["no card", "card"])
+def test_a_candidate_that_does_not_feed_its_input_is_refused(card):
+    schema = PAIRS.append(pa.field("offer", pa.int64()))
+    message = refused(schema, BOTH, card, candidate_column="offer")
+    assert (
+        "input movie_id takes the candidate's id and is fed from column 'movie_id', not from the candi" in message
+    )
+    assert message.endswith("next:     add --map movie_id=offer")
+
+
+def test_the_column_that_a_card_maps_is_no_more_right_than_that_of_the_name():
+    card = card_of().model_copy(update={"map": {"user_id": "household"}})
+    schema = pa.schema([("household", pa.string()), ("member", pa.string()), ("movie_id", pa.string())])
+    assert bind(schema, BOTH, card, settings_of()).user == "household"
+    message = refused(schema, BOTH, card, user_column="member")
+    assert "fed from column 'household', not from the user column 'member'" in message
+
+
+def test_an_id_input_without_a_column_is_fed_from_the_column_of_its_role_by_the_hint():
+    schema = pa.schema([("member", pa.string()), ("movie_id", pa.string())])
+    message = refused(schema, BOTH, user_column="member")
+    assert "input user_id string [n] has no column 'user_id'" in message
+    assert message.endswith("next:     add --map user_id=member")
+
+
+def test_a_user_column_that_is_not_there_is_told_alone():
+    message = refused(HOUSEHOLDS, BOTH, user_column="membr")
+    assert "the pairs have no user column 'membr'; did you mean 'member'?" in message
+    assert "takes the user's id" not in message
+
+
+def test_a_candidate_column_that_feeds_an_input_of_its_own_is_believed():
+    """`kind` is the only other input of text or integers; `item` feeds a float."""
+    signature = signature_of(user_id="string", kind="string", item="float32")
+    schema = pa.schema([("user_id", pa.string()), ("kind", pa.string()), ("item", pa.int64())])
+    binding = bind(schema, signature, None, settings_of(candidate_column="item"))
+    assert (binding.candidate_input, binding.warnings) == ("item", ())
+
+
+@pytest.mark.parametrize("card", [None, card_of(user=None)], ids=["no card", "card"])
+def test_a_model_without_the_users_id_takes_any_user_column(card):
+    segments = signature_of(segment="string", movie_id="string")
+    schema = pa.schema([("member", pa.int64()), ("segment", pa.string()), ("movie_id", pa.string())])
+    binding = bind(schema, segments, card, settings_of(user_column="member", candidate_column="movie_id"))
+    assert (binding.user, binding.user_input, binding.candidate_input) == ("member", None, "movie_id")
+    assert binding.warnings == ()
 
 
 def test_two_other_inputs_leave_the_candidate_open():

@@ -89,11 +89,13 @@ def test_without_a_known_signature_and_without_tables_the_reason_is_told(tmp_pat
             assert role.why == "it is not looked up in a table"
 
 
-def test_an_id_that_the_model_does_not_take_has_its_own_reason(tmp_path):
+def test_a_look_up_is_for_the_input_that_takes_the_id_whichever_column_feeds_it(tmp_path):
     user, item = roles_of(
-        export(tmp_path / "model"), KnowsSome(), user_column="item_id", candidate_column="user_id"
-    )
-    assert (user.input, item.input) == ("item_id", "user_id")
+        export(tmp_path / "model"), KnowsSome(), user_column="item_id", candidate_column="user_id",
+        map={"user_id": "user_id", "item_id": "item_id"},
+    )  # fmt: skip
+    assert (user.input, user.column, item.input, item.column) == ("user_id", "user_id", "item_id", "item_id")
+    assert user.is_known(pa.array(["u1", "nobody"], pa.large_string())).tolist() == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ class Vocabulary:
 
 def role(known, limit=OFF, name="user", input_="u", why=None):
     known = None if known is None else known if callable(known) else Vocabulary(known)
-    return IdRole(name, input_, limit, f"E-UNKNOWN-{name.upper()}S", known, why)
+    return IdRole(name, input_, limit, f"E-UNKNOWN-{name.upper()}S", known, why, f"{name} id")
 
 
 @settings(max_examples=80, deadline=None)
@@ -266,6 +266,11 @@ def test_swapped_ids_are_called_swapped():
     message = refusal_of(ITEMS, USERS)
     assert message.startswith("E-UNKNOWN-USERS: 30 of 30 distinct users")
     assert "next:     user and candidate column look swapped: the users are known candidates, and the " in message
+    assert (
+        "feed each from the other's column: --user-column 'candidate id' --map 'u=candidate id' "
+        "--candidate-column 'user id' --map 'c=user id'; accept once with --max-unknown-users off"
+    ) in message
+    assert "check that" not in message, "that flag alone would not put it right"
 
 
 def test_candidates_in_the_place_of_users_are_called_that():
