@@ -78,4 +78,4 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
         if isinstance(error, MemoryError):
             raise
         reason = getattr(error, "strerror", None) or str(error).strip()
-        raise ValueError(reason.splitlines()[0]) from error
+        raise ValueError(reason.splitlines()[0].rstrip(".")) from error

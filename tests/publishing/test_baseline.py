@@ -175,6 +175,7 @@ def test_a_night_of_which_nothing_can_be_used_is_passed_over_with_a_warning(tmp_
     gone, uncounted = found.warnings
     assert gone.endswith("is cut off or damaged, and its output is gone")
     assert "has no report, and the users of the file cannot be counted: " in uncounted
+    assert not uncounted.endswith(".")
 
 
 def _cut(path):
@@ -197,6 +198,7 @@ def test_a_damaged_output_is_compared_through_its_report(tmp_path, written, harm
     (warning,) = found.warnings
     assert "tells of another file (run " in warning
     assert "and the users of the file cannot be counted: " in warning
+    assert ".:" not in warning
     assert warning.endswith(": this run compares itself with that report")
 
 
