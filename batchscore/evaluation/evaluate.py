@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -31,6 +32,7 @@ from batchscore.observer import Observer
 from batchscore.ranked.open_lists import open_lists
 from batchscore.ranked.reader import ListReader
 
+_LOG = logging.getLogger(__name__)
 _UNOBSERVED = Observer()
 MODEL, MEAN, BIASES, POPULARITY = "model", "mean", "biases", "popularity"
 
@@ -129,6 +131,7 @@ def evaluate(settings: EvaluateSettings, observer: Observer = _UNOBSERVED) -> Ev
         if name == MODEL and MEAN in predicted:
             table.add(MEAN, predicted[MEAN])
     matched = len(methods.model.matched()[0])
+    _tell_of_no_match(matched, ranked)
     return Evaluation(
         ranked=EvaluatedFile(
             path=str(settings.ranked),
@@ -265,6 +268,15 @@ def _require_relevant(settings: EvaluateSettings, truth: Truth) -> None:
         expected="labels above 0" if settings.relevant is None else f"labels of at least {settings.relevant:g}",
         next_step="correct --label-column or --relevant",
     )  # fmt: skip
+
+
+def _tell_of_no_match(matched: int, ranked: ListReader) -> None:
+    if not matched:
+        _LOG.warning(
+            "none of the %s listed pairs stands in the truth, so every list counts as 0: check that both files "
+            "spell candidate ids alike and belong to the same night",
+            f"{ranked.rows:,}",
+        )
 
 
 def _require_common_users(
