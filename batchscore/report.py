@@ -50,6 +50,9 @@ class ModelUsed(_Part):
     signature_chosen: str
     score_output: str
     score_output_chosen: str
+    probes: int | None = None
+    """Rows with the scores of its export that the run compares; 0 if no model card has some of this signature and
+    score. Null in older reports."""
 
 
 class InputBinding(_Part):

@@ -144,7 +144,7 @@ PASSED_ON = {
     "reader": {"PairBatch"},
     "recurring": {"RecurringValues"},
     "guard.ages": {"check_input_age", "check_model_age"},
-    "guard.changes": {"tell_changed_columns", "tell_changed_lists"},
+    "guard.changes": {"tell_changed_columns", "tell_changed_lists", "tell_lost_probes"},
     "guard.counts": {"Count", "check_candidates", "check_pairs", "check_users"},
     "guard.growth": {"tell_growth"},
     "guard.scores": {"check_equal_scores", "check_score_shift", "check_spread_change"},

@@ -54,6 +54,18 @@ class RunModel:
     used: ModelUsed
     warnings: tuple[str, ...]
 
+    @property
+    def probed(self) -> ModelCard | None:
+        """The model card, if its probe rows are of this signature and score."""
+        return _probed(self.saved, self.signature, self.score)
+
+
+def _probed(saved: SavedModel, signature: Signature, score: Score) -> ModelCard | None:
+    card = saved.card
+    if card is None or card.signature != signature.name or card.score_output != score.name:
+        return None
+    return card
+
 
 def choose_model(settings: RunSettings) -> RunModel:
     """The model that the settings mean, its signature and its score output."""
@@ -73,6 +85,7 @@ def choose_model(settings: RunSettings) -> RunModel:
     saved = read_saved_model(path, settings.model_version, trust_model=settings.trust_model)
     chosen = choose_scoring(saved, settings.signature, settings.score_output)
     signature, score = chosen.signature, chosen.score
+    probed = _probed(saved, signature, score)
     used = ModelUsed(
         path=str(saved.path),
         version=saved.version,
@@ -82,6 +95,7 @@ def choose_model(settings: RunSettings) -> RunModel:
         signature_chosen=chosen.signature_why,
         score_output=score.name,
         score_output_chosen=chosen.score_why,
+        probes=0 if probed is None else len(probed.probes.scores),
     )
     _log.info(
         "%s at %s (%s), fingerprint %s; signature %s (%s); score %s (%s)",
@@ -203,8 +217,8 @@ def _by_signature(
 
 def require_probes(model: RunModel, session: Session, settings: RunSettings) -> None:
     """Raise ModelError (E-MODEL-PROBES) where the model does not give the scores that its card remembers."""
-    card = model.saved.card
-    if card is None or card.signature != model.signature.name or card.score_output != model.score.name:
+    card = model.probed
+    if card is None:
         return
     result = replay_probes(session, model.signature, model.score, card)
     if result.ok:

@@ -42,11 +42,17 @@ E-MODEL-OUTPUT: 2 outputs of signature 'serving_default' could be the score
 """
 
 
+NO_CARD = """\
+WARNING this model has no model card of its score {score!r}, the model last published had one: its scores are not \
+compared with those of its export (`batchscore adopt` writes a card)
+"""
+
+
 @dataclass(frozen=True)
 class Night:
     """What goes wrong in the second night, what the job says, and what then helps: a change, flags, or both.
 
-    `then_told` are the warnings of the night that was helped.
+    `then_told` are the warnings of the night that was helped, `warned` those before an error.
     """
 
     wrong: Callable[[Any], object]
@@ -55,6 +61,7 @@ class Night:
     mend: Callable[[Any], object] = lambda _job: None
     flags: tuple[object, ...] = field(default=())
     then_told: str = ""
+    warned: str = ""
 
 
 NIGHTS = {
@@ -114,7 +121,7 @@ E-MODEL-NONFINITE: no pair has a finite score
   found:    18,000 pairs scored, every one NaN, infinite or beyond float32
   expected: finite scores
   next:     roll back with --model-version, and look at the training run of this model
-""", flags=("--model-version", 1),
+""", flags=("--model-version", 1), warned=NO_CARD.format(score="score"),
     ),
     "the label is among the inputs": Night(
         lambda job: job.train("label", 2), 2, """\
@@ -125,18 +132,19 @@ E-BINDING: the pair columns do not fit signature 'serving_default'
     input user_rating float32 [n] has no column 'user_rating'; it looks like the label that the model was trained on
     bound: movie_id <- movie_id, user_id <- user_id
   next:     add --set user_rating=0
-""", flags=("--set", "user_rating=0"),
+""", flags=("--set", "user_rating=0"), then_told=NO_CARD.format(score="score"),
     ),
     "two heads": Night(
         lambda job: job.train("two_heads", 2), 4, HEADS.format(outputs="click float32 [n]; rating float32 [n]"),
         flags=("--score-output", "0.7*rating + 0.3*click"),
+        then_told=NO_CARD.format(score="0.7*rating + 0.3*click"),
     ),
     "three heads": Night(
         lambda job: job.train("three_heads", 2), 4,
         HEADS.format(outputs="click float32 [n]; rating float32 [n]; taste float32 [n, 8]"),
         flags=("--score-output", "rating", "--keep-output", "click"),
         then_told="WARNING the columns of the output changed: now click float, last published without them: "
-        "what reads the output must know\n",
+        "what reads the output must know\n" + NO_CARD.format(score="rating"),
     ),
 }  # fmt: skip
 
@@ -148,7 +156,7 @@ def test_a_night(nightly, name):
     night.wrong(nightly)
     told = nightly.run()
     assert (told.exit_code, told.out) == (night.exit_code, "")
-    assert told.troubles == (f"ERROR {night.told}" if night.exit_code else night.told)
+    assert told.troubles == (f"{night.warned}ERROR {night.told}" if night.exit_code else night.told)
     if night.exit_code:
         assert nightly.output.read_bytes() == before
         assert nightly.report() == report
@@ -202,6 +210,7 @@ def test_the_user_tower_is_not_connected(nightly):
         f"    candidate {movie!r}: {score:.6g} for {users} users\n" for movie, users, score in listed
     )
     assert told.troubles == f"""\
+{NO_CARD.format(score="score")}\
 WARNING unknown users are not counted any more (it is not looked up in a table), last published 0.0 %: \
 --max-unknown-users decides nothing
 ERROR E-IDENTICAL-LISTS: the scores ignore the user: 128 of 128 candidates have one score for all their users \
@@ -310,3 +319,21 @@ def test_a_rollback_of_a_rollback(nightly):
     told = nightly.run("--model-version", 3)
     assert told.exit_code == 4
     assert nightly.output.read_bytes() == second
+
+
+def test_a_model_without_the_card_that_the_last_one_had_is_published_with_a_warning(nightly):
+    assert nightly.report()["model"]["probes"] == 32
+    nightly.retrieve(night=2)
+    nightly.train("trained", 2)
+    told = nightly.run()
+    assert (told.exit_code, told.troubles) == (0, NO_CARD.format(score="score"))
+    assert nightly.report()["model"]["probes"] == 0
+    nightly.retrieve(night=3)
+    assert nightly.run().troubles == ""
+
+
+def test_a_score_that_the_card_does_not_speak_of_is_published_with_a_warning(nightly):
+    flags = "--score-output", "2*score"
+    nightly.retrieve(night=2)
+    told = nightly.run(*flags)
+    assert (told.exit_code, NO_CARD.format(score="2*score") in told.troubles) == (0, True)

@@ -15,6 +15,18 @@ def tell_changed_lists(report: Report, before: Report) -> Iterator[str]:
         yield f"top N is {now}, last published {last}: check --top-n if this is not meant"
 
 
+def tell_lost_probes(report: Report, before: Report) -> Iterator[str]:
+    """A warning if the model's scores are no longer compared with those of its export."""
+    if report.model is None or before.model is None:
+        return
+    if before.model.probes and not report.model.probes:
+        yield (
+            f"this model has no model card of its score {shorten(report.model.score_output)!r}, the model last "
+            "published had one: its scores are not compared with those of its export (`batchscore adopt` writes a "
+            "card)"
+        )
+
+
 def tell_changed_columns(now: Mapping[str, str], last: Mapping[str, str]) -> Iterator[str]:
     """A warning if the output's columns (name to type) have other names, types or places than last published.
 

@@ -16,7 +16,7 @@ from batchscore.errors import RefusedError, spell_value
 from batchscore.publishing.baseline import Baseline
 from batchscore.report import GuardResult, Report
 from batchscore.scoring.guard.ages import check_input_age, check_model_age
-from batchscore.scoring.guard.changes import tell_changed_columns, tell_changed_lists
+from batchscore.scoring.guard.changes import tell_changed_columns, tell_changed_lists, tell_lost_probes
 from batchscore.scoring.guard.counts import Count, check_candidates, check_pairs, check_users
 from batchscore.scoring.guard.growth import tell_growth
 from batchscore.scoring.guard.scores import check_equal_scores, check_score_shift, check_spread_change
@@ -66,6 +66,7 @@ class Guards:
                 f"{published.run_id}: this run compares itself with that one"
             )
         yield from tell_changed_lists(report, published)
+        yield from tell_lost_probes(report, published)
         before = [(file.bytes, file.fingerprint) for file in published.inputs]
         if pairs.files and before == [(file.bytes, file.fingerprint) for file in pairs.files]:
             newest = max(file.modified_at for file in pairs.files)
