@@ -73,7 +73,7 @@ def read_table(config: Path, table: str, more: Sequence[str], known: Sequence[st
             where=config,
             found=", ".join(f"[{name}]" if isinstance(value, dict) else name for name, value in document.items())
             or "an empty file",
-            expected=f"[{table}], and nothing but {', '.join(f'[{name}]' for name in known)}",
+            expected=f"[{table}], and beside it only {', '.join(f'[{name}]' for name in known if name != table)}",
             next_step="put every setting into its command's table",
         )
     values: dict[str, Any] = {name: document[name] for name in more if name in document}

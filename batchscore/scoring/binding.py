@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -76,10 +76,13 @@ def bind(
     card: ModelCard | None,
     settings: RunSettings,
     evidence: Evidence | None = None,
+    *,
+    folder_keys: Collection[str] = (),
 ) -> Binding:
     """Bind the pair columns of `schema` to the inputs of `signature`.
 
-    `evidence` is asked which column a message should name. Raises UsageError: E-BINDING with every problem, the
+    `evidence` is asked which column a message should name; `folder_keys` are the keys of `key=value` subfolders,
+    which are no columns. Raises UsageError: E-BINDING with every problem, the
     inputs, the columns, what bound, and a line of flags to paste; E-KEEP for kept columns.
     """
     if card is not None and card.signature != signature.name:
@@ -88,7 +91,7 @@ def bind(
     feeds = choose_feeds(signature, card, settings, columns)
     ids = choose_id_columns(signature, card, settings, feeds)
     user, candidate = (item.column for item in ids)
-    binder = _Binder(columns, signature, settings, feeds, ids)
+    binder = _Binder(columns, signature, settings, feeds, ids, folder_keys=folder_keys)
     binder.check_flags()
     binder.check_constants(id_inputs(card, feeds, ids))
     for spec in signature.inputs.values():
@@ -128,12 +131,15 @@ class _Binder:
         settings: RunSettings,
         feeds: Mapping[str, Feed],
         id_columns: tuple[IdColumn, IdColumn],
+        *,
+        folder_keys: Collection[str],
     ) -> None:
         self.columns = columns
         self.signature = signature
         self.settings = settings
         self.feeds = feeds
         self.id_columns = id_columns
+        self.folder_keys = folder_keys
         self.ids = {item.column for item in id_columns}
         self.inputs: list[BoundColumn] = []
         self.constants: dict[str, pa.Scalar] = {}
@@ -262,11 +268,15 @@ class _Binder:
         replaced = [map_flag(name, self.settings.map[name]) for name in matched if name in self.settings.map]
         if replaced:
             steps[0] += f" in place of {' '.join(replaced)}"
-        if without:
-            steps.append(
-                f"no column that is left could feed {spell_list(without)}: write it into the pairs, or give one "
-                "value for every pair with --set"
-            )
+        id_names = {item.input for item in self.id_columns}
+        for names, constant in (
+            ([name for name in without if name in id_names], ""),
+            ([name for name in without if name not in id_names], ", or give one value for every pair with --set"),
+        ):
+            if names:
+                steps.append(
+                    f"no column that is left could feed {spell_list(names)}: write it into the pairs{constant}"
+                )
         return "; ".join(steps) or "correct what is named above"
 
     def _by_role(self) -> dict[str, str]:
@@ -298,6 +308,8 @@ class _Binder:
         hint = "; it looks like the label that the model was trained on" if is_label else ""
         if spec.name in self.settings.map:
             hint = did_you_mean(column, self.columns)
+        if column in self.folder_keys:
+            hint = f"; the key of the folders {column}=... is no column: write it into the files"
         self.problems.append(f"input {spec} has no column {column!r}{hint}")
 
     def _bind_column(self, spec: TensorSpec, feed: Feed) -> None:

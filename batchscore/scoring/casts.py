@@ -77,7 +77,7 @@ def advise_type(column: pa.DataType, dtype: str, *, is_id: bool) -> str:
     """What to write in place of a column that `find_cast` has no cast for."""
     types, type_ = pa.types, plain_type(column)
     if types.is_floating(type_) and is_id:
-        return "ids never pass through floats"
+        return "ids never pass through floats; write them as integers or text"
     if types.is_nested(type_):
         text = "; if the model splits text, write it as one (a|b|c)" if dtype == "string" else ""
         return f"it takes one value, no {_spell_nested(type_)}{text}"

@@ -97,6 +97,13 @@ class Pairs:
         """Rows of all files, by their footers."""
         return sum(file.rows for file in self.files)
 
+    @property
+    def folder_keys(self) -> set[str]:
+        """The keys of the `key=value` subfolders in which files lie: they are not columns."""
+        folders = {file.path.parent for file in self.files if file.path != self.path}
+        names = {name for folder in folders for name in folder.relative_to(self.path).parts}
+        return {name.partition("=")[0] for name in names if "=" in name}
+
     def require_same_columns(self, columns: Sequence[str]) -> None:
         """Raise InputError (E-INPUT-SCHEMAS) where a file has other `columns` than the first one.
 

@@ -102,7 +102,14 @@ def rank(
     with clock.stage("prepare"):
         pairs = open_pairs(settings.input, settings.require_success)
         model = choose_model(settings)
-        binding = bind(pairs.schema, model.signature, model.saved.card, settings, evidence_of(pairs, model))
+        binding = bind(
+            pairs.schema,
+            model.signature,
+            model.saved.card,
+            settings,
+            evidence_of(pairs, model),
+            folder_keys=pairs.folder_keys,
+        )
         pairs.require_same_columns(binding.columns)
     account.begun(report, pairs, model, binding)
     with clock.stage("guard"):

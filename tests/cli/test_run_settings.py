@@ -92,7 +92,7 @@ def test_wrong_tables(workplace, text, message, found):
 E-CONFIG: {message}
   where:    <folder>/run.toml
   found:    {found}
-  expected: [run], and nothing but [run], [train], [adopt], [evaluate], [features], [model], [tasks]
+  expected: [run], and beside it only [train], [adopt], [evaluate], [features], [model], [tasks]
   next:     put every setting into its command's table
 """, recorded=False)  # fmt: skip
 

@@ -104,7 +104,8 @@ E-BINDING: the pair columns do not fit signature 'serving_default'
   where:    <folder>/pairs.parquet
   found:    columns user_id double, movie_id string
   expected: inputs movie_id string [n], user_id string [n]
-    input user_id string [n] cannot take column 'user_id' of type double: ids never pass through floats
+    input user_id string [n] cannot take column 'user_id' of type double: ids never pass through floats; \
+write them as integers or text
     user column 'user_id' is double: ids are strings or integers
     bound: movie_id <- movie_id
   next:     correct what is named above

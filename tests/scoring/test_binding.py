@@ -255,6 +255,19 @@ def test_an_id_input_without_a_column_is_fed_from_the_column_of_its_role_by_the_
     assert message.endswith("next:     add --map user_id=member")
 
 
+def test_an_id_that_is_the_key_of_folders_is_no_column_and_no_constant():
+    schema = pa.schema([("movie_id", pa.string())])
+    with pytest.raises(UsageError) as caught:
+        bind(schema, BOTH, card_of(), settings_of(), folder_keys={"user_id"})
+    message = str(caught.value)
+    assert (
+        "input user_id string [n] has no column 'user_id'; the key of the folders user_id=... is no column: "
+        "write it into the files"
+    ) in message
+    assert message.endswith("next:     no column that is left could feed user_id: write it into the pairs")
+    assert "--set" not in refused(schema, BOTH, card_of())
+
+
 def test_a_user_column_that_is_not_there_is_told_alone():
     message = refused(HOUSEHOLDS, BOTH, user_column="membr")
     assert "the pairs have no user column 'membr'; did you mean 'member'?" in message
@@ -295,7 +308,7 @@ def test_ids_are_strings_or_integers(type_):
 
 def test_float_ids_say_why():
     schema = pa.schema([("user_id", pa.float64()), ("movie_id", pa.int64())])
-    assert "ids never pass through floats" in refused(schema, BOTH)
+    assert "ids never pass through floats; write them as integers or text" in refused(schema, BOTH)
 
 
 def test_dictionary_ids_are_their_values():

@@ -49,6 +49,15 @@ def test_a_pair_file_is_described_as_it_is(path):
     pairs.require_unchanged()
 
 
+def test_the_keys_of_subfolders_are_told_and_are_no_columns(tmp_path):
+    for number, folder in enumerate(("dt=2024-02-29/user_id=7", "dt=2024-02-29/user_id=8")):
+        (tmp_path / "pairs" / folder).mkdir(parents=True)
+        write(tmp_path / "pairs" / folder / f"{number}.parquet")
+    pairs = open_pairs(tmp_path / "pairs")
+    assert pairs.folder_keys == {"dt", "user_id"}
+    assert open_pairs(pairs.files[0].path).folder_keys == set()
+
+
 def test_a_file_that_is_not_there_may_come_later(path):
     error = refused(path, TryLaterError)
     assert (error.error_id, error.exit_code) == ("E-INPUT-MISSING", 75)
