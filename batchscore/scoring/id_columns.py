@@ -13,7 +13,7 @@ from typing import Literal
 from batchscore.columns import USER_ID
 from batchscore.config import RunSettings
 from batchscore.runtime.card import ModelCard
-from batchscore.runtime.roles import choose_candidate
+from batchscore.runtime.roles import choose_candidate, takes_ids
 from batchscore.runtime.saved_model import Signature
 from batchscore.scoring.feeding import Feed
 from batchscore.scoring.hints import map_flag
@@ -54,7 +54,8 @@ def choose_id_columns(
 
     Columns: the flag, else that of the card's input, else `user_id` and that of the only other input. Inputs: the
     card's, else `user_id` and the only other input, else the one that the column feeds. A candidate column that is
-    named and feeds an input which is not the user's is believed before the only other input.
+    named and feeds an input which is not the user's is believed before the only other input, and so is one that
+    feeds nothing where the only other input takes floats.
     """
 
     def fed_by(column: str | None) -> list[str]:
@@ -70,7 +71,9 @@ def choose_id_columns(
         candidate_input = next((name for name in fed_by(candidate) if name != user_input), None)
     if candidate_input is None and (card is None or candidate is None):
         constants = {name for name, feed in feeds.items() if feed.constant is not None}
-        candidate_input = choose_candidate(signature, user_input, constants)
+        only_other = choose_candidate(signature, user_input, constants)
+        if only_other is not None and (candidate is None or takes_ids(signature.inputs[only_other])):
+            candidate_input = only_other
     candidate = candidate or _column_of(candidate_input, feeds)
     return (
         _id_column("user", user, user_input, feeds, settings),

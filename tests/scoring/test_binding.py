@@ -282,6 +282,11 @@ def test_a_candidate_column_that_feeds_an_input_of_its_own_is_believed():
     assert (binding.candidate_input, binding.warnings) == ("item", ())
 
 
+def test_an_only_other_input_of_floats_takes_no_candidate():
+    binding = bind(PAIRS, signature_of(price="float32"), None, settings_of(candidate_column="movie_id"))
+    assert (binding.candidate, binding.candidate_input) == ("movie_id", None)
+
+
 @pytest.mark.parametrize("card", [None, card_of(user=None)], ids=["no card", "card"])
 def test_a_model_without_the_users_id_takes_any_user_column(card):
     segments = signature_of(segment="string", movie_id="string")
