@@ -377,7 +377,7 @@ def _problem(item: Mapping[str, Any], kind: type[Settings], sources: Mapping[str
     if setting in ("features", "tasks"):
         del within[1:2]  # which kind of feature or task pydantic took it for
     key = ".".join((setting, *(part for part in within if not part.isdigit())))
-    message, hint = str(item["msg"]).removeprefix("Value error, "), ""
+    message, hint = str(item["msg"]).removeprefix("Value error, ").replace("Input should ", "must "), ""
     if not item["loc"]:
         return f"{key}: {message}"  # several settings, each from wherever it came
     if item["type"] == "missing":

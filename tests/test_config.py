@@ -254,12 +254,12 @@ def test_a_caller_is_told_of_arguments_and_a_command_line_of_flags():
     with pytest.raises(UsageError) as caught:
         resolve(RunSettings, "run", {"top_n": 0}, environ={})
     assert "    input: not given\n" in str(caught.value)
-    assert "top_n: Input should be greater than 0 (from argument)" in str(caught.value)
+    assert "top_n: must be greater than 0 (from argument)" in str(caught.value)
     with pytest.raises(UsageError) as caught:
         resolve(RunSettings, "run", {"top_n": 0}, environ={}, given_as="flag")
     assert "input: not given; add --input or the key input" in str(caught.value)
     assert "output: not given; add --output or the key output" in str(caught.value)
-    assert "top_n: Input should be greater than 0 (from flag)" in str(caught.value)
+    assert "top_n: must be greater than 0 (from flag)" in str(caught.value)
 
 
 def test_settings_are_frozen():

@@ -29,12 +29,26 @@ class FilePath(click.Path):
         return super().convert(value, param, ctx)
 
 
+class Day(click.DateTime):
+    """A date of the command line, YYYY-MM-DD."""
+
+    def __init__(self) -> None:
+        super().__init__(["%Y-%m-%d"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The date that `value` is."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is not a date: write YYYY-MM-DD", param, ctx)
+
+
 def shared_options(function: _Function) -> _Function:
     """Add --config, --date, --print-config, --json, --quiet and --verbose."""
     for option in reversed((
         click.option("--config", type=FilePath(), metavar="FILE.toml",
                      help="Read settings from this TOML file. Flags win over it."),
-        click.option("--date", type=click.DateTime(["%Y-%m-%d"]), metavar="YYYY-MM-DD",
+        click.option("--date", type=Day(), metavar="YYYY-MM-DD",
                      help="What {date} in paths and constants stands for. Default: today (UTC)."),
         click.option("--print-config", is_flag=True, help="Print each setting with its source, and stop."),
         click.option("--json", "as_json", is_flag=True, help="Print the report to stdout as JSON."),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchscore.cli.jobs import run_job
-from batchscore.cli.options import FilePath
+from batchscore.cli.options import Day, FilePath
 
 if TYPE_CHECKING:
     from batchscore.observer import Observer
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--job", "job_name", metavar="NAME", help="The --job of the run, if it has one.")
 @click.option(
     "--date",
-    type=click.DateTime(["%Y-%m-%d"]),
+    type=Day(),
     metavar="YYYY-MM-DD",
     help="What {date} in OUTPUT stands for. Default: today (UTC).",
 )

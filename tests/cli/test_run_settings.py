@@ -36,12 +36,12 @@ def test_every_wrong_value_is_named_with_its_source(workplace):
     told = workplace.run("--config", config, "--top-n", "0", "--max-unknown-users", "150%", "--map", "user_id")
     workplace.assert_refused(told, 2, """\
 E-CONFIG: 6 setting(s) of `batchscore run` are not valid
-    top_n: Input should be greater than 0 (from flag)
+    top_n: must be greater than 0 (from flag)
     keep: 'a' is given twice (from <folder>/run.toml)
     map: 'user_id' is not of the form name=value (from flag)
     max_bad_rows: '5 per cent' is not a limit: write a count (100), a share (0.1%) or off (from <folder>/run.toml)
     max_unknown_users: '150%' is not a limit: write a count (100), a share (0.1%) or off (from flag)
-    threads: Input should be a valid integer, got a number with a fractional part (from <folder>/run.toml)
+    threads: must be a valid integer, got a number with a fractional part (from <folder>/run.toml)
   next:     correct them; `batchscore run --help` lists every setting
 """, recorded=False)  # fmt: skip
 
@@ -101,7 +101,7 @@ E-CONFIG: {message}
     ("arguments", "message"),
     [
         (["run", "--topn", "3"], "No such option '--topn'."),
-        (["run", "--date", "tomorrow"], "Invalid value for '--date'"),
+        (["run", "--date", "tomorrow"], "Invalid value for '--date': 'tomorrow' is not a date: write YYYY-MM-DD"),
         (["rnu"], "No such command 'rnu'; did you mean 'run'?"),
         (["--topn"], "No such option '--topn'."),
         (["batch"], "No such command 'batch'."),

@@ -309,11 +309,11 @@ def test_a_candidate_stands_once_in_a_list(tmp_path):
     [
         ({"relevant": 4}, "relevant says which labels count, so it needs label_column"),
         ({"scores": "logits"}, "scores says how they are held against labels, so it needs label_column"),
-        ({"k": "10,0"}, "k: Input should be greater than 0"),
+        ({"k": "10,0"}, "k: must be greater than 0"),
         ({"k": []}, "k: give at least one rank"),
-        ({"gain": "cubic"}, "gain: Input should be 'linear', 'exponential' or 'binary'"),
+        ({"gain": "cubic"}, "gain: must be 'linear', 'exponential' or 'binary'"),
         ({"training": "rows.json"}, "training: rows.json is neither .parquet nor .csv"),
-        ({"relevant": "nan", "label_column": "stars"}, "relevant: Input should be a finite number"),
+        ({"relevant": "nan", "label_column": "stars"}, "relevant: must be a finite number"),
     ],
 )
 def test_settings_that_make_no_sense(settings, words):
