@@ -17,7 +17,7 @@ _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EML
 _ARROW_DETAIL = re.compile(r".*\[errno \d+\] ")
 """How pyarrow wraps the words of the operating system."""
 
-_NO_FOLDER = "a file stands where a folder is needed: move it away, or give --output or --state-dir another path"
+_NO_FOLDER = "a file stands where a folder is needed: move it away, or give another path"
 
 
 def cannot_write(path: Path, error: BaseException) -> OutputError:

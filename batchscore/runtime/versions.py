@@ -84,7 +84,7 @@ def _locate(model: Path, version: int | None) -> Located:
                 found=_spell(versions),
                 next_step="give --model-version one of these, or leave it out for the highest"
                 if versions
-                else "correct --model, or leave --model-version out if --model is itself a SavedModel",
+                else "correct the path of the model, or leave --model-version out if it is itself a SavedModel",
             )
         _require_complete(model / str(version))
         return Located((model / str(version)).resolve(), version, "--model-version")

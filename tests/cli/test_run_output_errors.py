@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-NO_FOLDER = "a file stands where a folder is needed: move it away, or give --output or --state-dir another path"
+NO_FOLDER = "a file stands where a folder is needed: move it away, or give another path"
 
 
 def unwritable(reason: str, where: str, step: str = "give the output a writable path of a regular file") -> str:
