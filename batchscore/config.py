@@ -209,7 +209,7 @@ class EvaluateSettings(ListSettings):
         if self.relevant is not None and self.label_column is None:
             raise ValueError("relevant says which labels count, so it needs label_column")
         if self.scores is not None and self.label_column is None:
-            raise ValueError("scores says how they are held against labels, so it needs label_column")
+            raise ValueError("scores says how they are compared with labels, so it needs label_column")
         return self
 
     @field_validator("training")

@@ -81,7 +81,7 @@ def command(
     """Train a ranking model on --input and publish it as the next version below --output.
 
     Each epoch shows how good the model is on the training rows and on rows that it has not seen: RMSE of a rating,
-    log loss of a click, NDCG@10 of an order. At the end it is held against baselines and the live version on the
+    log loss of a click, NDCG@10 of an order. At the end it is compared with baselines and the live version on the
     held-out rows; one that is no better than the mean, or worse than the live one, is not published.
 
     Every setting may stand in the table [train] of --config instead. What the model is given, how it is made and

@@ -133,7 +133,7 @@ class BadRows:
                      + ("" if item.value is None else f", value {item.value}") for item in self.first.values()]
             + ([f"rejects file: {self.rejects_path}"] if self.rejects_path else []),
             next_step="".join(f"{self.advice[key]}; " for key in self.first if self.advice.get(key))
-            + "mend the rows in the rejects file where they come from, or raise --max-bad-rows",
+            + "fix the rows in the rejects file where they come from, or raise --max-bad-rows",
         )  # fmt: skip
 
     def write_rejects(self, path: Path) -> None:

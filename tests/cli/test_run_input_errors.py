@@ -180,7 +180,7 @@ E-BAD-ROWS: 1 bad row
   expected: at most 0 of 3 rows (--max-bad-rows)
     column item_id, first at row 1: invalid UTF-8, value b'\\xff'
     rejects file: <folder>/_batchscore/ranked.parquet.failed.rejects.jsonl
-  next:     mend the rows in the rejects file where they come from, or raise --max-bad-rows
+  next:     fix the rows in the rejects file where they come from, or raise --max-bad-rows
 """)  # fmt: skip
 
 
@@ -194,7 +194,7 @@ E-BAD-ROWS: 1 bad row
   expected: at most 0 of 3 rows (--max-bad-rows)
     column user_id, first at row 1: null id
     rejects file: <folder>/_batchscore/ranked.parquet.failed.rejects.jsonl
-  next:     mend the rows in the rejects file where they come from, or raise --max-bad-rows
+  next:     fix the rows in the rejects file where they come from, or raise --max-bad-rows
 """)  # fmt: skip
     rejects = (workplace.state / "ranked.parquet.failed.rejects.jsonl").read_text()
     assert rejects == (
@@ -212,7 +212,7 @@ E-BAD-ROWS: 2 bad rows
   expected: at most 0 of 3 rows (--max-bad-rows)
     column score, first at row 1: score is not finite, value nan
     rejects file: <folder>/_batchscore/ranked.parquet.failed.rejects.jsonl
-  next:     mend the rows in the rejects file where they come from, or raise --max-bad-rows
+  next:     fix the rows in the rejects file where they come from, or raise --max-bad-rows
 """)  # fmt: skip
 
 

@@ -308,7 +308,7 @@ def test_a_candidate_stands_once_in_a_list(tmp_path):
     ("settings", "words"),
     [
         ({"relevant": 4}, "relevant says which labels count, so it needs label_column"),
-        ({"scores": "logits"}, "scores says how they are held against labels, so it needs label_column"),
+        ({"scores": "logits"}, "scores says how they are compared with labels, so it needs label_column"),
         ({"k": "10,0"}, "k: must be greater than 0"),
         ({"k": []}, "k: give at least one rank"),
         ({"gain": "cubic"}, "gain: must be 'linear', 'exponential' or 'binary'"),
