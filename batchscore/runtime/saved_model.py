@@ -41,13 +41,15 @@ class TensorSpec:
 class Signature:
     """A signature of a SavedModel: its inputs and outputs by name.
 
-    `unrepeatable` has, for outputs that depend on a clock, random numbers or state, the ops that make them so.
+    `unrepeatable` has, for outputs that depend on a clock, random numbers or state, the ops that make them so;
+    `compiled` says whether a function of the model is compiled by XLA, anew for each shape that it is called with.
     """
 
     name: str
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
     unrepeatable: Mapping[str, tuple[Hazard, ...]] = field(default_factory=dict)
+    compiled: bool = False
 
     def unrepeatable_ops(self, outputs: Iterable[str]) -> tuple[Hazard, ...]:
         """What makes one of `outputs` another one from call to call, each op once."""
@@ -237,12 +239,17 @@ def _signatures(graph: Any) -> dict[str, Signature]:
     items = [item for item in sorted(graph.signature_def, key=lambda item: str(item.key)) if item.key != INIT_OP]
     tensors = {output.value.name for item in items for output in item.value.outputs}
     unrepeatable = find_unrepeatable(graph, tensors)
+    compiled = any(_is_compiled(function) for function in graph.graph_def.library.function)
     signatures = {}
     for item in items:
         outputs = _tensors(item.value.outputs)
         own = {spec.name: unrepeatable[spec.tensor] for spec in outputs.values() if spec.tensor in unrepeatable}
-        signatures[item.key] = Signature(item.key, _tensors(item.value.inputs), outputs, own)
+        signatures[item.key] = Signature(item.key, _tensors(item.value.inputs), outputs, own, compiled)
     return signatures
+
+
+def _is_compiled(function: Any) -> bool:
+    return any(attr.key == "_XlaMustCompile" and attr.value.b for attr in function.attr)
 
 
 def _tensors(items: Any) -> dict[str, TensorSpec]:

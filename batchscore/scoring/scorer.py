@@ -26,6 +26,9 @@ from batchscore.scoring.positions import find_positions, row_bytes
 COMPUTE_ROWS = 4096
 """Rows of every call of the model, unless the signature itself fixes them."""
 
+_FEWEST_ROWS = 256
+"""Rows of the smallest call that is made to compare a few pairs."""
+
 _BATCHES_IN_FLIGHT = 3
 
 
@@ -116,6 +119,7 @@ class Scorer:
         self._outputs = list(dict.fromkeys([*score.outputs, *keep]))
         fixed = {spec.shape[0] for spec in signature.inputs.values() if spec.shape and spec.shape[0]}
         self._compute_rows = min(fixed, default=COMPUTE_ROWS)
+        self._is_open = not fixed and not signature.compiled
         self._positions = np.arange(self._compute_rows)
         self._tested = False
         self.check: None = None
@@ -166,8 +170,16 @@ class Scorer:
             yield self._collect(*pending.popleft())
 
     def score_once(self, pairs: ScorablePairs) -> np.ndarray:
-        """Scores of at most one call's pairs, [n], as the signature gives them. Raises as `score` does."""
-        return self._score_rows(pairs, np.arange(len(pairs))).scores
+        """Scores of at most one call's pairs, [n], as the signature gives them. Raises as `score` does.
+
+        Good for comparisons only: a call may have fewer rows than those of `score`, and other last bits.
+        """
+        rows = self._compute_rows
+        while self._is_open and rows // 2 >= max(len(pairs), _FEWEST_ROWS):
+            rows //= 2
+        padded = np.zeros(rows, np.int64)
+        padded[: len(pairs)] = np.arange(len(pairs))
+        return self._call(pairs, padded).scores[: len(pairs)]
 
     def close(self) -> None:
         """Wait for the calls that are under way and begin no other: the session may be closed after it."""

@@ -292,3 +292,9 @@ def test_a_score_output_that_cannot_be_told_is_refused_with_all_outputs(outputs,
 )
 def test_tensors_are_spelled_for_messages(shape, text):
     assert str(TensorSpec("x", "x:0", "float32", shape)) == text
+
+
+@pytest.mark.parametrize(("name", "compiled"), [("compiled", True), ("ranking", False)])
+def test_functions_that_xla_compiles_are_seen(models, name, compiled):
+    signatures = read_saved_model(models / name).signatures.values()
+    assert {signature.compiled for signature in signatures} == {compiled}
