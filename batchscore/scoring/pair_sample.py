@@ -30,11 +30,10 @@ HashFed = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class HashedIds:
-    """n ids: `codes` [n] say which of the `hashes` (uint64 [m]) each has; `new` are those not given before."""
+    """n ids: `codes` [n] say which of the `hashes` (uint64 [m]) each has. Some may be no row's."""
 
     codes: np.ndarray
     hashes: np.ndarray
-    new: np.ndarray
 
 
 class PairSample:
@@ -47,13 +46,13 @@ class PairSample:
         """For each group the largest hash of a pair that can still be sampled."""
         self.rows = np.empty(0, PAIR)
 
-    def add(self, ids: HashedIds, others: HashedIds, scores: np.ndarray, fed: HashFed) -> None:
-        """Add n pairs, sampled by `ids`."""
-        self._add_groups(ids.new)
+    def add(self, ids: HashedIds, new: np.ndarray, others: HashedIds, scores: np.ndarray, fed: HashFed) -> None:
+        """Add n pairs, sampled by `ids`, of which `new` (hashes, uint64) have at least those not added before."""
+        self._add_groups(new)
         chosen = np.flatnonzero(ids.hashes <= self._groups.threshold)
         numbers = np.full(len(ids.hashes), _NO_GROUP)
         numbers[chosen] = np.searchsorted(self._groups.hashes, ids.hashes[chosen])
-        numbers = np.take(numbers, ids.codes)
+        numbers = np.take(numbers, ids.codes, mode="clip")
         rows = np.flatnonzero(numbers != _NO_GROUP)
         numbers = numbers[rows]
         for start in range(0, len(rows), _CHUNK_ROWS):
@@ -63,7 +62,7 @@ class PairSample:
     def merge(self, other: PairSample) -> None:
         """Add what `other`, of the same sizes, was given."""
         self._add_groups(other._groups.hashes)
-        rows = other.rows[other.rows["group"] <= self._groups.threshold]
+        rows = other.rows.compress(other.rows["group"] <= self._groups.threshold)
         self._put(rows, self._number(rows))
 
     def _add_rows(
@@ -91,20 +90,20 @@ class PairSample:
         _, places, old_places = np.intersect1d(now, before, assume_unique=True, return_indices=True)
         limits[places] = self._limits[old_places]
         self._limits = limits
-        self.rows = self.rows[self.rows["group"] <= self._groups.threshold]
+        self.rows = self.rows.compress(self.rows["group"] <= self._groups.threshold)
 
     def _put(self, added: np.ndarray, numbers: np.ndarray) -> None:
         """Add rows of the groups of these numbers: one row a distinct pair stays, the smallest of each group."""
         numbers = np.concatenate([self._number(self.rows), numbers])
-        rows = np.concatenate([self.rows, added])
+        rows = _concatenate(self.rows, added)
         order = np.argsort(rows["pair"])
         order = order[np.argsort(numbers[order], kind="stable")]
-        rows, numbers = _join_repeats(rows[order], numbers[order])
+        rows, numbers = _join_repeats(rows.take(order), numbers[order])
         starts = np.searchsorted(numbers, np.arange(len(self._groups.hashes) + 1, dtype=np.uint16))
         places = np.arange(len(rows)) - starts[numbers]
         last = np.flatnonzero(places == self._members - 1)
         self._limits[numbers[last]] = rows["pair"][last]
-        self.rows = rows if len(last) == 0 else rows[places < self._members]
+        self.rows = rows if len(last) == 0 else rows.compress(places < self._members)
 
     def _number(self, rows: np.ndarray) -> np.ndarray:
         """The number of each row's group among the groups; the rows are in the order of these."""
@@ -121,11 +120,16 @@ def _join_repeats(rows: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np
     if first.all():
         return rows, numbers
     starts = np.flatnonzero(first)
-    distinct = rows[starts]
+    distinct = rows.take(starts)
     for name in ("fed", "score"):
         distinct[name] = np.maximum.reduceat(rows[name], starts)
     distinct["count"] = np.add.reduceat(rows["count"], starts)
     return distinct, numbers[starts]
+
+
+def _concatenate(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Rows of PAIR, one after another; as plain numbers, since NumPy copies records field by field."""
+    return np.concatenate([one.view(np.uint64), other.view(np.uint64)]).view(PAIR)
 
 
 def find_starts(groups: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from batchscore.scoring.pair_sample import HashedIds, PairSample
 from batchscore.scoring.scorer import ScorablePairs, ScoredPairs
 from batchscore.scoring.sketches import SKETCH_SIZE, BottomK
 
-_SAMPLED_CANDIDATES, _SAMPLED_USERS, _SAMPLED_PAIRS = 128, 32, 32
+_SAMPLED_CANDIDATES, _SAMPLED_PAIRS = 128, 32
 
 
 class Statistics:
@@ -29,7 +29,6 @@ class Statistics:
         self.candidates = BottomK(SKETCH_SIZE)
         """The distinct candidates."""
         self.by_candidate = PairSample(_SAMPLED_CANDIDATES, _SAMPLED_PAIRS)
-        self.by_user = PairSample(_SAMPLED_USERS, _SAMPLED_PAIRS)
         self._candidate_input = candidate_input
         self._candidate_ids, self._user_ids = _IdHashes(), _IdHashes()
 
@@ -46,23 +45,22 @@ class Statistics:
         self.scores.add(scored.scores)
         candidates = self._candidate_ids.of(scored.pairs.candidate)
         users = self._user_ids.of(scored.pairs.user)
-        self.candidates.add(candidates.new)
+        new = self._candidate_ids.take_new(candidates)
+        self.candidates.add(new)
         fed = partial(self._hash_fed, scored.pairs, users)
-        self.by_candidate.add(candidates, users, scored.scores, fed)
-        self.by_user.add(users, candidates, scored.scores, fed)
+        self.by_candidate.add(candidates, new, users, scored.scores, fed)
 
     def merge(self, other: Statistics) -> None:
         """Add what `other` was given: the result is that of one pass over the pairs of both."""
         self.scores.merge(other.scores)
         self.candidates.merge(other.candidates)
         self.by_candidate.merge(other.by_candidate)
-        self.by_user.merge(other.by_user)
 
     @property
     def duplicate_share(self) -> float | None:
-        """Share of the pairs, by those of a few users, that repeat another one's user and candidate."""
-        rows = int(self.by_user.rows["count"].sum())
-        return 1 - len(self.by_user.rows) / rows if rows else None
+        """Share of the pairs, by those of a few candidates, that repeat another one's user and candidate."""
+        rows = int(self.by_candidate.rows["count"].sum())
+        return 1 - len(self.by_candidate.rows) / rows if rows else None
 
     def _hash_fed(self, pairs: ScorablePairs, users: HashedIds, rows: np.ndarray) -> np.ndarray:
         """What the model is fed beside the candidate; the user, where that is nothing."""
@@ -101,11 +99,15 @@ class _IdHashes:
         if not is_same_array(self._values, values):
             self._values, self._hashes = values, hash_values(values)
             self._taken = np.zeros(len(values), bool)
+        return HashedIds(distinct.codes, self._hashes)
+
+    def take_new(self, ids: HashedIds) -> np.ndarray:
+        """The hashes (uint64) of the `ids`, the last that `of` gave, that were not given of their values before."""
         if self._taken.all():
-            return HashedIds(distinct.codes, self._hashes, self._hashes[:0])
-        new = find_used(distinct.codes, len(values)) & ~self._taken
+            return self._hashes[:0]
+        new = find_used(ids.codes, len(self._taken)) & ~self._taken
         self._taken |= new
-        return HashedIds(distinct.codes, self._hashes, self._hashes[new])
+        return self._hashes[new]
 
 
 class MeanStd:

@@ -32,8 +32,7 @@ def count(batches):
 
 
 def state(found):
-    samples = [found.by_candidate.rows.tolist(), found.by_user.rows.tolist()]
-    return found.candidates.hashes.tolist(), samples, found.scores.count
+    return found.candidates.hashes.tolist(), found.by_candidate.rows.tolist(), found.scores.count
 
 
 def draw_rows(count, users=30, candidates=12, seed=1):
@@ -50,7 +49,6 @@ def draw_rows(count, users=30, candidates=12, seed=1):
 def small_samples(monkeypatch):
     """Samples that a few rows overflow."""
     monkeypatch.setattr(statistics, "_SAMPLED_CANDIDATES", 5)
-    monkeypatch.setattr(statistics, "_SAMPLED_USERS", 4)
     monkeypatch.setattr(statistics, "_SAMPLED_PAIRS", 3)
     monkeypatch.setattr(pair_sample, "_CHUNK_ROWS", 11)
 
