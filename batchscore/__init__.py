@@ -140,8 +140,8 @@ def adopt(
     BatchscoreError.
     """
     told = dict(locals())
+    from batchscore.adopt_settings import AdoptSettings
     from batchscore.adoption.adopt import adopt as adopt_model
-    from batchscore.config import AdoptSettings
 
     return adopt_model(_resolve(AdoptSettings, "adopt", told))
 
@@ -188,8 +188,8 @@ def diff(
     outputs.
     """
     told = dict(locals())
-    from batchscore.config import DiffSettings
     from batchscore.difference.diff import diff as compare
+    from batchscore.list_settings import DiffSettings
 
     return compare(_resolve(DiffSettings, "diff", told))
 
@@ -221,8 +221,8 @@ def evaluate(
     that cannot be compared.
     """
     told = dict(locals())
-    from batchscore.config import EvaluateSettings
     from batchscore.evaluation.evaluate import evaluate as evaluate_lists
+    from batchscore.list_settings import EvaluateSettings
 
     return evaluate_lists(_resolve(EvaluateSettings, "evaluate", told))
 

@@ -13,24 +13,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    FiniteFloat,
     NonNegativeInt,
     PositiveInt,
     ValidationError,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
-from batchscore.columns import WantedColumns
 from batchscore.environment import MODEL_ENVIRONMENT
 from batchscore.errors import UsageError, did_you_mean
 from batchscore.limits import Age, Limit, Multiple
@@ -49,12 +45,9 @@ from batchscore.values import (
     Bytes,
     ColumnMap,
     Constants,
-    Cutoffs,
     JobName,
     KeptColumns,
-    score_shift,
     share,
-    tabular,
 )
 
 _WRITTEN = frozenset({"output", "state_dir", "plan_cache", "tensorboard"})
@@ -95,7 +88,8 @@ class Settings(BaseModel):
         return value
 
 
-def _today() -> dt.date:
+def today() -> dt.date:
+    """Today in UTC."""
     return dt.datetime.now(dt.UTC).date()
 
 
@@ -145,100 +139,7 @@ class RunSettings(Settings):
     keep_previous: Annotated[NonNegativeInt, Field(le=1000)] = 1
     state_dir: Path | None = None
     trust_model: bool = False
-    date: dt.date = Field(default_factory=_today)
-
-
-class ListSettings(Settings):
-    """The columns of tables of ranked lists that are no outputs of a run; `score_column` may be `off`."""
-
-    user_column: str | None = None
-    candidate_column: str | None = None
-    rank_column: str | None = None
-    score_column: str | None = None
-
-    @property
-    def list_columns(self) -> WantedColumns:
-        """The columns as they are named here."""
-        return WantedColumns(self.user_column, self.candidate_column, self.rank_column, self.score_column)
-
-    @model_validator(mode="after")
-    def _distinct_columns(self) -> Self:
-        names = self.list_columns.names()
-        repeated = [name for name in names if names.count(name) > 1]
-        if repeated:
-            raise ValueError(f"{repeated[0]!r} is named as more than one of user, candidate, rank and score column")
-        return self
-
-
-class DiffSettings(ListSettings):
-    """Settings of `batchscore diff`: two outputs and how far they may differ (by default in near ties)."""
-
-    old: Path
-    new: Path
-    max_users_lost: Limit = Limit("0", count=0)
-    max_users_gained: Limit = Limit("0", count=0)
-    max_changed_users: Limit = Limit("0", count=0)
-    max_changed_first: Limit = Limit("0", count=0)
-    min_overlap: Annotated[Limit, AfterValidator(share)] = Limit("0%", fraction=Fraction(0))
-    max_score_shift: Annotated[float | Literal["tolerance", "off"], BeforeValidator(score_shift)] = "tolerance"
-
-
-class EvaluateSettings(ListSettings):
-    """Settings of `batchscore evaluate`: ranked lists, what users really did, and how to compare.
-
-    `truth` and `training` have the user and candidate column of `ranked`, or those that `truth_user_column` and
-    `truth_candidate_column` name. A pair is relevant where its label is at
-    least `relevant`, without it where it is above 0, and without `label_column` always.
-    """
-
-    ranked: Path
-    truth: Annotated[Path, AfterValidator(tabular)]
-    training: Path | None = None
-    truth_user_column: str | None = None
-    truth_candidate_column: str | None = None
-    label_column: str | None = None
-    relevant: FiniteFloat | None = None
-    k: Cutoffs = (10,)
-    gain: Literal["linear", "exponential", "binary"] = "linear"
-    scores: Literal["probabilities", "logits"] | None = None
-    bootstrap: Annotated[NonNegativeInt, Field(le=100_000)] = 1000
-    seed: Annotated[NonNegativeInt, Field(lt=2**31)] = 42
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.relevant is not None and self.label_column is None:
-            raise ValueError("relevant says which labels count, so it needs label_column")
-        if self.scores is not None and self.label_column is None:
-            raise ValueError("scores says how they are compared with labels, so it needs label_column")
-        return self
-
-    @field_validator("training")
-    @classmethod
-    def _tabular(cls, rows: Path | None) -> Path | None:
-        return None if rows is None else tabular(rows)
-
-
-class AdoptSettings(Settings):
-    """Settings of `batchscore adopt`: what `run` could be told about a model, told once and kept with it.
-
-    `saved_model` is a SavedModel or a directory of versions of it; `probes` a Parquet sample of pairs.
-    """
-
-    saved_model: Path
-    output: Path
-    model_version: PositiveInt | None = None
-    signature: str | None = None
-    score_output: str | None = None
-    user_input: str | None = None
-    candidate_input: str | None = None
-    map: ColumnMap = Field(default_factory=dict)
-    set: Constants = Field(default_factory=dict)
-    fill: Constants = Field(default_factory=dict)
-    probes: Path | None = None
-    max_identical_lists: Annotated[Limit, AfterValidator(share)] = Limit("50%", fraction=Fraction(1, 2))
-    allow_equal_scores: bool = False
-    trust_model: bool = False
-    date: dt.date = Field(default_factory=_today)
+    date: dt.date = Field(default_factory=today)
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -320,7 +221,7 @@ def resolve(
 
 def _day(date: dt.date | str | None) -> dt.date:
     try:
-        return dt.date.fromisoformat(date) if isinstance(date, str) else date or _today()
+        return dt.date.fromisoformat(date) if isinstance(date, str) else date or today()
     except ValueError as error:
         raise UsageError(
             "E-CONFIG", f"{date!r} is not a date", expected="YYYY-MM-DD", next_step="correct --date"

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import batchscore
-from batchscore.config import AdoptSettings, DiffSettings, EvaluateSettings, RunSettings
+from batchscore.adopt_settings import AdoptSettings
+from batchscore.config import RunSettings
 from batchscore.errors import (
     BatchscoreError,
     InputError,
@@ -30,6 +31,7 @@ from batchscore.errors import (
     TryLaterError,
     UsageError,
 )
+from batchscore.list_settings import DiffSettings, EvaluateSettings
 from batchscore.paths import DatedPath
 from batchscore.publishing.claim import claim
 from batchscore.publishing.job import Job

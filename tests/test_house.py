@@ -57,6 +57,7 @@ LAYERS = {
 """What each part of the package may import, besides itself. `base` is every module at the top."""
 
 BASE = [
+    "adopt_settings",
     "codes",
     "columns",
     "committers",
@@ -67,6 +68,7 @@ BASE = [
     "lake_tables",
     "joined_lists",
     "limits",
+    "list_settings",
     "observer",
     "parquet_files",
     "paths",

@@ -8,11 +8,13 @@ import pytest
 from click.testing import CliRunner
 
 import batchscore
+from batchscore.adopt_settings import AdoptSettings
 from batchscore.cli import group
-from batchscore.config import AdoptSettings, DiffSettings, EvaluateSettings, RunSettings, resolve
+from batchscore.config import RunSettings, resolve
 from batchscore.datasets.movielens import convert_movielens
 from batchscore.datasets.synthetic import generate_sample
 from batchscore.errors import UsageError
+from batchscore.list_settings import DiffSettings, EvaluateSettings
 from batchscore.paths import require_no_pattern, require_usable
 from batchscore.train_settings import TrainSettings
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from batchscore.adopt_settings import AdoptSettings
 from batchscore.adoption.choice import Choice, choose
 from batchscore.adoption.copying import copy_model
 from batchscore.adoption.invented_rows import Daring, invent_rows
 from batchscore.adoption.probe_rows import ProbeRows, draw_rows
 from batchscore.adoption.report import AdoptionReport
 from batchscore.adoption.verdict import require_telling_scores
-from batchscore.config import AdoptSettings
 from batchscore.errors import ModelError
 from batchscore.observer import Observer
 from batchscore.runtime.address_space import ADOPTION_BYTES, require_address_space

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from batchscore.config import AdoptSettings
+from batchscore.adopt_settings import AdoptSettings
 from batchscore.errors import UsageError
 from batchscore.runtime.card import KnownSignature, KnownTable, ModelCard
 from batchscore.runtime.chosen import choose_scoring

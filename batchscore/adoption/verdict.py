@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from batchscore.adopt_settings import AdoptSettings
 from batchscore.adoption.choice import Choice
 from batchscore.adoption.probe_rows import ProbeRows
-from batchscore.config import AdoptSettings
 from batchscore.errors import ModelError, RefusedError
 from batchscore.limits import Limit
 from batchscore.runtime.probes import score_rows

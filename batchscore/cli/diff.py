@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from batchscore.cli.options import list_options, print_out
-from batchscore.config import DiffSettings, resolve
+from batchscore.config import resolve
+from batchscore.list_settings import DiffSettings
 
 
 @click.command("diff")

@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from batchscore.config import DiffSettings
 from batchscore.difference.compare import Changes, compare
 from batchscore.difference.describe import describe_lists, describe_shift, percent
 from batchscore.errors import EXIT_OK, EXIT_REFUSED, RefusedError
+from batchscore.list_settings import DiffSettings
 from batchscore.ranked.open_lists import open_lists
 from batchscore.ranked.reader import ListReader
 

@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from batchscore.config import EvaluateSettings
 from batchscore.errors import EXIT_OK, InputError
 from batchscore.evaluation.baselines import Biases, count_popularity, fit_biases, look_up, popularity_percentiles
 from batchscore.evaluation.bootstrap import Measure
@@ -28,6 +27,7 @@ from batchscore.evaluation.prediction_metrics import (
 from batchscore.evaluation.ranking_metrics import measure_best_lists
 from batchscore.evaluation.table import ComparisonTable
 from batchscore.evaluation.truth import Truth, least_label, make_truth
+from batchscore.list_settings import EvaluateSettings
 from batchscore.observer import Observer
 from batchscore.ranked.open_lists import open_lists
 from batchscore.ranked.reader import ListReader

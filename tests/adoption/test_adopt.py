@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from batchscore.adopt_settings import AdoptSettings
 from batchscore.adoption.adopt import adopt
-from batchscore.config import AdoptSettings, RunSettings
+from batchscore.config import RunSettings
 from batchscore.errors import BatchscoreError, ModelError
 from batchscore.runtime.card import CARD_PATH, read_card, write_card
 from batchscore.runtime.fingerprint import fingerprint

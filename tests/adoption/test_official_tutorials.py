@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from batchscore.adopt_settings import AdoptSettings
 from batchscore.adoption.adopt import adopt
-from batchscore.config import AdoptSettings, RunSettings
+from batchscore.config import RunSettings
 from batchscore.runtime.tolerance import score_tolerance
 from batchscore.scoring.run import run
 

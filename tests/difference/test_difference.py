@@ -8,11 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batchscore.config import DiffSettings, resolve
+from batchscore.config import resolve
 from batchscore.difference import blocks
 from batchscore.difference.describe import describe
 from batchscore.difference.diff import Difference, diff
 from batchscore.errors import InputError, RefusedError, UsageError
+from batchscore.list_settings import DiffSettings
 from batchscore.ranked import rows as rows_of_outputs
 from batchscore.runtime.tolerance import score_tolerance
 

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscore.config import DiffSettings, resolve
+from batchscore.config import resolve
 from batchscore.difference.describe import describe
 from batchscore.difference.diff import diff
 from batchscore.errors import InputError, UsageError
+from batchscore.list_settings import DiffSettings
 
 INT32 = pa.int32()
 LISTS = st.dictionaries(

@@ -8,9 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import batchscore
-from batchscore.config import EvaluateSettings, resolve
+from batchscore.config import resolve
 from batchscore.errors import InputError, UsageError
 from batchscore.evaluation.evaluate import evaluate
+from batchscore.list_settings import EvaluateSettings
 from batchscore.ranked import rows as rows_of_outputs
 
 TEXT, NUMBER = pa.string(), pa.float64()
