@@ -12,27 +12,26 @@ from typing import Any
 from batchscore.regular_files import read_regular
 
 _UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_SPARK_PART = re.compile(rf"part-([mr]-)?\d{{5,}}-(tid-\d+-)?{_UUID}([-._].*)?", re.IGNORECASE)
-_MAPREDUCE_PART = re.compile(r"part-[mr]-\d{5,}(\..*)?")
+_SPARK_PART = rf"(?i)part-([mr]-)?\d{{5,}}-(tid-\d+-)?{_UUID}([-._].*)?"
+_MAPREDUCE_PART = r"part-[mr]-\d{5,}(\..*)?"
 
 _WORKING_FOLDERS = (
-    (re.compile(r"_temporary"), "Spark or Hadoop"),
-    (re.compile(r"__magic(_job-.*)?"), "Hadoop's magic committer for S3"),
-    (re.compile(r"\.spark-staging-.*"), "Spark"),
-    (re.compile(r"\.hive-staging.*"), "Hive or Spark"),
+    (r"_temporary", "Spark or Hadoop"),
+    (r"__magic(_job-.*)?", "Hadoop's magic committer for S3"),
+    (r"\.spark-staging-.*", "Spark"),
+    (r"\.hive-staging.*", "Hive or Spark"),
 )
 _IMPALA_STAGING = "_impala_insert_staging"
 """Impala leaves it behind empty."""
 
-_UNFINISHED_FILE = re.compile(
-    r".*\.in-?progress(\..*)?"
+_UNFINISHED_FILE = (
+    r"(?i).*\.in-?progress(\..*)?"
     r"|.*\.(pending|tmp|temp|part|partial|filepart|crdownload|gstmp|_copying_)"
-    r"|\..+\.parquet\.[A-Za-z0-9]{6}",
-    re.IGNORECASE,
+    r"|\..+\.parquet\.[A-Za-z0-9]{6}"
 )
 """Flink's files in progress or pending, those of Flume and of most programs that copy, HDFS's, and rsync's."""
 
-_STARTED, _COMMITTED, _TRANSACTION = "_started_", "_committed_", re.compile(r"-tid-(\d+)-")
+_STARTED, _COMMITTED, _TRANSACTION = "_started_", "_committed_", r"-tid-(\d+)-"
 
 
 def promises_success(name: str) -> bool:
@@ -41,16 +40,16 @@ def promises_success(name: str) -> bool:
     Spark's have the number of the task and the UUID of the job: `part-00000-3f0c...-c000.snappy.parquet`. Those of
     pyarrow (`part-0.parquet`), Dask (`part.0.parquet`), polars, DuckDB and Flink promise nothing.
     """
-    return bool(_SPARK_PART.fullmatch(name) or _MAPREDUCE_PART.fullmatch(name))
+    return bool(re.fullmatch(_SPARK_PART, name) or re.fullmatch(_MAPREDUCE_PART, name))
 
 
 def find_unfinished(folder: Path, names: Sequence[str]) -> str | None:
     """What among the `names` in `folder` says that somebody is still writing there, in words, or None."""
     for name in names:
         for pattern, writer in _WORKING_FOLDERS:
-            if pattern.fullmatch(name):
+            if re.fullmatch(pattern, name):
                 return f"{folder / name}, in which {writer} keeps what it is still writing"
-        if _UNFINISHED_FILE.fullmatch(name):
+        if re.fullmatch(_UNFINISHED_FILE, name):
             return f"{folder / name}, a file that is still being written or copied"
     staging = folder / _IMPALA_STAGING
     with suppress(OSError):
@@ -73,7 +72,7 @@ def _find_uncommitted(folder: Path, names: Sequence[str]) -> str | None:
     committed = {name.removeprefix(_COMMITTED) for name in names if name.startswith(_COMMITTED)}
     added: set[str] | None = None
     for name in names:
-        transaction = _TRANSACTION.search(name)
+        transaction = re.search(_TRANSACTION, name)
         if transaction is None or transaction[1] in committed or name.startswith(("_", ".")):
             continue
         if added is None:

@@ -18,8 +18,12 @@ LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 POLARS_NAME = "_RJEM_MALLOC_CONF"
 """Polars writes it while it is imported: its own options, then what was there."""
 
+PYDANTIC_PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
+"""Unless it is set, pydantic looks for plugins in the metadata of every package that is installed."""
+
 
 def settle_environment() -> None:
     """Add the names that a command or its libraries will write. To be called before any thread is started."""
     os.environ.setdefault(LOG_LEVEL, "3")
     os.environ.setdefault(POLARS_NAME, "")
+    os.environ.setdefault(PYDANTIC_PLUGINS, "__all__")

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from batchscore.errors import InputError
 
-_ICEBERG_METADATA = re.compile(r".+\.metadata\.json(\.gz)?")
-_HIVE_ACID = re.compile(r"(base|delta|delete_delta)_\d{7,}(_\d{7,})?(_\d{4})?(_v\d+)?")
-_DUCKLAKE_FILE = re.compile(r"ducklake-[0-9a-f-]{36}(-delete)?\.parquet")
+_ICEBERG_METADATA = r".+\.metadata\.json(\.gz)?"
+_HIVE_ACID = r"(base|delta|delete_delta)_\d{7,}(_\d{7,})?(_\d{4})?(_v\d+)?"
+_DUCKLAKE_FILE = r"ducklake-[0-9a-f-]{36}(-delete)?\.parquet"
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ def require_no_table(path: Path) -> None:
 
 def _markers(folder: Path) -> Iterator[tuple[_Format, Path]]:
     """The table formats whose marks `folder` bears in its name or directly inside, and the mark."""
-    if _HIVE_ACID.fullmatch(folder.name):
+    if re.fullmatch(_HIVE_ACID, folder.name):
         yield _HIVE, folder
-    if _DUCKLAKE_FILE.fullmatch(folder.name):
+    if re.fullmatch(_DUCKLAKE_FILE, folder.name):
         yield _DUCKLAKE, folder
     for format_, name in (
         (_DELTA, "_delta_log"),
@@ -76,7 +76,7 @@ def _markers(folder: Path) -> Iterator[tuple[_Format, Path]]:
             yield format_, folder / name
     with suppress(OSError):
         for path in sorted((folder / "metadata").iterdir()):
-            if _ICEBERG_METADATA.fullmatch(path.name):
+            if re.fullmatch(_ICEBERG_METADATA, path.name):
                 yield _ICEBERG, path
     if os.path.isdir(folder / "snapshot") and os.path.lexists(folder / "schema" / "schema-0"):  # noqa: PTH112
         yield _PAIMON, folder / "snapshot"

@@ -6,6 +6,7 @@ import datetime as dt
 import resource
 import secrets
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ LIBRARIES = ("batchscore", "tensorflow", "pyarrow", "polars", "numpy")
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", protected_namespaces=(), defer_build=True)
 
 
 class InputFile(_Part):
@@ -243,12 +244,12 @@ class Report(_Part):
         self.warnings.append(warning)
 
     def note_versions(self) -> None:
-        """Note what is installed, before the commit point: it reads the disk."""
+        """Note what is loaded, else installed, before the commit point: it reads the disk."""
         from importlib.metadata import version  # noqa: PLC0415 - it takes longer than all else a report does
 
         for name in LIBRARIES:
             try:
-                self.versions[name] = version(name)
+                self.versions[name] = getattr(sys.modules.get(name), "__version__", None) or version(name)
             except Exception:  # noqa: BLE001 - whatever is wrong with a package's metadata, the run is not
                 self.versions[name] = "unknown"
 

@@ -51,7 +51,7 @@ CARD_PATH = Path("assets.extra") / "batchscore.json"
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), defer_build=True)
 
 
 class KnownSignature(_Part):
