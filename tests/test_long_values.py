@@ -15,7 +15,7 @@ from batchscore.limits import Limit
 from batchscore.ranked.rows import open_ranked
 from batchscore.runtime.session import run_failure
 from batchscore.scoring.badrows import BadRows
-from batchscore.scoring.scorer import ScorablePairs, ScoredPairs
+from batchscore.scoring.pairs import ScorablePairs, ScoredPairs
 
 LONG = "ü" * 500_000
 MOST = 3000

@@ -17,8 +17,8 @@ from batchscore.paths import DatedPath
 from batchscore.scoring.badrows import BadRows
 from batchscore.scoring.binding import bind
 from batchscore.scoring.inputs import open_pairs
+from batchscore.scoring.pairs import ScorablePairs
 from batchscore.scoring.reader import read_batches
-from batchscore.scoring.scorer import ScorablePairs
 
 DRAWN_ROWS = 64
 _LEAST_ROWS = 16

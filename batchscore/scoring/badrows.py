@@ -20,8 +20,8 @@ from batchscore.report import GuardResult
 from batchscore.scoring.binding import Binding
 from batchscore.scoring.casts import is_text
 from batchscore.scoring.coded import Coded
+from batchscore.scoring.pairs import ScorablePairs, ScoredPairs
 from batchscore.scoring.reader import PairBatch
-from batchscore.scoring.scorer import ScorablePairs, ScoredPairs
 
 REJECTS_CAP = 10_000
 """Rejects written to the file; all are counted."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from batchscore.errors import ModelError
 from batchscore.runtime.tolerance import score_tolerance
-from batchscore.scoring.scorer import ScorablePairs, ScoredPairs
+from batchscore.scoring.pairs import ScorablePairs, ScoredPairs
 
 PAIRS_A_SAMPLE = 2048
 """Of so many pairs one is scored both ways, so that the comparison takes less than a hundredth of a run."""

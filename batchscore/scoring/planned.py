@@ -23,11 +23,12 @@ from batchscore.runtime.plan_loading import load_plan
 from batchscore.runtime.session import Session
 from batchscore.runtime.table import Table
 from batchscore.scoring.casts import placeholders
+from batchscore.scoring.pairs import ScorablePairs, ScoredPairs
 from batchscore.scoring.parts import PartTables, Placed, find_order
 from batchscore.scoring.per_pair import PerPair
 from batchscore.scoring.plan_check import Compared, PlanCheck, PlanUnfitError, SpreadCheck, check_scores
 from batchscore.scoring.positions import find_positions, row_bytes
-from batchscore.scoring.scorer import ScorablePairs, ScoredPairs, Scorer
+from batchscore.scoring.scorer import Scorer
 
 _BATCHES_IN_FLIGHT = 3
 _TESTED_BLOCKS = 2

@@ -34,9 +34,10 @@ from batchscore.runtime.session import Session
 from batchscore.scoring.binding import Binding
 from batchscore.scoring.memory import part_budget
 from batchscore.scoring.model import RunModel
+from batchscore.scoring.pairs import ScorablePairs
 from batchscore.scoring.plan_check import PlanCheck
 from batchscore.scoring.planned import PlannedScorer, plan_required
-from batchscore.scoring.scorer import ScorablePairs, Scorer
+from batchscore.scoring.scorer import Scorer
 
 AnyScorer = Scorer | PlannedScorer
 Warn = Callable[[str], None]

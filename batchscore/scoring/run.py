@@ -31,10 +31,10 @@ from batchscore.scoring.binding import Binding, bind
 from batchscore.scoring.guard.guards import Guards
 from batchscore.scoring.inputs import Pairs, open_pairs
 from batchscore.scoring.model import choose_model, evidence_of, id_roles, load_beside, require_probes
+from batchscore.scoring.pairs import ScorablePairs
 from batchscore.scoring.plan_check import PlanCheck, PlanUnfitError
 from batchscore.scoring.plans import open_scorer
 from batchscore.scoring.reader import PairBatch, ReadAhead, read_batches
-from batchscore.scoring.scorer import ScorablePairs
 from batchscore.scoring.statistics import Statistics
 from batchscore.scoring.unknown import UnknownIds, watch_unknown
 

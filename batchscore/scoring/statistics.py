@@ -15,7 +15,7 @@ from batchscore.report import Scores
 from batchscore.scoring.distinct import find_distinct, find_used, is_same_array
 from batchscore.scoring.id_hashes import hash_texts, hash_values, mix
 from batchscore.scoring.pair_sample import HashedIds, PairSample
-from batchscore.scoring.scorer import ScorablePairs, ScoredPairs
+from batchscore.scoring.pairs import ScorablePairs, ScoredPairs
 from batchscore.scoring.sketches import SKETCH_SIZE, BottomK
 
 _SAMPLED_CANDIDATES, _SAMPLED_PAIRS = 128, 32

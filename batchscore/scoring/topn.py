@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchscore.scoring.cut import cut
-from batchscore.scoring.scorer import ScoredPairs
+from batchscore.scoring.pairs import ScoredPairs
 
 _LEAST_PENDING_ROWS = 1_000_000
 _MOST_SORTED_ROWS = 4_194_304

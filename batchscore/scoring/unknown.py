@@ -16,7 +16,7 @@ from batchscore.limits import Limit
 from batchscore.report import GuardResult, KnownIds
 from batchscore.scoring.distinct import find_used, is_same_array
 from batchscore.scoring.hints import map_flag
-from batchscore.scoring.scorer import ScorablePairs
+from batchscore.scoring.pairs import ScorablePairs
 
 _FIRST_LOOK_ROWS = 500_000
 _EXAMPLES = 5

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from batchscore.scoring.scorer import ScorablePairs
+from batchscore.scoring.pairs import ScorablePairs
 
 USERS = [f"u{number}" for number in range(40)]
 ITEMS = [a + b for a in string.ascii_lowercase[:10] for b in string.ascii_lowercase[:6]]

@@ -23,8 +23,8 @@ from batchscore.scoring import badrows
 from batchscore.scoring.badrows import BadRows
 from batchscore.scoring.binding import bind
 from batchscore.scoring.inputs import open_pairs
+from batchscore.scoring.pairs import ScoredPairs
 from batchscore.scoring.reader import PairBatch, read_batches
-from batchscore.scoring.scorer import ScoredPairs
 
 OFF = Limit.parse("off")
 SCHEMA = pa.schema([("user_id", pa.string()), ("item_id", pa.string()), ("age", pa.int64()), ("note", pa.string())])

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from batchscore.scoring.guard.non_personalized import compare_users
-from batchscore.scoring.scorer import ScorablePairs, ScoredPairs
+from batchscore.scoring.pairs import ScorablePairs, ScoredPairs
 from batchscore.scoring.statistics import Statistics
 
 DRAW = np.random.default_rng

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchscore.scoring import pair_sample, statistics
-from batchscore.scoring.scorer import ScorablePairs, ScoredPairs
+from batchscore.scoring.pairs import ScorablePairs, ScoredPairs
 from batchscore.scoring.statistics import Statistics, sketch_users
 
 

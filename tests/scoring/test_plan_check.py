@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from batchscore.scoring.pairs import ScorablePairs
 from batchscore.scoring.plan_check import Compared, check_scores
-from batchscore.scoring.scorer import ScorablePairs
 
 
 def compared(signature_scores, plan_scores):

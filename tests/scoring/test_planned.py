@@ -19,9 +19,10 @@ from batchscore.runtime.score import choose_score
 from batchscore.runtime.session import open_session
 from batchscore.runtime.tolerance import score_tolerance
 from batchscore.scoring import parts, per_pair, plan_check
+from batchscore.scoring.pairs import ScorablePairs
 from batchscore.scoring.plan_check import PAIRS_A_SAMPLE
 from batchscore.scoring.planned import PlannedScorer
-from batchscore.scoring.scorer import ScorablePairs, Scorer
+from batchscore.scoring.scorer import Scorer
 
 pytestmark = pytest.mark.tensorflow
 

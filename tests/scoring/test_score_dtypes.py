@@ -16,8 +16,8 @@ from batchscore.config import RunSettings
 from batchscore.ranked.rows import open_ranked
 from batchscore.runtime.score import exact_dtype
 from batchscore.scoring import reader, topn
+from batchscore.scoring.pairs import ScorablePairs, ScoredPairs
 from batchscore.scoring.run import run
-from batchscore.scoring.scorer import ScorablePairs, ScoredPairs
 from batchscore.scoring.statistics import MeanStd
 from batchscore.scoring.topn import TopN
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from batchscore.columns import ranked_schema
 from batchscore.scoring import topn
-from batchscore.scoring.scorer import ScorablePairs, ScoredPairs
+from batchscore.scoring.pairs import ScorablePairs, ScoredPairs
 from batchscore.scoring.topn import TopN
 
 KEPT = [pa.field("weight", pa.float64()), pa.field("title", pa.string()), pa.field("new", pa.bool_())]

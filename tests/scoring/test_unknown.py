@@ -15,7 +15,7 @@ from batchscore.errors import ModelError, RefusedError
 from batchscore.limits import Limit
 from batchscore.report import KnownIds
 from batchscore.scoring import unknown
-from batchscore.scoring.scorer import ScorablePairs
+from batchscore.scoring.pairs import ScorablePairs
 from batchscore.scoring.unknown import IdRole, NoLookUpError, UnknownIds, watch_unknown
 
 OFF = Limit.parse("off")
