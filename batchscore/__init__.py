@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 if TYPE_CHECKING:
     from batchscore import errors, networks
     from batchscore.adoption.report import AdoptionReport
-    from batchscore.config import Settings
-    from batchscore.difference.diff import Difference
     from batchscore.evaluation.evaluate import Evaluation
     from batchscore.golden_cases.report import GoldenReport
-    from batchscore.report import Report
-    from batchscore.runtime.inspection import Inspection
+    from batchscore.inspection.inspection import Inspection
+    from batchscore.outputs.diff import Difference
+    from batchscore.run_report import Report
+    from batchscore.settings.config import Settings
     from batchscore.training.report import TrainingReport
 
 __all__ = [
@@ -105,12 +105,12 @@ def run(
 ) -> Report:
     """Score every pair of `input` and publish each user's top N to `output`.
 
-    Takes the settings of `batchscore.config.RunSettings`, and `config` (a TOML file) and `date` as the command
-    does. Returns the report; raises BatchscoreError, or UsageError for settings.
+    Takes the settings of `batchscore.settings.config.RunSettings`, and `config` (a TOML file) and `date` as the
+    command does. Returns the report; raises BatchscoreError, or UsageError for settings.
     """
     told = dict(locals())
-    from batchscore.config import RunSettings
     from batchscore.scoring.run import run as run_job
+    from batchscore.settings.config import RunSettings
 
     return run_job(_resolve(RunSettings, "run", told))
 
@@ -136,12 +136,12 @@ def adopt(
 ) -> AdoptionReport:
     """Publish `saved_model`, a SavedModel of any origin, as the next version below `output`, with a model card.
 
-    Takes the settings of `batchscore.config.AdoptSettings`, and `config` and `date`. Returns the report; raises
-    BatchscoreError.
+    Takes the settings of `batchscore.settings.adopt.AdoptSettings`, and `config` and `date`. Returns the report;
+    raises BatchscoreError.
     """
     told = dict(locals())
-    from batchscore.adopt_settings import AdoptSettings
     from batchscore.adoption.adopt import adopt as adopt_model
+    from batchscore.settings.adopt import AdoptSettings
 
     return adopt_model(_resolve(AdoptSettings, "adopt", told))
 
@@ -160,7 +160,7 @@ def inspect(
     """
     from pathlib import Path
 
-    from batchscore.runtime.inspection import inspect_model
+    from batchscore.inspection.inspection import inspect_model
 
     cache = None if plan_cache is None else Path(plan_cache)
     return inspect_model(Path(model), model_version, signature, score_output, plan_cache=cache)
@@ -183,13 +183,13 @@ def diff(
 ) -> Difference:
     """Compare the output `new` with the output `old`.
 
-    Takes the settings of `batchscore.config.DiffSettings`. The difference tells which limits are kept; its
+    Takes the settings of `batchscore.settings.config.DiffSettings`. The difference tells which limits are kept; its
     `require_within_limits()` raises RefusedError as the command does. Raises InputError for files that are no
     outputs.
     """
     told = dict(locals())
-    from batchscore.difference.diff import diff as compare
-    from batchscore.list_settings import DiffSettings
+    from batchscore.outputs.diff import diff as compare
+    from batchscore.settings.lists import DiffSettings
 
     return compare(_resolve(DiffSettings, "diff", told))
 
@@ -217,12 +217,12 @@ def evaluate(
 ) -> Evaluation:
     """Measure the lists of the ranked file `ranked` against the pairs of `truth`.
 
-    Takes the settings of `batchscore.config.EvaluateSettings`, and `config` and `date`. Raises InputError for files
-    that cannot be compared.
+    Takes the settings of `batchscore.settings.lists.EvaluateSettings`, and `config` and `date`. Raises InputError
+    for files that cannot be compared.
     """
     told = dict(locals())
     from batchscore.evaluation.evaluate import evaluate as evaluate_lists
-    from batchscore.list_settings import EvaluateSettings
+    from batchscore.settings.lists import EvaluateSettings
 
     return evaluate_lists(_resolve(EvaluateSettings, "evaluate", told))
 
@@ -299,20 +299,20 @@ def train(
 ) -> TrainingReport:
     """Train a ranking model on `input` and publish it as the next version below `output`.
 
-    Takes the settings of `batchscore.train_settings.TrainSettings`, and `config` and `date`; `features`, `model`
+    Takes the settings of `batchscore.settings.train.TrainSettings`, and `config` and `date`; `features`, `model`
     and `tasks` are dicts as the tables of TOML are. Sets TF_USE_LEGACY_KERAS for this process, or raises UsageError
     (E-KERAS-3) where Keras 3 is loaded already. Returns the report; raises BatchscoreError, with the report as far
     as it got.
     """
     told = dict(locals())
-    from batchscore.train_settings import TrainSettings
+    from batchscore.settings.train import TrainSettings
     from batchscore.training.train import train as train_job
 
     return train_job(_resolve(TrainSettings, "train", told))
 
 
 def _resolve(kind: type[_SettingsT], table: str, told: dict[str, Any]) -> _SettingsT:
-    from batchscore.config import resolve
+    from batchscore.settings.config import resolve
 
     config, date = told.pop("config", None), told.pop("date", None)
     return resolve(kind, table, told, config=config, date=date).settings

@@ -26,9 +26,9 @@ from batchscore.adoption import adopt
 from batchscore.cli.signals import SIGNALS
 from batchscore.golden_cases.pytest_plugin import GoldenItem
 from batchscore.interactions.read import Interactions, read_interactions
-from batchscore.runtime.plan import NotPlanned
-from batchscore.scoring import plans
-from batchscore.train_settings import TrainSettings
+from batchscore.planning.plan import NotPlanned
+from batchscore.scoring.score import plans
+from batchscore.settings.train import TrainSettings
 
 TESTS = Path(__file__).parent
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="batchscore-tests-")  # plans of the tests' models

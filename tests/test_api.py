@@ -20,8 +20,6 @@ import pyarrow.parquet as pq
 import pytest
 
 import batchscore
-from batchscore.adopt_settings import AdoptSettings
-from batchscore.config import RunSettings
 from batchscore.errors import (
     BatchscoreError,
     InputError,
@@ -31,16 +29,18 @@ from batchscore.errors import (
     TryLaterError,
     UsageError,
 )
-from batchscore.list_settings import DiffSettings, EvaluateSettings
-from batchscore.paths import DatedPath
 from batchscore.publishing.claim import claim
 from batchscore.publishing.job import Job
 from batchscore.publishing.publish import Claim
-from batchscore.report import Report
-from batchscore.scoring import model as model_module
-from batchscore.scoring import reader
+from batchscore.run_report import Report
 from batchscore.scoring import run as run_module
-from batchscore.train_settings import TrainSettings
+from batchscore.scoring.score import model as model_module
+from batchscore.scoring.source import reader
+from batchscore.settings.adopt import AdoptSettings
+from batchscore.settings.config import RunSettings
+from batchscore.settings.lists import DiffSettings, EvaluateSettings
+from batchscore.settings.paths import DatedPath
+from batchscore.settings.train import TrainSettings
 
 
 @pytest.fixture

@@ -14,175 +14,81 @@ from pathlib import Path
 import pytest
 
 from batchscore import errors
-from batchscore.config import RunSettings, resolve
 from batchscore.errors import ERROR_IDS
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.config import RunSettings, resolve
+from batchscore.settings.train import TrainSettings
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "batchscore"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
-LAYERS = {
+BASE = ["columns", "errors", "observer", "run_report"]
+"""Modules at the top of the package, which all rooms may import."""
+
+ROOMS = {
     "cli": {
-        "adoption",
-        "training",
-        "networks",
-        "interactions",
-        "planning",
-        "datasets",
-        "golden_cases",
-        "evaluation",
-        "difference",
-        "ranked",
-        "scoring",
-        "publishing",
-        "runtime",
-        "base",
+        "adoption", "datasets", "engine", "evaluation", "golden_cases", "inspection", "networks", "outputs",
+        "publishing", "scoring", "settings", "system", "training",
     },
-    "adoption": {"planning", "scoring", "runtime", "base"},
-    "golden_cases": {"difference", "ranked", "scoring", "runtime", "base"},
-    "difference": {"ranked", "runtime", "base"},
-    "training": {"networks", "interactions", "planning", "evaluation", "runtime", "base"},
-    "networks": {"interactions", "runtime", "base"},
-    "interactions": {"runtime", "base"},
-    "evaluation": {"ranked", "runtime", "base"},
-    "ranked": {"runtime", "base"},
-    "planning": {"runtime", "base"},
-    "datasets": {"runtime", "base"},
-    "scoring": {"publishing", "runtime", "base"},
-    "publishing": {"runtime", "base"},
-    "runtime": {"base"},
-    "base": set(),
-}
-"""What each part of the package may import, besides itself. `base` is every module at the top."""
-
-BASE = [
-    "adopt_settings",
-    "codes",
-    "columns",
-    "committers",
-    "config",
-    "durable",
-    "environment",
-    "errors",
-    "lake_tables",
-    "joined_lists",
-    "limits",
-    "list_settings",
-    "observer",
-    "parquet_files",
-    "paths",
-    "recipe",
-    "regular_files",
-    "report",
-    "toml_tables",
-    "train_settings",
-    "values",
-]
-
-STAGES = {
-    "casts": set(),
-    "folders": set(),
-    "checksums": set(),
-    "inputs": {"checksums", "folders"},
-    "recurring": {"distinct"},
-    "reader": {"inputs", "recurring"},
-    "constants": {"casts"},
-    "feeding": set(),
-    "hints": {"casts"},
-    "evidence": set(),
-    "kept": {"casts"},
-    "id_columns": {"feeding", "hints"},
-    "binding": {"casts", "constants", "feeding", "hints", "id_columns", "kept"},
-    "pairs": set(),
-    "positions": set(),
-    "keys": set(),
-    "distinct": set(),
-    "memory": set(),
-    "coded": {"casts"},
-    "scorer": {"casts", "positions"},
-    "part_calls": {"positions"},
-    "per_pair": {"part_calls"},
-    "parts": {"casts", "distinct", "keys", "part_calls", "per_pair"},
-    "plan_check": {"scorer"},
-    "planned": {"casts", "parts", "per_pair", "plan_check", "positions", "scorer"},
-    "badrows": {"binding", "casts", "coded", "reader", "scorer"},
-    "unknown": {"distinct", "hints", "scorer"},
-    "guard.verdict": set(),
-    "guard.ages": {"guard.verdict", "inputs"},
-    "guard.changes": set(),
-    "guard.counts": {"guard.verdict"},
-    "guard.growth": {"guard.verdict"},
-    "guard.scores": {"guard.verdict", "topn"},
-    "guard.shares": {"guard.verdict"},
-    "guard.turnover": {"guard.verdict", "sketches"},
-    "guard.non_personalized": {"guard.verdict", "pair_sample", "topn"},
-    "guard.guards": {
-        "guard.ages",
-        "guard.changes",
-        "guard.counts",
-        "guard.growth",
-        "guard.non_personalized",
-        "guard.scores",
-        "guard.shares",
-        "guard.turnover",
-        "guard.verdict",
-        "inputs",
-        "statistics",
-        "topn",
+    "adoption": {
+        "engine", "planning", "publishing", "savedmodel", "scoring", "scoring.bind", "scoring.guard",
+        "scoring.source", "settings", "system",
     },
-    "id_hashes": set(),
-    "sketches": set(),
-    "pair_sample": {"sketches"},
-    "statistics": {"distinct", "id_hashes", "pair_sample", "scorer", "sketches"},
-    "cut": {"distinct", "keys"},
-    "topn": {"cut", "scorer"},
-}
-"""The stages of scoring, and the stages whose names they may import: only what passes from one to the next."""
+    "golden_cases": {"arrays", "outputs", "scoring", "settings", "system"},
+    "training": {
+        "arrays", "engine", "evaluation", "interactions", "networks", "planning", "planning.graph", "publishing",
+        "reports", "savedmodel", "settings", "system",
+    },
+    "reports": {"evaluation", "system"},
+    "networks": {"engine", "interactions", "settings", "system"},
+    "interactions": {"arrays", "settings", "system", "tables"},
+    "evaluation": {"arrays", "outputs", "settings", "system", "tables"},
+    "outputs": {"arrays", "settings", "tables"},
+    "datasets": {"settings", "system"},
+    "inspection": {"planning", "savedmodel", "settings"},
+    "scoring": {
+        "engine", "publishing", "scoring.bind", "scoring.guard", "scoring.rank", "scoring.score", "scoring.source",
+        "settings", "system",
+    },
+    "scoring.score": {
+        "arrays", "engine", "planning", "savedmodel", "scoring", "scoring.bind", "scoring.guard", "scoring.source",
+        "settings", "system",
+    },
+    "scoring.guard": {
+        "arrays", "publishing", "scoring", "scoring.bind", "scoring.rank", "scoring.source", "settings",
+    },
+    "scoring.rank": {"arrays", "scoring"},
+    "scoring.bind": {"arrays", "savedmodel", "scoring", "scoring.source", "settings"},
+    "scoring.source": {"arrays", "settings", "tables"},
+    "publishing": {"savedmodel", "settings", "system"},
+    "planning.graph": {"planning", "savedmodel", "system"},
+    "planning": {"engine", "savedmodel", "system"},
+    "engine": {"arrays", "savedmodel", "system"},
+    "savedmodel": {"system"},
+    "tables": {"system"},
+    "arrays": set(),
+    "settings": {"system"},
+    "system": set(),
+}  # fmt: skip
+"""What each room may import, besides itself and BASE. The rooms of `scoring` may import of it `pairs` alone."""
 
 PASSED_ON = {
-    "checksums": {"has_checksums"},
-    "folders": {"RequireSuccess", "require_success_of", "list_pair_files"},
-    "inputs": {"PairFile", "Pairs", "corrupt"},
-    "reader": {"PairBatch"},
-    "recurring": {"RecurringValues"},
-    "guard.ages": {"check_input_age", "check_model_age"},
-    "guard.changes": {"tell_changed_columns", "tell_changed_lists", "tell_lost_probes"},
-    "guard.counts": {"Count", "check_candidates", "check_pairs", "check_users"},
-    "guard.growth": {"tell_growth"},
-    "guard.scores": {"check_equal_scores", "check_score_shift", "check_spread_change"},
-    "guard.shares": {"check_duplicates", "check_short_lists"},
-    "guard.turnover": {"check_turnover"},
-    "guard.non_personalized": {"check_personalization"},
-    "guard.verdict": {"EXAMPLES", "NO_FIGURE", "Examples", "Refusal", "Verdict", "format_limit", "format_share"},
-    "id_hashes": {"hash_texts", "hash_values", "mix"},
-    "sketches": {"SKETCH_SIZE", "BottomK", "Overlap", "estimate_overlap"},
-    "pair_sample": {"HashedIds", "PairSample", "find_starts"},
-    "statistics": {"Statistics"},
-    "topn": {"RankedLists"},
-    "constants": {"find_lists_of_one", "parse_constant"},
-    "feeding": {"Feed", "choose_feeds"},
-    "hints": {"Evidence", "fitting_columns", "map_flag", "match_columns", "no_column"},
-    "id_columns": {"IdColumn", "choose_id_columns", "id_inputs"},
-    "kept": {"keep_columns", "keep_outputs", "spell_columns"},
-    "binding": {"Binding", "BoundColumn"},
-    "pairs": {"ScorablePairs", "ScoredPairs"},
-    "scorer": {"Scorer"},
-    "positions": {"find_positions", "row_bytes"},
-    "distinct": {"Distinct", "find_distinct", "find_close_numbers", "find_used", "is_same_array"},
-    "coded": {"Coded"},
-    "parts": {"PartTables", "Placed", "find_order"},
-    "part_calls": {"PartCalls", "unusable_part"},
-    "per_pair": {"PerPair"},
-    "plan_check": {"Compared", "PlanCheck", "PlanUnfitError", "SpreadCheck", "check_scores"},
-    "keys": {"find_order_of", "sort_by_both"},
-    "cut": {"cut"},
-    "casts": {"Cast", "advise_type", "find_cast", "is_text", "placeholders", "FLOATS", "INTEGERS"},
-}
-"""What a stage may take from another one: data classes, the rules of types, and one error."""
+    "source": {"PairBatch", "Pairs", "ReadAhead", "open_pairs", "read_batches"},
+    "bind": {
+        "BadRows", "Binding", "FLOATS", "INTEGERS", "VocabularyEvidence", "bind", "is_text", "map_flag",
+        "placeholders",
+    },
+    "score": {
+        "AnyScorer", "PlanCheck", "PlanUnfitError", "RunModel", "choose_model", "evidence_of", "id_roles",
+        "load_beside", "open_scorer", "require_probes",
+    },
+    "rank": {"RankedLists", "Statistics", "TopN", "find_starts", "sketch_users"},
+    "guard": {"Guards", "IdRole", "IsKnown", "NoLookUpError", "UnknownIds", "watch_unknown"},
+}  # fmt: skip
+"""What each room of `scoring` gives to the others: steps of the story, and what passes from one to the next."""
 
-STORY = {"run", "account", "model", "plans"}
-"""They tell the run and know the stages; no stage knows them."""
+STORY = {"run", "account", "pairs"}
+"""`run` and `account` tell the run and know its rooms; `pairs` is what all of them know."""
 
 
 def module_of(path):
@@ -215,14 +121,15 @@ def own_imports(path):
     return found
 
 
-def layer_of(module):
-    part = module.split(".")[1] if "." in module else "base"
-    return part if part in LAYERS else "base"
+def room_of(module):
+    parts = module.split(".")[1:]
+    names = [".".join(parts[:length]) for length in (2, 1) if ".".join(parts[:length]) in ROOMS]
+    return names[0] if names else "base"
 
 
-def test_all_parts_of_the_package_have_a_layer():
-    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert folders <= set(LAYERS)
+def test_all_rooms_have_rules_and_few_modules_stand_outside():
+    folders = {path.parent.relative_to(PACKAGE).as_posix().replace("/", ".") for path in SOURCES} - {"."}
+    assert {room_of(f"batchscore.{folder}") for folder in folders} == set(ROOMS)
     assert {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"} == set(BASE)
 
 
@@ -230,31 +137,44 @@ def test_all_parts_of_the_package_have_a_layer():
 def test_imports_go_one_way(path):
     if path in (PACKAGE / "__init__.py", PACKAGE / "__main__.py"):
         return  # the Python API and `python -m batchscore` stand above all
-    layer = layer_of(module_of(path))
+    room = room_of(module_of(path))
+    allowed = {room, "base"} | (ROOMS[room] if room != "base" else {"system"})
     wrong = [
-        module for module in own_imports(path)
-        if module != "batchscore" and layer_of(module) not in LAYERS[layer] | {layer}
+        module for module in own_imports(path) if module != "batchscore" and room_of(module) not in allowed
     ]  # fmt: skip
     assert not wrong
 
 
-@pytest.mark.parametrize("name", sorted(STAGES))
-def test_a_stage_knows_of_others_only_what_they_pass_on(name):
-    for module, imported in imports_of((PACKAGE / "scoring" / name.replace(".", "/")).with_suffix(".py")):
-        if module.startswith("batchscore.scoring"):
-            stage = module.removeprefix("batchscore.scoring").removeprefix(".")
-            assert stage in STAGES[name], f"{name} imports {module}"
-            assert imported in PASSED_ON[stage], f"{name} imports {imported} from {stage}"
+def test_the_rules_of_rooms_have_no_circle():
+    """But for `scoring`, whose story knows its rooms while they know `pairs` alone."""
+    left = {room: set(known) - {"scoring"} for room, known in ROOMS.items()}
+    while left:
+        free = {room for room, known in left.items() if not known & left.keys()}
+        assert free, sorted(left)
+        left = {room: known for room, known in left.items() if room not in free}
 
 
-def test_every_file_of_scoring_is_a_stage_or_tells_the_story():
-    scoring = PACKAGE / "scoring"
-    found = {
-        module_of(path).removeprefix("batchscore.scoring.")
-        for path in scoring.rglob("*.py")
-        if path.stem != "__init__"
-    }
-    assert found == set(STAGES) | STORY
+def test_no_rule_allows_what_nobody_does():
+    done = {
+        (room_of(module_of(path)), room_of(module))
+        for path in SOURCES if path.parent != PACKAGE
+        for module in own_imports(path)
+    }  # fmt: skip
+    assert {(room, known) for room, allowed in ROOMS.items() for known in allowed} <= done
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "scoring").rglob("*.py")), ids=module_of)
+def test_a_room_of_scoring_knows_of_others_only_what_they_pass_on(path):
+    room = path.relative_to(PACKAGE / "scoring").parts[0]
+    for module, name in imports_of(path):
+        if module.startswith("batchscore.scoring."):
+            other = module.split(".")[2]
+            is_story = room.removesuffix(".py") in STORY
+            assert other == room or (other == "pairs" or is_story if other in STORY else name in PASSED_ON[other])
+
+
+def test_the_story_of_scoring_stands_alone():
+    assert {path.stem for path in (PACKAGE / "scoring").glob("*.py")} - {"__init__"} == STORY
 
 
 def importers(package, within=SOURCES):
@@ -271,7 +191,7 @@ def test_click_is_only_in_the_command_line():
 
 def test_packages_for_reports_are_only_in_the_page():
     for package in ("altair", "vl_convert", "great_tables"):
-        assert importers(package) == {"evaluation/page.py"}
+        assert importers(package) == {"reports/training_page.py"}
 
 
 def test_pytest_is_only_in_its_plugin():
@@ -283,7 +203,7 @@ def test_tensorflows_python_is_only_where_graphs_are_made():
         *(importers(name) for name in ("tensorflow", "tf_keras", "keras", "tensorflow_recommenders"))
     )
     assert {path for path in heavy if path.split("/")[0] not in ("planning", "networks", "training")} == {
-        "runtime/pyapi.py"
+        "engine/pyapi.py"
     }
 
 
@@ -316,9 +236,9 @@ def test_what_a_nightly_run_imports_has_nothing_of_a_training():
         if module not in reached and module != "batchscore":
             reached.add(module)
             left += ours.get(module, [])
-    assert "batchscore.config" in reached
-    assert not {module for module in reached if layer_of(module) in ("training", "networks", "interactions")}
-    assert not reached & {"batchscore.train_settings", "batchscore.recipe"}
+    assert "batchscore.settings.config" in reached
+    assert not {module for module in reached if room_of(module) in ("training", "networks", "interactions")}
+    assert not reached & {"batchscore.settings.train", "batchscore.settings.recipe"}
 
 
 def test_polars_stays_out_of_what_every_command_imports():
@@ -340,7 +260,9 @@ print(json.dumps({{
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("module", ["batchscore", "batchscore.cli", "batchscore.config", "batchscore.report"])
+@pytest.mark.parametrize(
+    "module", ["batchscore", "batchscore.cli", "batchscore.settings.config", "batchscore.run_report"]
+)
 def test_an_import_loads_nothing_heavy_and_leaves_the_environment_alone(module):
     environ = {key: value for key, value in os.environ.items() if not key.startswith("TF_")}
     environ["PYTHONPATH"] = str(ROOT)
@@ -413,14 +335,14 @@ def test_test_files_have_unique_names():
 READS_BY_NAME = {
     "cli/aborts.py": "files of the kernel, which have no size",
     "datasets/archive.py": "members of an archive",
-    "regular_files.py": "the one place",
-    "runtime/risky_ops.py": "a file of the package",
-    "publishing/lock.py": "the lock, which is not read",
-    "durable.py": "to flush it",
+    "system/regular_files.py": "the one place",
+    "savedmodel/risky_ops.py": "a file of the package",
+    "system/lock.py": "the lock, which is not read",
+    "system/durable.py": "to flush it",
     "publishing/publish.py": "what it wrote itself",
     "publishing/rollback.py": "what it wrote itself",
-    "scoring/inputs.py": "the pairs, which are looked at before",
-    "scoring/memory.py": "files of the kernel, which have no size",
+    "scoring/source/inputs.py": "the pairs, which are looked at before",
+    "system/memory.py": "files of the kernel, which have no size",
 }
 """Files that open another for reading without `regular_files`, and which. A pipe in its place would hang them."""
 

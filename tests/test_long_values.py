@@ -7,15 +7,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batchscore.difference.describe import describe_lists, describe_shift
+from batchscore.engine.session import run_failure
 from batchscore.errors import BatchscoreError, InputError, RefusedError, spell_value
 from batchscore.evaluation.coded_files import Ids, read_coded
 from batchscore.interactions.table_files import open_table_file
-from batchscore.limits import Limit
-from batchscore.ranked.rows import open_ranked
-from batchscore.runtime.session import run_failure
-from batchscore.scoring.badrows import BadRows
+from batchscore.outputs.describe import describe_lists, describe_shift
+from batchscore.outputs.rows import open_ranked
+from batchscore.scoring.bind.badrows import BadRows
 from batchscore.scoring.pairs import ScorablePairs, ScoredPairs
+from batchscore.settings.limits import Limit
 
 LONG = "ü" * 500_000
 MOST = 3000

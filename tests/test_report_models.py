@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from batchscore.report import ModelUsed, PlanUsed, Report
+from batchscore.run_report import ModelUsed, PlanUsed, Report
 
 
 def report(fingerprint, plan=None, *, used=True):

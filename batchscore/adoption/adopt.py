@@ -7,25 +7,25 @@ from pathlib import Path
 
 import numpy as np
 
-from batchscore.adopt_settings import AdoptSettings
 from batchscore.adoption.choice import Choice, choose
 from batchscore.adoption.copying import copy_model
 from batchscore.adoption.invented_rows import Daring, invent_rows
 from batchscore.adoption.probe_rows import ProbeRows, draw_rows
 from batchscore.adoption.report import AdoptionReport
 from batchscore.adoption.verdict import require_telling_scores
+from batchscore.engine.known_ids import open_lookup
+from batchscore.engine.probes import probe_feeds, require_stable_scores, score_rows
+from batchscore.engine.session import Session, open_session
 from batchscore.errors import ModelError
 from batchscore.observer import Observer
-from batchscore.runtime.address_space import ADOPTION_BYTES, require_address_space
-from batchscore.runtime.card import CARD_PATH, KnownTable, KnownTables, ModelCard, Probes, list_files, write_card
-from batchscore.runtime.known_ids import open_lookup
-from batchscore.runtime.model_base import hold_model_base
-from batchscore.runtime.plan import NotPlanned
-from batchscore.runtime.plan_loading import keep_if_it_loads
-from batchscore.runtime.planner import make_plan
-from batchscore.runtime.probes import probe_feeds, require_stable_scores, score_rows
-from batchscore.runtime.saved_model import read_saved_model
-from batchscore.runtime.session import Session, open_session
+from batchscore.planning.plan import NotPlanned
+from batchscore.planning.plan_loading import keep_if_it_loads
+from batchscore.planning.planner import make_plan
+from batchscore.publishing.model_base import hold_model_base
+from batchscore.savedmodel.card import CARD_PATH, KnownTable, KnownTables, ModelCard, Probes, list_files, write_card
+from batchscore.savedmodel.saved_model import read_saved_model
+from batchscore.settings.adopt import AdoptSettings
+from batchscore.system.address_space import ADOPTION_BYTES, require_address_space
 
 _LOG = logging.getLogger(__name__)
 _UNOBSERVED = Observer()

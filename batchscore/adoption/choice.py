@@ -8,24 +8,24 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from batchscore.adopt_settings import AdoptSettings
+from batchscore.engine.known_ids import require_known_signature
 from batchscore.errors import UsageError
-from batchscore.runtime.card import KnownSignature, KnownTable, ModelCard
-from batchscore.runtime.chosen import choose_scoring
-from batchscore.runtime.known_ids import require_known_signature
-from batchscore.runtime.pair_inputs import describe_list_problem
-from batchscore.runtime.roles import choose_roles, looks_like_label
-from batchscore.runtime.saved_model import (
+from batchscore.savedmodel.card import KnownSignature, KnownTable, ModelCard
+from batchscore.savedmodel.chosen import choose_scoring
+from batchscore.savedmodel.pair_inputs import describe_list_problem
+from batchscore.savedmodel.roles import choose_roles, looks_like_label
+from batchscore.savedmodel.saved_model import (
     SavedModel,
     Signature,
     TensorSpec,
     read_saved_model,
     takes_list,
 )
-from batchscore.runtime.score import Score
-from batchscore.runtime.vocabulary import Vocabulary, read_vocabularies
-from batchscore.scoring.casts import find_cast
-from batchscore.scoring.constants import find_lists_of_one, parse_constant, spells_constant
+from batchscore.savedmodel.score import Score
+from batchscore.savedmodel.vocabulary import Vocabulary, read_vocabularies
+from batchscore.scoring.bind.casts import find_cast
+from batchscore.scoring.bind.constants import find_lists_of_one, parse_constant, spells_constant
+from batchscore.settings.adopt import AdoptSettings
 
 _ID_TYPES = (pa.string(), pa.int64())
 

@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 from batchscore.errors import ModelError, OutputError
-from batchscore.runtime.fingerprint import PLAN_FILES, fingerprint
-from batchscore.runtime.model_files import list_model_files, readable_model
-from batchscore.runtime.saved_model import SavedModel
+from batchscore.savedmodel.fingerprint import PLAN_FILES, fingerprint
+from batchscore.savedmodel.model_files import list_model_files, readable_model
+from batchscore.savedmodel.saved_model import SavedModel
 
 _LISTED = 5
 _MODE = 0o666

@@ -14,9 +14,9 @@ import numpy as np
 
 from batchscore.adoption.choice import Choice
 from batchscore.adoption.probe_rows import ProbeRows, fixed_rows
-from batchscore.runtime.saved_model import TensorSpec
-from batchscore.runtime.vocabulary import Table
-from batchscore.scoring.constants import parse_constant
+from batchscore.savedmodel.saved_model import TensorSpec
+from batchscore.savedmodel.vocabulary import Table
+from batchscore.scoring.bind.constants import parse_constant
 
 INVENTED_ROWS = 32
 

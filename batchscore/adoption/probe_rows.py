@@ -10,15 +10,15 @@ import numpy as np
 import pyarrow as pa
 
 from batchscore.adoption.choice import Choice
-from batchscore.config import RunSettings
 from batchscore.errors import InputError
-from batchscore.limits import Limit
-from batchscore.paths import DatedPath
-from batchscore.scoring.badrows import BadRows
-from batchscore.scoring.binding import bind
-from batchscore.scoring.inputs import open_pairs
+from batchscore.scoring.bind.badrows import BadRows
+from batchscore.scoring.bind.binding import bind
 from batchscore.scoring.pairs import ScorablePairs
-from batchscore.scoring.reader import read_batches
+from batchscore.scoring.source.inputs import open_pairs
+from batchscore.scoring.source.reader import read_batches
+from batchscore.settings.config import RunSettings
+from batchscore.settings.limits import Limit
+from batchscore.settings.paths import DatedPath
 
 DRAWN_ROWS = 64
 _LEAST_ROWS = 16

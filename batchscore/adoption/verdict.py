@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from batchscore.adopt_settings import AdoptSettings
 from batchscore.adoption.choice import Choice
 from batchscore.adoption.probe_rows import ProbeRows
+from batchscore.engine.probes import score_rows
+from batchscore.engine.session import Session
 from batchscore.errors import ModelError, RefusedError
-from batchscore.limits import Limit
-from batchscore.runtime.probes import score_rows
-from batchscore.runtime.session import Session
 from batchscore.scoring.guard.verdict import format_limit, format_share
+from batchscore.settings.adopt import AdoptSettings
+from batchscore.settings.limits import Limit
 
 _ROLLS = (1, 3, 5)
 _MIN_ROWS = 10

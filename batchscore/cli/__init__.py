@@ -14,7 +14,6 @@ from typing import NoReturn
 import click
 
 from batchscore import __version__
-from batchscore.environment import settle_environment
 from batchscore.errors import (
     EXIT_BUG,
     EXIT_OK,
@@ -25,6 +24,7 @@ from batchscore.errors import (
     as_out_of_memory,
     did_you_mean,
 )
+from batchscore.system.environment import settle_environment
 
 COMMANDS = {
     "run": "Score pairs and publish each user's top N.",

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchscore.adopt_settings import AdoptSettings
 from batchscore.cli.jobs import run_job
 from batchscore.cli.options import shared_options
 from batchscore.cli.settings import print_config as show_config
 from batchscore.cli.settings import resolve_settings
+from batchscore.settings.adopt import AdoptSettings
 
 if TYPE_CHECKING:
     from batchscore.adoption.report import AdoptionReport

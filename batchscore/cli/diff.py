@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from batchscore.cli.options import list_options, print_out
-from batchscore.config import resolve
-from batchscore.list_settings import DiffSettings
+from batchscore.settings.config import resolve
+from batchscore.settings.lists import DiffSettings
 
 
 @click.command("diff")
@@ -41,8 +41,8 @@ def command(as_json: bool, **flags: Any) -> None:
     """
     settings = resolve(DiffSettings, "diff", flags, given_as="flag").settings
 
-    from batchscore.difference.describe import describe
-    from batchscore.difference.diff import diff
+    from batchscore.outputs.describe import describe
+    from batchscore.outputs.diff import diff
 
     difference = diff(settings)
     if not as_json:

@@ -12,7 +12,7 @@ from batchscore.cli.console import job_console
 from batchscore.cli.options import list_options, print_out, shared_options
 from batchscore.cli.settings import print_config as show_config
 from batchscore.cli.settings import resolve_settings
-from batchscore.list_settings import EvaluateSettings
+from batchscore.settings.lists import EvaluateSettings
 
 
 @click.command("evaluate")

@@ -31,8 +31,8 @@ def command(
     variables, versions, size, fingerprint, card, and what the model would do beyond computing. It is read, not
     loaded: nothing in it is executed.
     """
-    from batchscore.runtime.inspection import inspect_model
-    from batchscore.runtime.inspection_text import describe
+    from batchscore.inspection.inspection import inspect_model
+    from batchscore.inspection.inspection_text import describe
 
     inspection = inspect_model(model, model_version, signature, score_output, plan_cache=plan_cache)
     print_out(inspection.to_json() if as_json else describe(inspection))

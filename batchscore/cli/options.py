@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from batchscore.cli.console import log_warning
-from batchscore.paths import EMPTY_PATH
+from batchscore.settings.paths import EMPTY_PATH
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

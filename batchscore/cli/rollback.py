@@ -13,7 +13,7 @@ from batchscore.cli.options import Day, FilePath
 
 if TYPE_CHECKING:
     from batchscore.observer import Observer
-    from batchscore.report import Report
+    from batchscore.run_report import Report
 
 
 @click.command("rollback")

@@ -10,11 +10,11 @@ import click
 
 from batchscore.cli.jobs import run_job
 from batchscore.cli.options import shared_options
-from batchscore.environment import MODEL_ENVIRONMENT
+from batchscore.system.environment import MODEL_ENVIRONMENT
 
 if TYPE_CHECKING:
     from batchscore.observer import Observer
-    from batchscore.report import Report
+    from batchscore.run_report import Report
 
 
 @click.command("run")
@@ -140,13 +140,13 @@ def command(
     """
     from batchscore.cli.settings import print_config as show_config
     from batchscore.cli.settings import resolve_settings
-    from batchscore.config import RunSettings
+    from batchscore.settings.config import RunSettings
 
     resolved = resolve_settings(RunSettings, "run", flags, config, date)
     if print_config:
         show_config(resolved)
         return
-    from batchscore.runtime.early import library_beside
+    from batchscore.engine.early import library_beside
 
     def job(observer: Observer) -> Report:
         from batchscore.scoring.run import run

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from batchscore.cli.options import print_out
-from batchscore.config import Resolved, Settings, resolve
+from batchscore.settings.config import Resolved, Settings, resolve
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 

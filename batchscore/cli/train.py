@@ -14,7 +14,7 @@ from batchscore.cli.options import shared_options
 from batchscore.cli.settings import print_config as show_config
 from batchscore.cli.settings import resolve_settings
 from batchscore.networks.keras2 import LEGACY_KERAS
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.train import TrainSettings
 
 if TYPE_CHECKING:
     from batchscore.observer import Observer

@@ -11,7 +11,7 @@ from batchscore.datasets.download import KNOWN_ARCHIVES, KnownArchive, download_
 from batchscore.datasets.layouts import recognise
 from batchscore.errors import UsageError
 from batchscore.observer import Observer
-from batchscore.paths import require_paths
+from batchscore.settings.paths import require_paths
 
 LICENCE = (
     "MovieLens data comes from GroupLens, University of Minnesota, under its own terms: see the README inside the "

@@ -14,9 +14,9 @@ from typing import BinaryIO, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchscore.durable import sync
 from batchscore.errors import OutputError
 from batchscore.observer import Observer
+from batchscore.system.durable import sync
 
 
 class Publication:

@@ -19,7 +19,7 @@ from batchscore.datasets.draws import Draws
 from batchscore.datasets.ratings import Catalogue, Ratings
 from batchscore.errors import UsageError
 from batchscore.observer import Observer
-from batchscore.paths import require_paths
+from batchscore.settings.paths import require_paths
 
 SEED = 2
 """Of 2, 7 and 42 the one on which held-out RMSE differs least between seeds of the training."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from batchscore.codes import MISSING, Codes
+from batchscore.arrays.codes import MISSING, Codes
 from batchscore.evaluation.prediction_metrics import is_binary
 
 USER_DAMPING, CANDIDATE_DAMPING, SWEEPS = 15.0, 10.0, 10

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from batchscore.codes import Codes
+from batchscore.arrays.codes import Codes
 from batchscore.columns import plain_type, wide_id_type
 from batchscore.errors import InputError, means_out_of_memory, shorten, spell_list
-from batchscore.lake_tables import require_no_table
-from batchscore.parquet_files import READ_ERRORS, ParquetContent, first_line, open_source, raise_if_limit
-from batchscore.ranked.reader import ListReader
-from batchscore.regular_files import require_regular
+from batchscore.outputs.reader import ListReader
+from batchscore.system.regular_files import require_regular
+from batchscore.tables.lake_tables import require_no_table
+from batchscore.tables.parquet_files import READ_ERRORS, ParquetContent, first_line, open_source, raise_if_limit
 
 _BATCH_ROWS = 262_144
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from batchscore.codes import encode, order_of
+from batchscore.arrays.codes import encode, order_of
 from batchscore.evaluation.baselines import Baselines, numbers
 from batchscore.evaluation.bootstrap import Measure
 from batchscore.evaluation.list_totals import ListTotals

@@ -27,10 +27,10 @@ from batchscore.evaluation.prediction_metrics import (
 from batchscore.evaluation.ranking_metrics import measure_best_lists
 from batchscore.evaluation.table import ComparisonTable
 from batchscore.evaluation.truth import Truth, least_label, make_truth
-from batchscore.list_settings import EvaluateSettings
 from batchscore.observer import Observer
-from batchscore.ranked.open_lists import open_lists
-from batchscore.ranked.reader import ListReader
+from batchscore.outputs.open_lists import open_lists
+from batchscore.outputs.reader import ListReader
+from batchscore.settings.lists import EvaluateSettings
 
 _LOG = logging.getLogger(__name__)
 _UNOBSERVED = Observer()

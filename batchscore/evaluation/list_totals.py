@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from batchscore.codes import MISSING
+from batchscore.arrays.codes import MISSING
 from batchscore.evaluation.baselines import look_up
 from batchscore.evaluation.bootstrap import Measure, resample
 from batchscore.evaluation.ranking_metrics import measure_lists

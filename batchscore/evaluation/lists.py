@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from batchscore.codes import encode, order_of
+from batchscore.arrays.codes import encode, order_of
 from batchscore.columns import RANK, SCORE
 from batchscore.evaluation.coded_files import Ids
-from batchscore.ranked.reader import CANDIDATE, USER, ListReader
+from batchscore.outputs.reader import CANDIDATE, USER, ListReader
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from batchscore.codes import pair_keys
+from batchscore.arrays.codes import pair_keys
 from batchscore.evaluation.truth import Truth
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from batchscore.codes import MISSING, pair_keys
+from batchscore.arrays.codes import MISSING, pair_keys
 
 Gain = Literal["linear", "exponential", "binary"]
 """What a row is worth to NDCG: its label (at least 0), 2 ** label - 1, or 1 where it is relevant."""

@@ -22,11 +22,11 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
-from batchscore.durable import write_whole
 from batchscore.errors import OutputError, UsageError
 from batchscore.golden_cases.outcome import Outcome
 from batchscore.golden_cases.text import csv_lines, parse_type, read_csv, toml_text
-from batchscore.toml_tables import read_toml
+from batchscore.settings.toml_tables import read_toml
+from batchscore.system.durable import write_whole
 
 CASE = "case.toml"
 PAIRS = "pairs.csv"

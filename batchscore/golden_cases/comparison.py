@@ -10,14 +10,14 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from batchscore.difference.compare import compare
-from batchscore.difference.describe import describe_lists, describe_shift
+from batchscore.arrays.tolerance import score_tolerance
 from batchscore.errors import InputError, shorten, spell_value
 from batchscore.golden_cases.cases import EXPECTED, EXPECTED_ROWS, invalid_case
 from batchscore.golden_cases.outcome import Outcome
 from batchscore.golden_cases.text import csv_lines, toml_text
-from batchscore.ranked.rows import ranked_table
-from batchscore.runtime.tolerance import score_tolerance
+from batchscore.outputs.compare import compare
+from batchscore.outputs.describe import describe_lists, describe_shift
+from batchscore.outputs.rows import ranked_table
 
 EXAMPLES = 10
 """Differences of one kind that are told; of the others only how many there are."""

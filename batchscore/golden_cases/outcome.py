@@ -10,11 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchscore.config import RunSettings, resolve
 from batchscore.errors import EXIT_OK, BatchscoreError, OutOfMemoryError, OutputError, TryLaterError
-from batchscore.regular_files import read_regular
-from batchscore.report import Report
+from batchscore.run_report import Report
 from batchscore.scoring.run import run
+from batchscore.settings.config import RunSettings, resolve
+from batchscore.system.regular_files import read_regular
 
 _FACTS = ("rows_read", "pairs_scored", "rows_written", "users", "users_short", "users_none", "ties_at_cut")
 

@@ -11,7 +11,7 @@ from batchscore.golden_cases.cases import EXPECTED_ROWS, Case, find_cases, read_
 from batchscore.golden_cases.comparison import compare_outcomes
 from batchscore.golden_cases.outcome import run_pairs
 from batchscore.golden_cases.report import CaseResult, GoldenReport
-from batchscore.paths import require_paths
+from batchscore.settings.paths import require_paths
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pc
 
-from batchscore.regular_files import read_regular
+from batchscore.system.regular_files import read_regular
 
 _DECIMAL = re.compile(r"decimal128\((\d+), *(-?\d+)\)")
 _ZONED = re.compile(r"timestamp\[(s|ms|us|ns), *tz=(.+)\]")

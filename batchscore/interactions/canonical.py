@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchscore.arrays.joined_lists import CANNOT_JOIN, can_join, join_lists
 from batchscore.columns import plain_type
-from batchscore.joined_lists import CANNOT_JOIN, can_join, join_lists
 
 TEXT = pa.large_string()
 WHOLE = pa.int64()

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from batchscore.errors import spell_value
 from batchscore.interactions.canonical import Cast, Use, cast_fill, find_cast
-from batchscore.recipe import Labels, Role
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.recipe import Labels, Role
+from batchscore.settings.train import TrainSettings
 
 _USES: dict[str, Use] = {
     "vocabulary": "category", "hashed": "category", "number": "number", "buckets": "number",

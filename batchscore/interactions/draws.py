@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pyarrow as pa
 
-from batchscore.codes import encode
+from batchscore.arrays.codes import encode
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 

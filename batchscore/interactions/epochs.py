@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from batchscore.codes import encode
+from batchscore.arrays.codes import encode
 
 _BLOCKS_A_WINDOW = 128
 

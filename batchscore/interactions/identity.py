@@ -6,8 +6,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from batchscore.regular_files import open_regular
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.train import TrainSettings
+from batchscore.system.regular_files import open_regular
 
 _TAIL_BYTES = 64 * 1024
 

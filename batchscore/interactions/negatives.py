@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 
 from batchscore.interactions.epochs import draw_others
 from batchscore.interactions.table_rows import TableRows
-from batchscore.recipe import Click
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.recipe import Click
+from batchscore.settings.train import TrainSettings
 
 _DRAW = 2**31
 """No epoch has this number, so the negatives of a judgement are not those of an epoch."""

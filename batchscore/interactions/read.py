@@ -17,8 +17,8 @@ from batchscore.interactions.identity import Identity, identify_files
 from batchscore.interactions.prepared import PreparedRows
 from batchscore.interactions.side_tables import SideTable, read_side_table
 from batchscore.interactions.table_files import TableFile, open_table_file
-from batchscore.recipe import Role
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.recipe import Role
+from batchscore.settings.train import TrainSettings
 
 _LOG = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchscore.codes import encode
+from batchscore.arrays.codes import encode
 from batchscore.errors import InputError
 from batchscore.interactions.draws import draw_by_content
 from batchscore.interactions.prepared import PreparedRows
 from batchscore.interactions.read import Interactions
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.train import TrainSettings
 
 _LOG = logging.getLogger(__name__)
 

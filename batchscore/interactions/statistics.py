@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchscore.arrays.joined_lists import find_other_separator
 from batchscore.errors import InputError
 from batchscore.interactions.negatives import drawing_task
 from batchscore.interactions.table_rows import TableRows
-from batchscore.joined_lists import find_other_separator
-from batchscore.recipe import Buckets, Click, Feature, Labels, Number, Text, Timestamp, Vocabulary
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.recipe import Buckets, Click, Feature, Labels, Number, Text, Timestamp, Vocabulary
+from batchscore.settings.train import TrainSettings
 
 SAMPLE_ROWS = 1_000_000
 """Rows that quantiles are taken from, drawn with the seed; all rows where there are no more."""

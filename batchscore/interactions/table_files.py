@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from batchscore.errors import InputError, TryLaterError, shorten, spell_list
-from batchscore.lake_tables import require_no_table
-from batchscore.parquet_files import (
+from batchscore.tables.lake_tables import require_no_table
+from batchscore.tables.parquet_files import (
     READ_ERRORS,
     ParquetContent,
     first_line,

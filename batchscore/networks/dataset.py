@@ -13,8 +13,8 @@ from batchscore.interactions.epochs import Batch, Lists, Window, draw_generator,
 from batchscore.interactions.statistics import Statistics
 from batchscore.interactions.table_rows import TableRows
 from batchscore.networks.batch_columns import LIST, OBSERVED
-from batchscore.recipe import Click, Ranking
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.recipe import Click, Ranking
+from batchscore.settings.train import TrainSettings
 
 READ_BATCH_ROWS = 8192
 

@@ -18,8 +18,8 @@ from batchscore.interactions.statistics import Statistics
 from batchscore.networks.failures import tell_failures
 from batchscore.networks.predictions import predict
 from batchscore.networks.ranking_model import build_ranking_model, compile_model, one_empty_row
-from batchscore.recipe import Feature, Task
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.recipe import Feature, Task
+from batchscore.settings.train import TrainSettings
 
 
 @dataclass(frozen=True)

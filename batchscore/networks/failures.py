@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from batchscore.errors import BatchscoreError, OutOfMemoryError, UsageError, as_out_of_memory
 from batchscore.networks.factory_source import find_source
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.train import TrainSettings
 
 _LOG = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import tensorflow as tf
 
 from batchscore.interactions.statistics import Boundaries, Moments, Span, Statistics, Values
-from batchscore.recipe import Buckets, Feature, Hashed, Labels, Number, Text, Timestamp, Vocabulary
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.recipe import Buckets, Feature, Hashed, Labels, Number, Text, Timestamp, Vocabulary
+from batchscore.settings.train import TrainSettings
 
 _NOTHING = 0
 """The index of padding, and of an empty label."""

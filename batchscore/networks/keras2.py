@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from batchscore.engine.libtensorflow import LibraryUnavailableError, load_library
+from batchscore.engine.quiet import quiet_start
 from batchscore.errors import UsageError
-from batchscore.runtime.address_space import TRAINING_BYTES, require_address_space
-from batchscore.runtime.libtensorflow import LibraryUnavailableError, load_library
-from batchscore.runtime.quiet import quiet_start
+from batchscore.system.address_space import TRAINING_BYTES, require_address_space
 
 LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
 

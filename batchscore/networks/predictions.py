@@ -10,7 +10,7 @@ import tensorflow as tf
 from batchscore.columns import SCORE
 from batchscore.errors import ModelError
 from batchscore.networks.ranking_model import RankingModel
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.train import TrainSettings
 
 
 def predict(model: Any, features: dict[str, tf.Tensor], settings: TrainSettings) -> dict[str, tf.Tensor]:

@@ -20,8 +20,8 @@ from batchscore.interactions.statistics import Statistics
 from batchscore.networks.dataset import to_dtype
 from batchscore.networks.feature_layers import Embedded, make_feature_layer
 from batchscore.networks.tasks import Objectives
-from batchscore.recipe import Click, Ranking, Role, Task, Vocabulary
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.recipe import Click, Ranking, Role, Task, Vocabulary
+from batchscore.settings.train import TrainSettings
 
 Features = dict[str, tf.Tensor]
 

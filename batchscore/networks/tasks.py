@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from batchscore.networks.batch_columns import LIST, OBSERVED
-from batchscore.recipe import Click, Ranking, Rating, Task
+from batchscore.settings.recipe import Click, Ranking, Rating, Task
 
 _NEVER = -1e9
 """A logit whose exponential is 0."""

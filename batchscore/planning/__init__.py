@@ -1,1 +1,1 @@
-"""The only TensorFlow graph code: analyse, split, export. `plan_model` is the way in; nothing is imported here."""
+"""Plans: what is computed once for each distinct input, found, kept and loaded without TensorFlow's Python."""

@@ -11,7 +11,7 @@ from batchscore.publishing.job import Job, find_undeclared_night_before
 from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.ranked_file import count_ranked, read_columns
 from batchscore.publishing.records import find_report
-from batchscore.report import Report
+from batchscore.run_report import Report
 
 _NOTHING = "this run has nothing to compare itself with"
 

@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from batchscore.durable import sync
 from batchscore.errors import OutputError, UsageError
-from batchscore.paths import is_same_file
-from batchscore.publishing.disk import cannot_write
 from batchscore.publishing.job import Job
-from batchscore.publishing.lock import locked
 from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.publish import Claim
-from batchscore.runtime.formats import PB
+from batchscore.savedmodel.formats import PB
+from batchscore.settings.paths import is_same_file
+from batchscore.system.disk import cannot_write
+from batchscore.system.durable import sync
+from batchscore.system.lock import locked
 
 _IN_STATE = re.compile(
     r"\.(report\.json|failed\.json|(failed\.)?rejects\.jsonl|refused\.parquet|previous-\d+(\.report\.json)?)\.tmp"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from batchscore.paths import DATE, DatedPath
+from batchscore.settings.paths import DATE, DatedPath
 
 STATE_FOLDER = "_batchscore"
 

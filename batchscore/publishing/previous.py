@@ -10,8 +10,8 @@ import filecmp
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchscore.paths import is_same_file
-from batchscore.publishing.disk import link, move
+from batchscore.settings.paths import is_same_file
+from batchscore.system.disk import link, move
 
 _REPLACED = 0
 """The age of the output that is about to be replaced, or was until a crash."""

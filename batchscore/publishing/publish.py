@@ -20,12 +20,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchscore.durable import sync, tolerated, write_whole
-from batchscore.publishing.disk import cannot_write, keep_access
 from batchscore.publishing.job import Job
 from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.records import FoundReport, find_report, identify
-from batchscore.report import Output, Report
+from batchscore.run_report import Output, Report
+from batchscore.system.disk import cannot_write, keep_access
+from batchscore.system.durable import sync, tolerated, write_whole
 
 _log = logging.getLogger("batchscore")
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchscore.columns import RANK, RANK_TYPE, SCORE, SCORE_TYPE
-from batchscore.regular_files import require_regular
+from batchscore.system.regular_files import require_regular
 
 _BATCH_ROWS = 262_144
 _BUFFER_BYTES = 1 << 20

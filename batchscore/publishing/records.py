@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from batchscore.regular_files import open_regular, read_regular
-from batchscore.report import Output, Report
+from batchscore.run_report import Output, Report
+from batchscore.system.regular_files import open_regular, read_regular
 
 
 @dataclass(frozen=True)

@@ -11,20 +11,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from batchscore.durable import tolerated
 from batchscore.errors import OutputError, UsageError
 from batchscore.observer import Observer
-from batchscore.paths import DatedPath, require_paths
 from batchscore.publishing.claim import claim
-from batchscore.publishing.disk import cannot_write, keep_access
 from batchscore.publishing.job import Job, find_job
 from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.publish import Claim
 from batchscore.publishing.ranked_file import read_through
 from batchscore.publishing.records import identify, read_published_report
-from batchscore.regular_files import require_regular
-from batchscore.report import Report
-from batchscore.values import job_name
+from batchscore.run_report import Report
+from batchscore.settings.paths import DatedPath, require_paths
+from batchscore.settings.values import job_name
+from batchscore.system.disk import cannot_write, keep_access
+from batchscore.system.durable import tolerated
+from batchscore.system.regular_files import require_regular
 
 _log = logging.getLogger("batchscore")
 

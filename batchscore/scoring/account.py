@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 from batchscore.errors import BatchscoreError, ModelError
 from batchscore.publishing.baseline import Baseline
 from batchscore.publishing.publish import Claim
-from batchscore.report import InputBinding, InputFile, KnownIds, PlanUsed, Report
-from batchscore.scoring.badrows import BadRows
-from batchscore.scoring.binding import Binding
-from batchscore.scoring.inputs import Pairs
-from batchscore.scoring.model import RunModel
-from batchscore.scoring.plans import AnyScorer
-from batchscore.scoring.statistics import Statistics, sketch_users
-from batchscore.scoring.unknown import UnknownIds
+from batchscore.run_report import InputBinding, InputFile, KnownIds, PlanUsed, Report
+from batchscore.scoring.bind.badrows import BadRows
+from batchscore.scoring.bind.binding import Binding
+from batchscore.scoring.guard.unknown import UnknownIds
+from batchscore.scoring.rank.statistics import Statistics, sketch_users
+from batchscore.scoring.score.model import RunModel
+from batchscore.scoring.score.plans import AnyScorer
+from batchscore.scoring.source.inputs import Pairs
 
 if TYPE_CHECKING:
-    from batchscore.scoring.topn import RankedLists
+    from batchscore.scoring.rank.topn import RankedLists
 
 _log = logging.getLogger("batchscore")
 

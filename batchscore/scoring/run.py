@@ -13,35 +13,35 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchscore.columns import plain_type
-from batchscore.config import RunSettings
-from batchscore.durable import tolerated
+from batchscore.engine.early import import_what_adds_names
 from batchscore.errors import as_out_of_memory
-from batchscore.limits import Limit
 from batchscore.observer import Observer
 from batchscore.publishing.baseline import find_baseline
 from batchscore.publishing.claim import claim
 from batchscore.publishing.job import Job
 from batchscore.publishing.publish import Claim
-from batchscore.report import Clock, Report
-from batchscore.runtime.address_space import RUN_BYTES, require_address_space
-from batchscore.runtime.early import import_what_adds_names
+from batchscore.run_report import Clock, Report
 from batchscore.scoring import account
-from batchscore.scoring.badrows import BadRows
-from batchscore.scoring.binding import Binding, bind
+from batchscore.scoring.bind.badrows import BadRows
+from batchscore.scoring.bind.binding import Binding, bind
 from batchscore.scoring.guard.guards import Guards
-from batchscore.scoring.inputs import Pairs, open_pairs
-from batchscore.scoring.model import choose_model, evidence_of, id_roles, load_beside, require_probes
+from batchscore.scoring.guard.unknown import UnknownIds, watch_unknown
 from batchscore.scoring.pairs import ScorablePairs
-from batchscore.scoring.plan_check import PlanCheck, PlanUnfitError
-from batchscore.scoring.plans import open_scorer
-from batchscore.scoring.reader import PairBatch, ReadAhead, read_batches
-from batchscore.scoring.statistics import Statistics
-from batchscore.scoring.unknown import UnknownIds, watch_unknown
+from batchscore.scoring.rank.statistics import Statistics
+from batchscore.scoring.score.model import choose_model, evidence_of, id_roles, load_beside, require_probes
+from batchscore.scoring.score.plan_check import PlanCheck, PlanUnfitError
+from batchscore.scoring.score.plans import open_scorer
+from batchscore.scoring.source.inputs import Pairs, open_pairs
+from batchscore.scoring.source.reader import PairBatch, ReadAhead, read_batches
+from batchscore.settings.config import RunSettings
+from batchscore.settings.limits import Limit
+from batchscore.system.address_space import RUN_BYTES, require_address_space
+from batchscore.system.durable import tolerated
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from batchscore.scoring.topn import RankedLists
+    from batchscore.scoring.rank.topn import RankedLists
 
 _log = logging.getLogger("batchscore")
 
@@ -125,7 +125,7 @@ def rank(
         with clock.stage("load"):
             observer.stage("loading the model")
             loading = opened.enter_context(load_beside(model, settings))
-            from batchscore.scoring.topn import TopN  # noqa: PLC0415 - polars loads while the model does
+            from batchscore.scoring.rank.topn import TopN  # noqa: PLC0415 - polars loads while the model does
 
             session = loading.result()
             report.runtime = session.runtime

@@ -13,13 +13,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from batchscore.durable import sync
 from batchscore.errors import OutputError
 from batchscore.interactions.identity import Identity
 from batchscore.networks.factory_source import find_source
-from batchscore.regular_files import read_regular
-from batchscore.runtime.model_base import ModelBase, remove
-from batchscore.train_settings import TrainSettings
+from batchscore.publishing.model_base import ModelBase, remove
+from batchscore.settings.train import TrainSettings
+from batchscore.system.durable import sync
+from batchscore.system.regular_files import read_regular
 from batchscore.training.metrics import Epoch
 from batchscore.training.report import library_versions
 

@@ -15,8 +15,8 @@ from batchscore.evaluation.table import ComparisonTable
 from batchscore.interactions.negatives import add_negatives, drawing_task
 from batchscore.interactions.splits import Split
 from batchscore.interactions.statistics import Statistics
-from batchscore.recipe import Click, Rating, Task
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.recipe import Click, Rating, Task
+from batchscore.settings.train import TrainSettings
 from batchscore.training.metrics import ORDER_CUTOFF, Metric, metric_of
 from batchscore.training.parts import MEASURED_ROWS, Part, can_judge_order, draw_rows
 

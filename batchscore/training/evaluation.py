@@ -12,8 +12,8 @@ from batchscore.columns import SCORE
 from batchscore.errors import ModelError
 from batchscore.networks.dataset import read_batches
 from batchscore.networks.predictions import predict
-from batchscore.recipe import Click
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.recipe import Click
+from batchscore.settings.train import TrainSettings
 from batchscore.training.metrics import Figures
 from batchscore.training.parts import Part
 

@@ -16,21 +16,21 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from batchscore.columns import SCORE
+from batchscore.engine.probes import ProbeResult, replay_probes, require_stable_scores
+from batchscore.engine.session import open_session
 from batchscore.errors import ModelError, OutputError
 from batchscore.interactions.table_rows import TableRows
 from batchscore.networks.dataset import to_tensors
 from batchscore.networks.predictions import predict
-from batchscore.planning.plan_model import plan_model
-from batchscore.recipe import Labels
-from batchscore.runtime.card import CARD_PATH, KnownSignature, ModelCard, Probes, list_files, write_card
-from batchscore.runtime.chosen import choose_scoring
-from batchscore.runtime.plan import NotPlanned, Plan
-from batchscore.runtime.plan_file import write_plan
-from batchscore.runtime.plan_loading import keep_if_it_loads
-from batchscore.runtime.probes import ProbeResult, replay_probes, require_stable_scores
-from batchscore.runtime.saved_model import SERVING_DEFAULT, SavedModel, read_saved_model
-from batchscore.runtime.session import open_session
-from batchscore.train_settings import TrainSettings
+from batchscore.planning.graph.plan_model import plan_model
+from batchscore.planning.plan import NotPlanned, Plan
+from batchscore.planning.plan_file import write_plan
+from batchscore.planning.plan_loading import keep_if_it_loads
+from batchscore.savedmodel.card import CARD_PATH, KnownSignature, ModelCard, Probes, list_files, write_card
+from batchscore.savedmodel.chosen import choose_scoring
+from batchscore.savedmodel.saved_model import SERVING_DEFAULT, SavedModel, read_saved_model
+from batchscore.settings.recipe import Labels
+from batchscore.settings.train import TrainSettings
 
 _LOG = logging.getLogger(__name__)
 

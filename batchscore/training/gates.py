@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from batchscore.errors import RefusedError
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.train import TrainSettings
 from batchscore.training.comparison import Comparison
 from batchscore.training.live_version import Live
 

@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchscore.columns import SCORE
+from batchscore.engine.session import open_session
 from batchscore.errors import ModelError
-from batchscore.recipe import Click, Task
-from batchscore.runtime.card import ModelCard, read_card
-from batchscore.runtime.model_base import ModelBase
-from batchscore.runtime.saved_model import SavedModel, Signature, choose_signature, read_saved_model
-from batchscore.runtime.session import open_session
-from batchscore.runtime.versions import list_versions, locate
-from batchscore.train_settings import TrainSettings
+from batchscore.publishing.model_base import ModelBase
+from batchscore.savedmodel.card import ModelCard, read_card
+from batchscore.savedmodel.saved_model import SavedModel, Signature, choose_signature, read_saved_model
+from batchscore.savedmodel.versions import list_versions, locate
+from batchscore.settings.recipe import Click, Task
+from batchscore.settings.train import TrainSettings
 from batchscore.training.metrics import Metric, metric_of
 from batchscore.training.parts import Part
 

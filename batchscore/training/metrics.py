@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batchscore.recipe import Click, Rating, Task
+from batchscore.settings.recipe import Click, Rating, Task
 
 Figures = dict[str, dict[str, float | None]]
 """Metrics by task, then by name; None where one is not defined for the rows."""

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchscore.codes import encode, order_of
+from batchscore.arrays.codes import encode, order_of
 from batchscore.evaluation.baselines import numbers
 from batchscore.evaluation.prediction_metrics import measure_clicks
 from batchscore.evaluation.ranking_metrics import measure_best_lists, measure_lists, rank_pairs
@@ -18,8 +18,8 @@ from batchscore.interactions.negatives import add_negatives, drawing_task
 from batchscore.interactions.splits import Split
 from batchscore.interactions.statistics import Statistics
 from batchscore.interactions.table_rows import TableRows
-from batchscore.recipe import Click, Rating, Task
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.recipe import Click, Rating, Task
+from batchscore.settings.train import TrainSettings
 from batchscore.training.metrics import NDCG, ORDER_CUTOFF, RMSE
 
 MEASURED_ROWS = 1_000_000

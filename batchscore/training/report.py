@@ -18,7 +18,7 @@ from batchscore.errors import EXIT_OK, BatchscoreError, StoppedError
 from batchscore.interactions.read import Interactions
 from batchscore.interactions.splits import Split
 from batchscore.observer import Observer
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.train import TrainSettings
 from batchscore.training.comparison import Comparison
 from batchscore.training.live_version import Live, describe_split, describe_task
 from batchscore.training.metrics import Epoch, metric_of

@@ -10,14 +10,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from batchscore.durable import tolerated, write_whole
 from batchscore.errors import BatchscoreError
-from batchscore.evaluation.page import TrainingPage, write_page
-from batchscore.evaluation.page_process import render_apart
 from batchscore.evaluation.prediction_metrics import CalibrationBin
 from batchscore.evaluation.table import ComparisonTable
-from batchscore.runtime.model_base import ModelBase
-from batchscore.runtime.versions import FAILED_REPORT
+from batchscore.publishing.model_base import ModelBase
+from batchscore.reports.page_process import render_apart
+from batchscore.reports.training_page import TrainingPage, write_page
+from batchscore.savedmodel.versions import FAILED_REPORT
+from batchscore.system.durable import tolerated, write_whole
 from batchscore.training.metrics import Epoch, Figures
 from batchscore.training.report import Journal, TrainingReport
 

@@ -17,9 +17,9 @@ from batchscore.networks.dataset import TrainingBatches
 from batchscore.networks.factory import build_model
 from batchscore.networks.keras2 import seed_random_generators
 from batchscore.observer import Observer
-from batchscore.recipe import Ranking
-from batchscore.runtime.model_base import ModelBase
-from batchscore.train_settings import TrainSettings
+from batchscore.publishing.model_base import ModelBase
+from batchscore.settings.recipe import Ranking
+from batchscore.settings.train import TrainSettings
 from batchscore.training.checkpoints import Checkpoints, open_state
 from batchscore.training.comparison import Comparison, compare
 from batchscore.training.evaluation import Evaluator

@@ -8,8 +8,8 @@ from batchscore.interactions.read import read_interactions
 from batchscore.interactions.splits import split_interactions
 from batchscore.networks.keras2 import require_keras_2
 from batchscore.observer import Observer
-from batchscore.runtime.model_base import hold_model_base
-from batchscore.train_settings import TrainSettings
+from batchscore.publishing.model_base import hold_model_base
+from batchscore.settings.train import TrainSettings
 from batchscore.training.report import Journal, TrainingReport, library_versions
 from batchscore.training.report_files import keep_reports
 from batchscore.training.tensorboard import require_tensorboard

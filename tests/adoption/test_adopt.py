@@ -11,16 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batchscore.adopt_settings import AdoptSettings
 from batchscore.adoption.adopt import adopt
-from batchscore.config import RunSettings
+from batchscore.arrays.tolerance import score_tolerance
 from batchscore.errors import BatchscoreError, ModelError
-from batchscore.runtime.card import CARD_PATH, read_card, write_card
-from batchscore.runtime.fingerprint import fingerprint
-from batchscore.runtime.plan import Head, Part, Plan, PlanInput, PlanTable
-from batchscore.runtime.plan_file import read_plan, write_plan
-from batchscore.runtime.tolerance import score_tolerance
+from batchscore.planning.plan import Head, Part, Plan, PlanInput, PlanTable
+from batchscore.planning.plan_file import read_plan, write_plan
+from batchscore.savedmodel.card import CARD_PATH, read_card, write_card
+from batchscore.savedmodel.fingerprint import fingerprint
 from batchscore.scoring.run import run
+from batchscore.settings.adopt import AdoptSettings
+from batchscore.settings.config import RunSettings
 
 pytestmark = pytest.mark.tensorflow
 
@@ -406,7 +406,7 @@ def test_a_plan_that_does_not_load_is_not_left_with_the_model(exports, tmp_path,
         raise ModelError("E-MODEL-LOAD", "TensorFlow cannot add the plan", found="a name is taken", next_step="n")
 
     monkeypatch.setattr("batchscore.adoption.adopt.make_plan", lambda *given, **_: put_plan(given[3]))
-    monkeypatch.setattr("batchscore.runtime.plan_loading.load_plan", refuse)
+    monkeypatch.setattr("batchscore.planning.plan_loading.load_plan", refuse)
     report = adopt(AdoptSettings(saved_model=exports("modules") / "label", output=tmp_path / "model",
                                  set=["user_rating=0"]))  # fmt: skip
     assert report.why_not_planned == "TensorFlow cannot add the plan: a name is taken"

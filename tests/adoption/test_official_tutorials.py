@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batchscore.adopt_settings import AdoptSettings
 from batchscore.adoption.adopt import adopt
-from batchscore.config import RunSettings
-from batchscore.runtime.tolerance import score_tolerance
+from batchscore.arrays.tolerance import score_tolerance
 from batchscore.scoring.run import run
+from batchscore.settings.adopt import AdoptSettings
+from batchscore.settings.config import RunSettings
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.planner, pytest.mark.process, pytest.mark.usefixtures("keras2")]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from batchscore.runtime.saved_model import choose_signature, read_saved_model
-from batchscore.runtime.session import open_session
+from batchscore.engine.session import open_session
+from batchscore.savedmodel.saved_model import choose_signature, read_saved_model
 
 ROWS = 1_000
 PAGE_BYTES = 4096

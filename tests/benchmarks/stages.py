@@ -26,12 +26,12 @@ import numpy as np
 import pyarrow.parquet as pq
 from speed import HEAD_FLOPS, WORKLOADS, Workload, command, limit, make_model, make_pairs
 
-from batchscore.runtime.plan import Plan
-from batchscore.runtime.plan_cache import read_model_plan
-from batchscore.runtime.saved_model import read_saved_model
-from batchscore.runtime.session import open_session
-from batchscore.runtime.table import Table
-from batchscore.scoring.parts import Placed, find_order
+from batchscore.engine.session import open_session
+from batchscore.engine.table import Table
+from batchscore.planning.plan import Plan
+from batchscore.planning.plan_cache import read_model_plan
+from batchscore.savedmodel.saved_model import read_saved_model
+from batchscore.scoring.score.parts import Placed, find_order
 
 RUNS = 5
 CALLS = 12

@@ -92,7 +92,7 @@ def test_print_config_shows_every_setting_and_where_it_came_from(batchscore, fol
 
 
 def test_every_setting_is_a_flag_with_help_or_a_table_of_the_configuration(batchscore):
-    from batchscore.train_settings import TrainSettings
+    from batchscore.settings.train import TrainSettings
 
     done = batchscore("train", "--help")
     assert done.exit_code == 0

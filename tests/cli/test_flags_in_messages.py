@@ -17,7 +17,7 @@ PACKAGE = Path(batchscore.__file__).parent
 
 SPEAKS_FOR = {
     "adoption": ["adopt"],
-    "config.py": ["run", "train", "adopt", "evaluate"],
+    "settings/config.py": ["run", "train", "adopt", "evaluate"],
     "datasets": ["data"],
     "difference": ["diff"],
     "evaluation": ["evaluate"],
@@ -25,18 +25,18 @@ SPEAKS_FOR = {
     "interactions": ["train"],
     "networks": ["train"],
     "publishing": ["run"],
-    "publishing/disk.py": ["run", "rollback"],
+    "system/disk.py": ["run", "rollback"],
     "publishing/rollback.py": ["rollback"],
     "ranked": ["diff", "evaluate"],
     "runtime": ["run", "adopt"],
-    "runtime/inspection.py": ["inspect"],
-    "runtime/inspection_text.py": ["inspect"],
-    "runtime/model_base.py": ["train", "adopt"],
+    "inspection/inspection.py": ["inspect"],
+    "inspection/inspection_text.py": ["inspect"],
+    "publishing/model_base.py": ["train", "adopt"],
     "scoring": ["run"],
-    "scoring/badrows.py": ["run"],
-    "scoring/constants.py": ["run", "adopt"],
-    "scoring/inputs.py": ["run", "adopt"],
-    "toml_tables.py": ["run", "train", "adopt", "evaluate"],
+    "scoring/bind/badrows.py": ["run"],
+    "scoring/bind/constants.py": ["run", "adopt"],
+    "scoring/source/inputs.py": ["run", "adopt"],
+    "settings/toml_tables.py": ["run", "train", "adopt", "evaluate"],
     "training": ["train"],
 }
 """The commands that print what a file or a package says; the longest name counts."""
@@ -46,17 +46,17 @@ NO_MESSAGES = {
     "errors.py",
     "golden_cases/pytest_plugin.py",
     "planning",
-    "runtime/planner.py",
-    "paths.py",
+    "planning/planner.py",
+    "settings/paths.py",
     "__init__.py",
 }
 """Declarations of flags, descriptions of ids, flags of other programs, command lines that are put together."""
 
 ONLY_IN_ONE = {
-    ("config.py", "--output"): "only outputs are compared with what else is read",
-    ("runtime/roles.py", "--user-input"): "said only if an adoption was given it",
-    ("runtime/roles.py", "--candidate-input"): "said only if an adoption was given it",
-    ("scoring/inputs.py", "--input"): "the default of a parameter: `adopt` gives its own",
+    ("settings/config.py", "--output"): "only outputs are compared with what else is read",
+    ("savedmodel/roles.py", "--user-input"): "said only if an adoption was given it",
+    ("savedmodel/roles.py", "--candidate-input"): "said only if an adoption was given it",
+    ("scoring/source/inputs.py", "--input"): "the default of a parameter: `adopt` gives its own",
 }
 WHOSE = r"`(?:batchscore )?\w+`? |run (?:again )?with |an earlier model \("
 FLAG = re.compile(rf"(?P<whose>(?:{WHOSE})?)(?P<flag>--[a-z][a-z-]*[a-z])(?![a-z…-])")

@@ -13,9 +13,9 @@ from click.testing import CliRunner
 
 from batchscore.cli.inspect import command
 from batchscore.errors import ModelError
-from batchscore.runtime.model_base import LOCK
-from batchscore.runtime.plan_cache import PlanKey
-from batchscore.runtime.plan_file import PLAN_FILE, read_plan, write_plan
+from batchscore.planning.plan_cache import PlanKey
+from batchscore.planning.plan_file import PLAN_FILE, read_plan, write_plan
+from batchscore.publishing.model_base import LOCK
 
 
 def inspect(*arguments):

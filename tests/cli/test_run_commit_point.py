@@ -16,7 +16,7 @@ import pytest
 
 from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.publish import Claim
-from batchscore.report import Report
+from batchscore.run_report import Report
 
 pytestmark = pytest.mark.tensorflow
 
@@ -110,7 +110,7 @@ def test_all_that_was_opened_is_closed_before_anything_is_published(workplace, m
     def fail(*_):
         raise RuntimeError("early enough to matter")
 
-    monkeypatch.setattr("batchscore.scoring.scorer.Scorer.close", fail)
+    monkeypatch.setattr("batchscore.scoring.score.scorer.Scorer.close", fail)
     assert workplace.run().exit_code == 1
     assert not workplace.output.exists()
     assert (workplace.state / "ranked.parquet.failed.json").exists()

@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import batchscore
-from batchscore.config import resolve
 from batchscore.errors import InputError, UsageError
 from batchscore.evaluation.evaluate import evaluate
-from batchscore.list_settings import EvaluateSettings
-from batchscore.ranked import rows as rows_of_outputs
+from batchscore.outputs import rows as rows_of_outputs
+from batchscore.settings.config import resolve
+from batchscore.settings.lists import EvaluateSettings
 
 TEXT, NUMBER = pa.string(), pa.float64()
 

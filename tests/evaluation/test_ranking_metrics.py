@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ir_measures import AP, RR, Qrel, R, ScoredDoc, nDCG
 
-from batchscore.codes import MISSING
+from batchscore.arrays.codes import MISSING
 from batchscore.evaluation.ranking_metrics import measure_best_lists, measure_lists, rank_pairs
 from batchscore.evaluation.truth import make_truth
 

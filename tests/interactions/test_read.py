@@ -10,7 +10,7 @@ import pytest
 
 from batchscore.errors import InputError, TryLaterError
 from batchscore.interactions import prepared, table_files
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.train import TrainSettings
 
 GOOD = {"user_id": ["a", "b"], "movie_id": ["x", "y"], "user_rating": [1.0, 2.0]}
 

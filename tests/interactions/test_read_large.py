@@ -19,7 +19,7 @@ PROGRAM = """
 import resource, sys
 from pathlib import Path
 import pyarrow
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.train import TrainSettings
 from batchscore.interactions import prepared
 from batchscore.interactions.read import read_interactions
 from batchscore.interactions.splits import split_interactions

@@ -14,7 +14,7 @@ from batchscore.errors import InputError
 from batchscore.interactions import prepared
 from batchscore.interactions.read import Interactions
 from batchscore.interactions.splits import split_interactions
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.train import TrainSettings
 
 NOWHERE = Path("/nowhere/at/all")
 

@@ -11,7 +11,7 @@ import pytest
 from batchscore.errors import InputError
 from batchscore.interactions import statistics as module
 from batchscore.interactions.statistics import Boundaries, Moments, Span, Statistics, Values, learn_statistics
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.train import TrainSettings
 
 
 def texts(values):

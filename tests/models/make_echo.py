@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from batchscore.runtime.card import KnownSignature, ModelCard, Probes, write_card
+from batchscore.savedmodel.card import KnownSignature, ModelCard, Probes, write_card
 
 USERS = [f"u{number}" for number in range(1, 10)] + [str(number) for number in range(1, 10)]
 ITEMS = list(string.ascii_lowercase)

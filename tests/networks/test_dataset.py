@@ -6,7 +6,7 @@ import pytest
 
 from batchscore.interactions.statistics import learn_statistics
 from batchscore.networks.batch_columns import LIST, OBSERVED
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.train import TrainSettings
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 

@@ -8,7 +8,7 @@ import pytest
 
 from batchscore.errors import ModelError, UsageError
 from batchscore.interactions.statistics import learn_statistics
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.train import TrainSettings
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 

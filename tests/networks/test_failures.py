@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from batchscore.errors import BatchscoreError, OutOfMemoryError, OutputError
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.train import TrainSettings
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from batchscore.networks.batch_columns import LIST, OBSERVED
-from batchscore.recipe import Click, Ranking, Rating
+from batchscore.settings.recipe import Click, Ranking, Rating
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from batchscore.runtime.card import CARD_PATH
+from batchscore.savedmodel.card import CARD_PATH
 
 pytestmark = pytest.mark.tensorflow
 

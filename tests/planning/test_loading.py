@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from batchscore.planning.plan_model import plan_model
-from batchscore.runtime.plan import Plan
-from batchscore.runtime.session import open_session
+from batchscore.engine.session import open_session
+from batchscore.planning.graph.plan_model import plan_model
+from batchscore.planning.plan import Plan
 
 pytestmark = pytest.mark.tensorflow
 

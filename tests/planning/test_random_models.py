@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchscore.config import RunSettings
-from batchscore.planning.plan_model import plan_model
-from batchscore.runtime.plan import Plan
-from batchscore.runtime.plan_file import write_plan
+from batchscore.planning.graph.plan_model import plan_model
+from batchscore.planning.plan import Plan
+from batchscore.planning.plan_file import write_plan
 from batchscore.scoring.run import run
+from batchscore.settings.config import RunSettings
 
 pytestmark = pytest.mark.tensorflow
 

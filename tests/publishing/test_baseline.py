@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batchscore.config import RunSettings
 from batchscore.errors import UsageError
-from batchscore.paths import DatedPath
 from batchscore.publishing.baseline import find_baseline
 from batchscore.publishing.claim import claim
 from batchscore.publishing.job import Job
 from batchscore.publishing.rollback import rollback
-from batchscore.report import Report
+from batchscore.run_report import Report
+from batchscore.settings.config import RunSettings
+from batchscore.settings.paths import DatedPath
 
 FORMER = Path(__file__).parent / "state_before_jobs"
 WRITTEN = ["r-{date}.parquet", "dt={date}/r.parquet"]

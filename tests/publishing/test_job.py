@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchscore.errors import OutputError, TryLaterError
-from batchscore.paths import DatedPath
 from batchscore.publishing.claim import claim
 from batchscore.publishing.job import Job, find_job
+from batchscore.settings.paths import DatedPath
 
 DAY = dt.date(2026, 11, 28)
 BEFORE = dt.date(2026, 11, 27)

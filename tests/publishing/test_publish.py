@@ -17,16 +17,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batchscore.config import RunSettings
 from batchscore.errors import OutputError, TryLaterError, UsageError
-from batchscore.paths import DatedPath
 from batchscore.publishing.claim import claim
-from batchscore.publishing.disk import cannot_write, keep_access
 from batchscore.publishing.job import Job
 from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.records import identify, is_output
 from batchscore.publishing.rollback import rollback
-from batchscore.report import Output, Report
+from batchscore.run_report import Output, Report
+from batchscore.settings.config import RunSettings
+from batchscore.settings.paths import DatedPath
+from batchscore.system.disk import cannot_write, keep_access
 
 OLD = b"last night's file"
 

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batchscore.config import RunSettings
 from batchscore.errors import OutputError, TryLaterError, UsageError
-from batchscore.paths import DatedPath
 from batchscore.publishing.claim import claim
 from batchscore.publishing.job import Job
 from batchscore.publishing.rollback import rollback
-from batchscore.report import Report, read_report
+from batchscore.run_report import Report, read_report
+from batchscore.settings.config import RunSettings
+from batchscore.settings.paths import DatedPath
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ ITEMS = [a + b for a in string.ascii_lowercase[:10] for b in string.ascii_lowerc
 
 def _export_ranking_model(tf, path):
     """Look-ups, embeddings of 32, Dense 64 -> 256 -> 64 -> 1 with seeded weights, and the card for it."""
-    from batchscore.runtime.card import KnownSignature, ModelCard, Probes, write_card
+    from batchscore.savedmodel.card import KnownSignature, ModelCard, Probes, write_card
 
     draw = np.random.default_rng(7)
 
@@ -182,10 +182,11 @@ def _export_strict_model(tf, path):
 @pytest.fixture(scope="session")
 def planned_models(tf, ranking_model, tmp_path_factory):
     """`ranking`, `varied` and `strict` with their plans, whose heads take 2,048 pairs a call in blocks of 64."""
-    from batchscore.planning import head
-    from batchscore.planning.plan_model import plan_model
-    from batchscore.runtime.plan import Plan
-    from batchscore.runtime.plan_file import write_plan
+    from batchscore.planning.graph.graph import head
+
+    from batchscore.planning.graph.plan_model import plan_model
+    from batchscore.planning.plan import Plan
+    from batchscore.planning.plan_file import write_plan
 
     folder = tmp_path_factory.mktemp("planned")
     shutil.copytree(ranking_model, folder / "ranking")

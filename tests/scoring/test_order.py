@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscore.config import RunSettings
-from batchscore.runtime.saved_model import read_saved_model
-from batchscore.runtime.session import open_session
-from batchscore.scoring import reader, scorer, topn
+from batchscore.engine.session import open_session
+from batchscore.savedmodel.saved_model import read_saved_model
+from batchscore.scoring.rank import topn
 from batchscore.scoring.run import run
+from batchscore.scoring.score import scorer
+from batchscore.scoring.source import reader
+from batchscore.settings.config import RunSettings
 
 pytestmark = pytest.mark.tensorflow
 

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batchscore.config import RunSettings
 from batchscore.errors import BatchscoreError
 from batchscore.scoring.run import run
+from batchscore.settings.config import RunSettings
 
 pytestmark = [pytest.mark.process, pytest.mark.tensorflow]
 

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscore.config import RunSettings
-from batchscore.scoring import parts, plans, reader, topn
+from batchscore.scoring.rank import topn
 from batchscore.scoring.run import run
+from batchscore.scoring.score import parts, plans
+from batchscore.scoring.source import reader
+from batchscore.settings.config import RunSettings
 
 pytestmark = pytest.mark.tensorflow
 

@@ -12,14 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchscore.columns import ranked_schema
-from batchscore.config import RunSettings
-from batchscore.ranked.rows import open_ranked
-from batchscore.runtime.score import exact_dtype
-from batchscore.scoring import reader, topn
+from batchscore.outputs.rows import open_ranked
+from batchscore.savedmodel.score import exact_dtype
 from batchscore.scoring.pairs import ScorablePairs, ScoredPairs
+from batchscore.scoring.rank import topn
+from batchscore.scoring.rank.statistics import MeanStd
+from batchscore.scoring.rank.topn import TopN
 from batchscore.scoring.run import run
-from batchscore.scoring.statistics import MeanStd
-from batchscore.scoring.topn import TopN
+from batchscore.scoring.source import reader
+from batchscore.settings.config import RunSettings
 
 SCHEMA = ranked_schema(pa.field("u", pa.int64()), pa.field("c", pa.int64()))
 LARGE = [2**24, 2**24 + 1, 2**24 + 2, 2**53, 2**53 + 1, 2**53 + 2, 2**62, 2**62 + 1, 2**63 - 1]
@@ -83,10 +84,11 @@ BASES = {"float64": 2**52, "int64": 2**62, "int32": 2**30, "uint64": 2**63, "flo
 @pytest.fixture(scope="module")
 def models(tf, tmp_path_factory):
     """A model for each dtype, with its plan: whole scores close to the dtype's base, as `score_of` has them."""
-    from batchscore.planning import head
-    from batchscore.planning.plan_model import plan_model
-    from batchscore.runtime.plan import Plan
-    from batchscore.runtime.plan_file import write_plan
+    from batchscore.planning.graph.graph import head
+
+    from batchscore.planning.graph.plan_model import plan_model
+    from batchscore.planning.plan import Plan
+    from batchscore.planning.plan_file import write_plan
 
     folder = tmp_path_factory.mktemp("dtypes")
 

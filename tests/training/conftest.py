@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.train import TrainSettings
 
 
 def latent_table(users=200, candidates=300, rows=12_000, seed=7):

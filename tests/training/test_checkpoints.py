@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from batchscore.errors import OutputError
-from batchscore.runtime.model_base import hold_model_base
-from batchscore.train_settings import TrainSettings
+from batchscore.publishing.model_base import hold_model_base
+from batchscore.settings.train import TrainSettings
 from batchscore.training.metrics import Epoch
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]

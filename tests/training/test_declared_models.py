@@ -7,13 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batchscore.config import RunSettings
+from batchscore.engine.session import open_session
 from batchscore.interactions.statistics import learn_statistics
-from batchscore.runtime.plan import Plan
-from batchscore.runtime.plan_file import read_plan
-from batchscore.runtime.session import open_session
+from batchscore.planning.plan import Plan
+from batchscore.planning.plan_file import read_plan
 from batchscore.scoring.run import run
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.config import RunSettings
+from batchscore.settings.train import TrainSettings
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 

@@ -10,7 +10,7 @@ from batchscore.errors import ModelError
 from batchscore.evaluation.baselines import Baselines
 from batchscore.interactions.splits import Split
 from batchscore.interactions.statistics import learn_statistics
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.train import TrainSettings
 from batchscore.training.comparison import compare
 from batchscore.training.parts import Part, can_judge_order, draw_rows, make_parts
 

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscore.errors import ModelError, OutputError
-from batchscore.runtime.plan import Plan
-from batchscore.runtime.plan_file import read_plan
-from batchscore.runtime.saved_model import read_saved_model
-from batchscore.runtime.versions import missing_files
-from batchscore.train_settings import TrainSettings
+from batchscore.planning.plan import Plan
+from batchscore.planning.plan_file import read_plan
+from batchscore.savedmodel.saved_model import read_saved_model
+from batchscore.savedmodel.versions import missing_files
+from batchscore.settings.train import TrainSettings
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 
@@ -99,7 +99,7 @@ def test_a_plan_that_does_not_load_is_not_left_with_the_model(interactions, tmp_
         raise ModelError("E-MODEL-LOAD", "TensorFlow cannot add the plan", found="a name is taken", next_step="n")
 
     export(interactions, tmp_path / "export", write({}))
-    monkeypatch.setattr("batchscore.runtime.plan_loading.load_plan", refuse)
+    monkeypatch.setattr("batchscore.planning.plan_loading.load_plan", refuse)
     reason = module.leave_plan(module.check_export(tmp_path / "export").saved, write({}))
     assert reason == "TensorFlow cannot add the plan: a name is taken"
     assert read_plan(tmp_path / "export" / "assets.extra").reason == reason
@@ -165,7 +165,7 @@ def test_no_optimizer_state_is_exported(trained, tf):
 
 
 def test_an_export_that_scores_otherwise_is_not_let_through(interactions, tmp_path, write):
-    from batchscore.runtime.card import read_card, write_card
+    from batchscore.savedmodel.card import read_card, write_card
     from batchscore.training.export import check_export
 
     path = tmp_path / "export"

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from batchscore.errors import BatchscoreError
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.train import TrainSettings
 from batchscore.training.train import train
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from batchscore.errors import RefusedError
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.train import TrainSettings
 from batchscore.training.comparison import Comparison
 from batchscore.training.gates import require_better_than_baseline, require_no_regression
 from batchscore.training.live_version import Live

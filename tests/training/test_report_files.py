@@ -7,8 +7,8 @@ import pytest
 
 from batchscore.errors import RefusedError
 from batchscore.observer import Observer
-from batchscore.runtime.model_base import hold_model_base
-from batchscore.train_settings import TrainSettings
+from batchscore.publishing.model_base import hold_model_base
+from batchscore.settings.train import TrainSettings
 from batchscore.training import report_files
 from batchscore.training.report import Journal
 from batchscore.training.report_files import keep_reports

@@ -14,9 +14,9 @@ import pytest
 
 from batchscore.errors import ModelError, OutOfMemoryError, RefusedError, TryLaterError
 from batchscore.observer import Observer
-from batchscore.runtime.model_base import hold_model_base
-from batchscore.runtime.versions import list_versions
-from batchscore.train_settings import TrainSettings
+from batchscore.publishing.model_base import hold_model_base
+from batchscore.savedmodel.versions import list_versions
+from batchscore.settings.train import TrainSettings
 from batchscore.training.train import train
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
@@ -175,7 +175,7 @@ def test_a_second_trainer_is_sent_away_before_it_trains(sample_input, tmp_path):
 
 
 def test_whole_number_ids_become_the_model_s_input_type(tmp_path):
-    from batchscore.runtime.saved_model import read_saved_model
+    from batchscore.savedmodel.saved_model import read_saved_model
 
     random = np.random.default_rng(1)
     user, item = random.integers(30, size=3000), random.integers(30, size=3000)

@@ -7,7 +7,7 @@ import pytest
 
 from batchscore.errors import RefusedError, StoppedError
 from batchscore.observer import Observer
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.train import TrainSettings
 from batchscore.training.metrics import Epoch
 from batchscore.training.report import Journal
 

@@ -17,10 +17,10 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
-from batchscore.config import RunSettings, resolve
-from batchscore.runtime.saved_model import read_saved_model
+from batchscore.savedmodel.saved_model import read_saved_model
 from batchscore.scoring.run import run
-from batchscore.train_settings import TrainSettings
+from batchscore.settings.config import RunSettings, resolve
+from batchscore.settings.train import TrainSettings
 from batchscore.training.train import train
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]

@@ -17,11 +17,11 @@ import pytest
 
 from batchscore.errors import InputError, RefusedError, UsageError
 from batchscore.observer import Observer
-from batchscore.runtime.card import read_card
-from batchscore.runtime.model_base import EVALUATED, TRAINING
-from batchscore.runtime.saved_model import read_saved_model
-from batchscore.runtime.versions import list_versions
-from batchscore.train_settings import TrainSettings
+from batchscore.publishing.model_base import EVALUATED, TRAINING
+from batchscore.savedmodel.card import read_card
+from batchscore.savedmodel.saved_model import read_saved_model
+from batchscore.savedmodel.versions import list_versions
+from batchscore.settings.train import TrainSettings
 from batchscore.training.train import train
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]

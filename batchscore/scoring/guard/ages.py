@@ -6,10 +6,10 @@ import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchscore.limits import Age
-from batchscore.paths import modified_at
 from batchscore.scoring.guard.verdict import Refusal, Verdict
-from batchscore.scoring.inputs import Pairs
+from batchscore.scoring.source.inputs import Pairs
+from batchscore.settings.limits import Age
+from batchscore.settings.paths import modified_at
 
 _MAX_CLOCK_SKEW = 300
 """Seconds by which the clocks of two machines may differ without anybody being told."""

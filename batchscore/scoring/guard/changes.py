@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from batchscore.errors import shorten, spell_list
-from batchscore.report import Report
+from batchscore.run_report import Report
 
 
 def tell_changed_lists(report: Report, before: Report) -> Iterator[str]:

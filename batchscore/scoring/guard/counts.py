@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchscore.config import RunSettings
-from batchscore.limits import Limit
-from batchscore.report import Report
+from batchscore.run_report import Report
 from batchscore.scoring.guard.verdict import NO_FIGURE, Examples, Refusal, Verdict, format_limit
+from batchscore.settings.config import RunSettings
+from batchscore.settings.limits import Limit
 
 
 @dataclass(frozen=True)

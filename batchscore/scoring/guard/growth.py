@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from batchscore.report import KnownIds, Report
+from batchscore.run_report import KnownIds, Report
 from batchscore.scoring.guard.verdict import format_share
 
 MAX_GROWTH = 0.5

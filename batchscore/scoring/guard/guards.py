@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchscore.config import RunSettings
 from batchscore.errors import RefusedError, spell_value
 from batchscore.publishing.baseline import Baseline
-from batchscore.report import GuardResult, Report
+from batchscore.run_report import GuardResult, Report
 from batchscore.scoring.guard.ages import check_input_age, check_model_age
 from batchscore.scoring.guard.changes import tell_changed_columns, tell_changed_lists, tell_lost_probes
 from batchscore.scoring.guard.counts import Count, check_candidates, check_pairs, check_users
@@ -23,13 +22,14 @@ from batchscore.scoring.guard.scores import check_equal_scores, check_score_shif
 from batchscore.scoring.guard.shares import check_duplicates, check_short_lists
 from batchscore.scoring.guard.turnover import check_turnover
 from batchscore.scoring.guard.verdict import EXAMPLES, NO_FIGURE, Refusal, Verdict
-from batchscore.scoring.inputs import Pairs
-from batchscore.scoring.statistics import Statistics
+from batchscore.scoring.rank.statistics import Statistics
+from batchscore.scoring.source.inputs import Pairs
+from batchscore.settings.config import RunSettings
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from batchscore.scoring.topn import RankedLists
+    from batchscore.scoring.rank.topn import RankedLists
 
 
 _MIN_PAIRS = 100

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from batchscore.config import RunSettings
 from batchscore.errors import spell_value
-from batchscore.report import KnownIds
+from batchscore.run_report import KnownIds
 from batchscore.scoring.guard.verdict import EXAMPLES, Refusal, Verdict, format_limit, format_share
-from batchscore.scoring.pair_sample import find_starts
-from batchscore.scoring.topn import RankedLists
+from batchscore.scoring.rank.pair_sample import find_starts
+from batchscore.scoring.rank.topn import RankedLists
+from batchscore.settings.config import RunSettings
 
 _MIN_USERS = 10
 

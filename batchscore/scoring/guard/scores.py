@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchscore.config import RunSettings
 from batchscore.errors import shorten, spell_list, spell_value
-from batchscore.limits import Multiple
-from batchscore.report import Report, Scores
+from batchscore.run_report import Report, Scores
 from batchscore.scoring.guard.verdict import EXAMPLES, NO_FIGURE, Refusal, Verdict
+from batchscore.settings.config import RunSettings
+from batchscore.settings.limits import Multiple
 
 if TYPE_CHECKING:
-    from batchscore.scoring.topn import RankedLists
+    from batchscore.scoring.rank.topn import RankedLists
 
 
 def check_equal_scores(lists: RankedLists, report: Report, settings: RunSettings) -> Verdict:

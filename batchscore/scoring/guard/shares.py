@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from batchscore.config import RunSettings
-from batchscore.limits import Limit
-from batchscore.report import Report
+from batchscore.run_report import Report
 from batchscore.scoring.guard.verdict import NO_FIGURE, Refusal, Verdict, format_limit, format_share
+from batchscore.settings.config import RunSettings
+from batchscore.settings.limits import Limit
 
 
 def check_short_lists(report: Report, before: Report, settings: RunSettings) -> Verdict:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from batchscore.config import RunSettings
-from batchscore.report import Report
+from batchscore.arrays.sketches import SKETCH_SIZE, BottomK, Overlap, estimate_overlap
+from batchscore.run_report import Report
 from batchscore.scoring.guard.verdict import NO_FIGURE, Examples, Refusal, Verdict, format_limit, format_share
-from batchscore.scoring.sketches import SKETCH_SIZE, BottomK, Overlap, estimate_overlap
+from batchscore.settings.config import RunSettings
 
 
 def check_turnover(report: Report, before: Report, settings: RunSettings, missing: Examples) -> Verdict:

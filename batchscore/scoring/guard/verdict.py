@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from batchscore.limits import Limit
+from batchscore.settings.limits import Limit
 
 EXAMPLES = 5
 """Ids that a message shows."""

@@ -1,0 +1,1 @@
+"""Columns as integer codes, keys of pairs, hashes, and how far scores may lie apart."""

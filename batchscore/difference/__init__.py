@@ -1,1 +1,0 @@
-"""Two outputs of a run, compared by rank."""

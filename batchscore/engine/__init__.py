@@ -1,0 +1,1 @@
+"""A SavedModel run: sessions over TensorFlow's C library or its Python."""

@@ -1,0 +1,1 @@
+"""An output read back, and two of them compared."""

@@ -1,0 +1,272 @@
+"""The base directory of a model's versions: who may write to it, the next version, and how one appears.
+
+Beside the versions (`1/`, `2/`, ...) it holds files whose names begin with a dot, which TensorFlow Serving and
+`batchscore run` skip: `.batchscore.lock` (held while a model is made), `.batchscore.version` (the highest version
+ever published), `.batchscore.incoming` (a version that is not published yet), `.batchscore.evaluated/7` (the model
+that version 7 was judged by, where version 7 has learned the held-out rows since), `.batchscore.training` (where a
+training stands) and `.batchscore.removed` (versions on their way out). `_batchscore/` has the reports of trainings.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shlex
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchscore.errors import ModelError, OutputError, TryLaterError
+from batchscore.savedmodel.card import read_card
+from batchscore.savedmodel.formats import PB
+from batchscore.savedmodel.versions import LOCK, REPORTS, list_versions
+from batchscore.system.durable import sync, tolerated, write_whole
+from batchscore.system.regular_files import read_regular
+
+HIGHEST_VERSION = ".batchscore.version"
+INCOMING = ".batchscore.incoming"
+EVALUATED = ".batchscore.evaluated"
+TRAINING = ".batchscore.training"
+REMOVED = ".batchscore.removed"
+
+_LEFT_BEHIND = "what an earlier training left cannot be removed"
+
+
+@dataclass(frozen=True)
+class ModelBase:
+    """A base directory that this process alone may publish to."""
+
+    path: Path
+    next_version: int
+
+    @property
+    def incoming(self) -> Path:
+        """The hidden directory into which the next version is written; empty at first."""
+        return self.path / INCOMING
+
+    @property
+    def incoming_evaluated(self) -> Path:
+        """Where the model that the next version was judged by is written, if it is another one; not there yet."""
+        return self.path / EVALUATED / "incoming"
+
+    @property
+    def training(self) -> Path:
+        """The hidden directory in which a training keeps where it stands, until its model is published."""
+        return self.path / TRAINING
+
+    @property
+    def training_rows(self) -> Path:
+        """The directory in `training` for rows that are too many for memory."""
+        return self.training / "rows"
+
+    @property
+    def reports(self) -> Path:
+        """The directory for what people read of trainings; it may not be there yet."""
+        return self.path / REPORTS
+
+    def evaluated(self, version: int) -> Path:
+        """Where the model that `version` was judged by stands, if it is another one."""
+        return self.path / EVALUATED / str(version)
+
+    def publish(self) -> Path:
+        """Make what stands in `incoming` the next version, whole or not at all. Its path.
+
+        Everything is fsynced, then renamed (the commit point); what stands in `incoming_evaluated` takes its place
+        before that. Raises OutputError (E-OUTPUT), and then nothing was published; what goes wrong after the rename
+        is a warning.
+        """
+        target = self.path / str(self.next_version)
+        with _output_errors(self.path):
+            _sync_tree(self.incoming)
+            self._remember_version()
+            if self.incoming_evaluated.exists():
+                _sync_tree(self.incoming_evaluated)
+                remove(self.evaluated(self.next_version))
+                self.incoming_evaluated.rename(self.evaluated(self.next_version))
+                sync(self.path / EVALUATED)
+            self.incoming.rename(target)
+        with tolerated(f"version {target} is published, but may not survive a power cut"):
+            sync(self.path)
+        with tolerated(_LEFT_BEHIND):
+            if (folder := self.path / EVALUATED).is_dir():
+                self._remove_behind(
+                    *(path for path in folder.iterdir() if path != self.evaluated(self.next_version))
+                )
+        return target
+
+    def remove_old_versions(self, keep: int) -> list[int]:
+        """Remove all but the `keep` highest versions, the next one (published by now) among them. Those removed.
+
+        Only directories that batchscore has published count and are removed: those with a model card that says so.
+        A version leaves by a rename, so that nobody finds half of one; a run that has loaded it keeps it. What
+        cannot be removed is a warning.
+        """
+        ours: list[int] = []
+        with tolerated("versions that are too many cannot be found"):
+            ours = [number for number in list_versions(self.path) if _is_ours(self.path / str(number))]
+        removed = []
+        for number in reversed([number for number in ours if number != self.next_version][keep - 1 :]):
+            with tolerated(f"version {number} is one too many, but cannot be removed"):
+                (self.path / REMOVED).mkdir(exist_ok=True)
+                (self.path / str(number)).rename(self.path / REMOVED / str(number))
+                removed.append(number)
+                remove(self.path / REMOVED)
+        return removed
+
+    def forget_training(self) -> None:
+        """Remove where a training stood: its model is published."""
+        self._remove_behind(self.training)
+
+    def _remove_behind(self, *paths: Path) -> None:
+        """Remove what a published model no longer needs; the next one tries again where that fails."""
+        for path in paths:
+            with tolerated(_LEFT_BEHIND):
+                remove(path)
+
+    def _remember_version(self) -> None:
+        """Before the rename: a number that a crash leaves unused is skipped, one that was used never comes back."""
+        write_whole(self.path / HIGHEST_VERSION, f"{self.next_version}\n")
+        sync(self.path)
+
+
+@contextmanager
+def hold_model_base(path: Path) -> Iterator[ModelBase]:
+    """Hold the base directory `path` (created where it is missing; its parent must exist) for one export.
+
+    The next version is the highest that ever stood there + 1, also when that one was deleted since. What a killed
+    process left is removed, but for `training`, and so is whatever was not published in the end; a directory that
+    was created and is not used goes too.
+
+    Raises TryLaterError (E-LOCKED) at once where another process holds it, OutputError (E-OUTPUT) where it cannot
+    be written or is a SavedModel itself.
+    """
+    with _output_errors(path):
+        if (path / PB).exists():
+            raise OutputError(
+                "E-OUTPUT",
+                "the output is a SavedModel itself, so versions below it would never be used",
+                where=path,
+                expected="a directory of versions, or a new one",
+                next_step="give another directory with --output",
+            )
+        made, lock = _open_lock(path)
+    try:
+        with _output_errors(path):
+            _lock(lock, path)
+        try:
+            with _output_errors(path):
+                base = ModelBase(path, _highest_version(path) + 1)
+                for left in (base.incoming, base.incoming_evaluated, path / REMOVED):
+                    remove(left)
+                base.incoming.mkdir()
+            yield base
+        finally:
+            for left in (path / INCOMING, path / EVALUATED / "incoming"):
+                with suppress(OSError):  # the next one removes it
+                    remove(left)
+            if made:
+                _remove_unused(path)
+    finally:
+        with suppress(OSError):  # the lock goes with the process
+            os.close(lock)
+
+
+def _open_lock(path: Path) -> tuple[bool, int]:
+    """Whether `path` was made for it, and the open lock file in it. Raises OSError; then `path` is as before."""
+    made = not path.is_dir()
+    if made:
+        path.mkdir()
+    try:
+        if made:
+            sync(path.parent)
+        return made, os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    except BaseException:
+        if made:
+            _remove_unused(path)
+        raise
+
+
+def _lock(handle: int, path: Path) -> None:
+    """Lock the file that stands in `path` now; one that went with a directory made for nothing holds nothing."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(handle), (path / LOCK).stat()):
+            raise BlockingIOError
+    except (BlockingIOError, FileNotFoundError) as error:
+        raise TryLaterError(
+            "E-LOCKED",
+            "another process is making a model for this directory",
+            where=path,
+            next_step="wait for it to end, then run again",
+        ) from error
+
+
+def _highest_version(path: Path) -> int:
+    """The highest version that stands in `path` or ever stood there, 0 for none."""
+    standing = [int(entry.name) for entry in path.iterdir() if entry.name.isascii() and entry.name.isdigit()]
+    record = path / HIGHEST_VERSION
+    try:
+        remembered = int(read_regular(record).decode("ascii"))
+    except FileNotFoundError:
+        remembered = 0
+    except ValueError as error:
+        raise OutputError(
+            "E-OUTPUT",
+            "the record of the highest version is not a number",
+            where=record,
+            next_step=f"write the highest version ever published into it, {max(standing, default=0)} or more",
+        ) from error
+    return max([remembered, *standing])
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a whole directory; nothing where there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _remove_unused(path: Path) -> None:
+    """Remove a base directory that holds nothing but its lock."""
+    with suppress(OSError):
+        if {entry.name for entry in path.iterdir()} <= {LOCK}:
+            (path / LOCK).unlink(missing_ok=True)
+            path.rmdir()
+
+
+def _is_ours(version: Path) -> bool:
+    """Whether batchscore published the version: its model card tells what trained or adopted it."""
+    try:
+        card = read_card(version)
+    except ModelError:
+        return False
+    return card is not None and bool({"batchscore", "adopted_with"} & set(card.made_with))
+
+
+def _sync_tree(root: Path) -> None:
+    for folder, _, files in os.walk(root):
+        for name in files:
+            sync(Path(folder, name))
+        sync(Path(folder))
+
+
+@contextmanager
+def _output_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if not os.path.lexists(path.parent):
+            raise OutputError(
+                "E-OUTPUT", "the model cannot be written: its folder does not exist", where=path,
+                found=f"no folder {path.parent}", next_step=f"make it: mkdir -p {shlex.quote(str(path.parent))}",
+            ) from error  # fmt: skip
+        raise OutputError(
+            "E-OUTPUT",
+            f"the model cannot be written: {error.strerror or error}",
+            where=error.filename or path,
+            expected="a directory that this user may write to, or a new one in an existing directory",
+            next_step="check --output, its permissions and the free space",
+        ) from error

@@ -1,1 +1,0 @@
-"""What a run publishes, read again: nothing about it is believed before it is looked at."""

@@ -1,1 +1,0 @@
-"""Running a SavedModel. Knows nothing of pairs or stages."""

@@ -1,0 +1,1 @@
+"""A SavedModel read from its bytes: nothing here loads TensorFlow."""

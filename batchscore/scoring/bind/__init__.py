@@ -1,0 +1,1 @@
+"""Columns of pairs to inputs of the model: who feeds what, casts, bad rows."""

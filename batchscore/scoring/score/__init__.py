@@ -1,0 +1,1 @@
+"""Pairs to scores: by the signature, or by a plan."""

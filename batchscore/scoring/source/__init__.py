@@ -1,0 +1,1 @@
+"""Pairs in: files and folders as batches of rows."""

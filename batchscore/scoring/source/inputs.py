@@ -1,0 +1,278 @@
+"""Opening pair files. They are somebody else's: nothing about them is believed before it is looked at."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batchscore.columns import plain_type
+from batchscore.errors import InputError, TryLaterError, shorten, spell_list
+from batchscore.scoring.source.checksums import has_checksums
+from batchscore.scoring.source.folders import RequireSuccess, list_pair_files, require_success_of
+from batchscore.settings.paths import modified_at
+from batchscore.tables.lake_tables import require_no_table
+from batchscore.tables.parquet_files import READ_ERRORS, ParquetContent, first_line, open_source, raise_if_no_damage
+
+_MAGIC = b"PAR1"
+_ENCRYPTED_MAGIC = b"PARE"
+_LEAST_BYTES = 12
+_FINGERPRINTED = 65_536
+
+_STRAY = (
+    "every file of the folder is read: write it as Parquet, or, if it is no pair file, move it out of the folder "
+    "or give it a name that begins with _ or ."
+)
+
+
+@dataclass(frozen=True)
+class PairFile:
+    """A Parquet file of pairs, as it was when its footer was read."""
+
+    path: Path
+    metadata: pq.FileMetaData
+    schema: pa.Schema
+    bytes: int
+    modified_at: dt.datetime
+    identity: tuple[int, int, int, int]
+    fingerprint: str
+    checksums: bool | None
+    """Whether its pages have checksums; None where it has no page."""
+
+    @property
+    def rows(self) -> int:
+        """Rows, by the footer."""
+        return int(self.metadata.num_rows)
+
+    def batches(
+        self, columns: Sequence[str], rows: int, *, as_dictionaries: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
+        """All rows, at most `rows` at a time, with these columns (see `ParquetContent.batches`).
+
+        TryLaterError (E-INPUT-CHANGED) where the file is another one now.
+        """
+        self.require_unchanged()
+        with open_source(self.path) as source:
+            yield from ParquetContent(source, self.metadata, self.schema).batches(columns, rows, as_dictionaries)
+
+    def require_unchanged(self) -> None:
+        """Raise TryLaterError (E-INPUT-CHANGED) where the path holds other data now than when it was opened."""
+        try:
+            now: object = _identity(self.path.stat())
+        except OSError as error:
+            now = error.strerror
+        if now != self.identity:
+            raise TryLaterError(
+                "E-INPUT-CHANGED",
+                "the input changed while it was read",
+                where=self.path,
+                found=f"now (device, inode, bytes, ns) {now}",
+                expected=str(self.identity),
+                next_step="let the job that writes it finish first, then run again",
+            )
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The pair files of a run, in the order in which they are read. The first one's schema is that of the pairs."""
+
+    path: Path
+    files: tuple[PairFile, ...]
+    require_success: RequireSuccess = "auto"
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns."""
+        return self.files[0].schema
+
+    @property
+    def rows(self) -> int:
+        """Rows of all files, by their footers."""
+        return sum(file.rows for file in self.files)
+
+    @property
+    def folder_keys(self) -> set[str]:
+        """The keys of the `key=value` subfolders in which files lie: they are not columns."""
+        folders = {file.path.parent for file in self.files if file.path != self.path}
+        names = {name for folder in folders for name in folder.relative_to(self.path).parts}
+        return {name.partition("=")[0] for name in names if "=" in name}
+
+    def require_same_columns(self, columns: Sequence[str]) -> None:
+        """Raise InputError (E-INPUT-SCHEMAS) where a file has other `columns` than the first one.
+
+        Their order, their dictionaries and the layout of text may differ; names and types may not.
+        """
+        first = self.files[0]
+        for file in self.files[1:]:
+            differing = [name for name in columns if _type(file.schema, name) != _type(first.schema, name)]
+            if differing:
+                raise InputError(
+                    "E-INPUT-SCHEMAS",
+                    "the input files do not have the same columns",
+                    where=file.path,
+                    found=_spell_types(file.schema, differing),
+                    expected=f"{_spell_types(first.schema, differing)}, as in {first.path}",
+                    next_step="write all files with one schema",
+                )
+
+    def require_unchanged(self) -> None:
+        """Raise TryLaterError (E-INPUT-CHANGED) where a file is another one now, or has come or gone."""
+        for file in self.files:
+            file.require_unchanged()
+        opened = [file.path for file in self.files]
+        if self.path not in opened and (now := list_pair_files(self.path, self.require_success)) != opened:
+            raise TryLaterError(
+                "E-INPUT-CHANGED",
+                "the input changed while it was read",
+                where=self.path,
+                found=f"{len(now):,} files now",
+                expected=f"the {len(self.files):,} files that were opened",
+                next_step="let the job that writes it finish first, then run again",
+            )
+
+
+def open_pairs(path: Path, require_success: RequireSuccess = "auto", flag: str = "--input") -> Pairs:
+    """Read the footer of the Parquet file `path`, or of each file of the folder `path` (see `list_pair_files`).
+
+    `flag` is what the command calls the path by, for messages.
+
+    Raises TryLaterError (E-INPUT-MISSING, E-INPUT-NOT-COMPLETE) or InputError: E-INPUT-UNREADABLE, E-INPUT-TABLE,
+    E-INPUT-NOT-A-FILE, E-INPUT-FOLDER, E-INPUT-NOT-PARQUET, E-INPUT-CORRUPT, E-INPUT-COLUMNS. Never blocks,
+    whatever `path` is.
+    """
+    if os.path.isdir(path):  # noqa: PTH112 - never raises
+        files = tuple(_open_file(file, _STRAY, flag) for file in list_pair_files(path, require_success))
+    else:
+        file = _open_file(path, f"write the pairs as Parquet, or correct {flag}", flag)
+        require_no_table(path)
+        require_success_of(path, require_success)
+        files = (file,)
+    return Pairs(path, files, require_success)
+
+
+def _open_file(path: Path, if_not_parquet: str, flag: str) -> PairFile:
+    status = _stat_regular(path, flag)
+    try:
+        _require_magic(path, status.st_size, if_not_parquet)
+        with open_source(path) as source:
+            content = ParquetContent.of(source)
+        fingerprint, checksums = _look_at_bytes(path, status.st_size)
+    except READ_ERRORS as error:
+        raise corrupt(path, "its footer", error) from error
+    names = content.schema.names
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(
+            "E-INPUT-COLUMNS",
+            "column names are not unique",
+            where=path,
+            found=f"more than once: {spell_list(map(shorten, repeated))}",
+            next_step="rename them where the file is written",
+        )
+    return PairFile(
+        path=path,
+        metadata=content.metadata,
+        schema=content.schema,
+        bytes=status.st_size,
+        modified_at=modified_at(status),
+        identity=_identity(status),
+        fingerprint=fingerprint,
+        checksums=checksums,
+    )
+
+
+def corrupt(path: Path, place: str, error: Exception) -> InputError:
+    """The error for a Parquet file that does not decode at `place`; what is no damage is raised as what it is."""
+    raise_if_no_damage(error, path, "the input")
+    return InputError(
+        "E-INPUT-CORRUPT",
+        f"the Parquet file is damaged in {place}",
+        where=path,
+        found=first_line(error),
+        next_step="write or copy the file again",
+    )
+
+
+def _type(schema: pa.Schema, name: str) -> pa.DataType | None:
+    if name not in schema.names:
+        return None
+    type_ = plain_type(schema.field(name).type)
+    return pa.string() if pa.types.is_large_string(type_) or pa.types.is_string_view(type_) else type_
+
+
+def _spell_types(schema: pa.Schema, names: Sequence[str]) -> str:
+    return spell_list(f"{shorten(name)} {shorten(_type(schema, name) or 'missing')}" for name in names)
+
+
+def _stat_regular(path: Path, flag: str) -> os.stat_result:
+    try:
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode):
+            path.open("rb").close()
+    except FileNotFoundError as error:
+        raise TryLaterError(
+            "E-INPUT-MISSING", "the input is not there (yet)", where=path,
+            next_step=f"wait for the job that writes it, or correct {flag}",
+        ) from error  # fmt: skip
+    except OSError as error:
+        raise InputError(
+            "E-INPUT-UNREADABLE", f"the input cannot be opened: {error.strerror}", where=path,
+            next_step="check its permissions and the path",
+        ) from error  # fmt: skip
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(
+            "E-INPUT-NOT-A-FILE", "the input is not a regular file", where=path,
+            found="a pipe, socket or device", expected="Parquet files",
+            next_step="give the Parquet file itself, or a folder of such files",
+        )  # fmt: skip
+    return status
+
+
+def _require_magic(path: Path, size: int, if_not_parquet: str) -> None:
+    with path.open("rb") as file:
+        head = file.read(4)
+        file.seek(max(size - 4, 0))
+        tail = file.read(4)
+    if head == _MAGIC and (size < _LEAST_BYTES or tail != _MAGIC):
+        raise InputError(
+            "E-INPUT-CORRUPT", "the Parquet file is truncated", where=path,
+            found=f"{size:,} bytes that begin with PAR1 and end without it",
+            next_step="wait for the job that writes it to finish, or copy the file again",
+        )  # fmt: skip
+    if _ENCRYPTED_MAGIC in (head, tail):
+        raise InputError(
+            "E-INPUT-NOT-PARQUET", "the Parquet file is encrypted", where=path, found="magic PARE",
+            expected="PAR1", next_step="write it without encryption",
+        )  # fmt: skip
+    if head != _MAGIC:
+        found = f"{size:,} bytes that begin with {head!r}" if size else "an empty file (0 bytes)"
+        raise InputError(
+            "E-INPUT-NOT-PARQUET", "the input is not a Parquet file", where=path, found=found,
+            expected="bytes that begin and end with PAR1",
+            next_step=if_not_parquet,
+        )  # fmt: skip
+
+
+def _look_at_bytes(path: Path, size: int) -> tuple[str, bool | None]:
+    """A fingerprint, and whether its pages have checksums.
+
+    The fingerprint is SHA-256 over the first, middle and last 64 KiB: enough to tell last night's feed, whatever
+    its date.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for start in sorted({0, max(size // 2 - _FINGERPRINTED // 2, 0), max(size - _FINGERPRINTED, 0)}):
+            file.seek(start)
+            digest.update(file.read(_FINGERPRINTED))
+        return digest.hexdigest(), has_checksums(file)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

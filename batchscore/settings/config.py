@@ -1,0 +1,293 @@
+"""Frozen, validated settings of each command, and where each value came from.
+
+Precedence: flag > TOML > environment > default. A flag and its TOML key have one name (`--top-n` is `top_n`;
+dashes are accepted too). Relative paths in a TOML file resolve against that file's folder, on the command line
+against the working directory. `{date}` in a path becomes the value of `--date`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from batchscore.errors import UsageError, did_you_mean
+from batchscore.settings.limits import Age, Limit, Multiple
+from batchscore.settings.paths import (
+    EMPTY_PATH,
+    DatedPath,
+    fill_date,
+    is_foreign,
+    is_same_file,
+    require_no_pattern,
+    require_paths,
+    require_usable,
+)
+from batchscore.settings.toml_tables import read_table
+from batchscore.settings.values import (
+    Bytes,
+    ColumnMap,
+    Constants,
+    JobName,
+    KeptColumns,
+    share,
+)
+from batchscore.system.environment import MODEL_ENVIRONMENT
+
+_WRITTEN = frozenset({"output", "state_dir", "plan_cache", "tensorboard"})
+"""Paths that a command writes to; every other one is read."""
+
+MOST_THREADS = 256
+
+
+class Settings(BaseModel):
+    """What all settings share: frozen, and no unknown key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), defer_build=True)
+    tables: ClassVar[tuple[str, ...]] = ()
+    """Settings that are tables at the top of a TOML file, beside the command's own."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _number_or_text(cls, value: object, info: ValidationInfo) -> object:
+        field = cls.model_fields[str(info.field_name)]
+        if isinstance(value, bool) and field.annotation is not bool:
+            off = '; write "off"' if field.annotation in (Limit, Age) and not value else ""
+            raise ValueError(f"{str(value).lower()} is neither a number nor text{off}")
+        if _is_path(cls, str(info.field_name)) and not (value is None or isinstance(value, (str, os.PathLike))):
+            raise ValueError(_no_path(value))
+        if value == "" and _is_path(cls, str(info.field_name)):
+            raise ValueError(EMPTY_PATH)
+        return value
+
+    @field_validator("*")
+    @classmethod
+    def _usable_path(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, DatedPath):
+            require_usable(value.path, written=True)
+        elif isinstance(value, Path):
+            require_usable(value, written=info.field_name in _WRITTEN)
+            if info.field_name not in _WRITTEN:
+                require_no_pattern(value)
+        return value
+
+
+def today() -> dt.date:
+    """Today in UTC."""
+    return dt.datetime.now(dt.UTC).date()
+
+
+class RunSettings(Settings):
+    """Settings of `batchscore run`. `date` is what `{date}` stands for, in paths and in constants."""
+
+    input: Path
+    require_success: Literal["auto", "yes", "no"] = "auto"
+    output: DatedPath
+    job: JobName | None = None
+    model: Path | None = None
+    model_version: PositiveInt | None = None
+    signature: str | None = None
+    score_output: str | None = None
+    top_n: Annotated[PositiveInt, Field(lt=2**31)] = 10
+    user_column: str | None = None
+    candidate_column: str | None = None
+    keep: KeptColumns = Field(default_factory=dict)
+    keep_output: KeptColumns = Field(default_factory=dict)
+    map: ColumnMap = Field(default_factory=dict)
+    set: Constants = Field(default_factory=dict)
+    fill: Constants = Field(default_factory=dict)
+    allow_nonfinite: tuple[str, ...] = ()
+    max_bad_rows: Limit = Limit("0", count=0)
+    max_unknown_users: Limit = Limit("50%", fraction=Fraction(1, 2))
+    max_unknown_candidates: Limit = Limit("50%", fraction=Fraction(1, 2))
+    max_user_drop: Limit = Limit("20%", fraction=Fraction(1, 5))
+    max_pair_drop: Limit = Limit("20%", fraction=Fraction(1, 5))
+    max_candidate_drop: Limit = Limit("50%", fraction=Fraction(1, 2))
+    max_user_turnover: Annotated[Limit, AfterValidator(share)] = Limit("50%", fraction=Fraction(1, 2))
+    max_short_list_rise: Annotated[Limit, AfterValidator(share)] = Limit("50%", fraction=Fraction(1, 2))
+    max_duplicate_rise: Annotated[Limit, AfterValidator(share)] = Limit("25%", fraction=Fraction(1, 4))
+    max_score_shift: Multiple = Multiple("3", times=3)
+    max_spread_change: Multiple = Multiple("4", times=4)
+    min_users: NonNegativeInt = 0
+    min_pairs: NonNegativeInt = 0
+    max_input_age: Age = Age("off")
+    max_model_age: Age = Age("off")
+    max_identical_lists: Annotated[Limit, AfterValidator(share)] = Limit("99%", fraction=Fraction(99, 100))
+    allow_equal_scores: bool = False
+    plan: Literal["auto", "require", "off"] = "auto"
+    plan_cache: Path | None = None
+    memory: Bytes | None = None
+    threads: Annotated[PositiveInt, Field(le=MOST_THREADS)] = Field(
+        default_factory=lambda: min(len(os.sched_getaffinity(0)), MOST_THREADS)
+    )
+    keep_previous: Annotated[NonNegativeInt, Field(le=1000)] = 1
+    state_dir: Path | None = None
+    trust_model: bool = False
+    date: dt.date = Field(default_factory=today)
+
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+DECLARATION_TABLES = ("features", "model", "tasks")
+"""The tables that a training declares its model with, beside its own."""
+
+TABLES = ("run", "train", "adopt", "evaluate", *DECLARATION_TABLES)
+"""The tables that a TOML file may hold: one a command, and those that a training declares its model with."""
+
+
+@dataclass(frozen=True)
+class Resolved(Generic[SettingsT]):
+    """Settings and, for each field, its source: `flag` or `argument`, the TOML file, `environment` or `default`."""
+
+    settings: SettingsT
+    sources: Mapping[str, str]
+
+
+def resolve(
+    kind: type[SettingsT],
+    table: str,
+    flags: Mapping[str, Any],
+    *,
+    config: Path | str | None = None,
+    date: dt.date | str | None = None,
+    environ: Mapping[str, str] | None = None,
+    given_as: Literal["argument", "flag"] = "argument",
+) -> Resolved[SettingsT]:
+    """Settings of one command from its flags (None: not given), a TOML file and the environment.
+
+    `date` is what `{date}` in paths and constants stands for: a date, or its text (2024-02-29); today in UTC if it
+    is None. No file gives it: the date that is right tonight would be wrong on every other night.
+    `given_as` is what messages call the flags: the Python API has arguments. Raises UsageError: E-CONFIG names
+    every wrong value and where it came from; E-OUTPUT-IS-INPUT where the output would replace the configuration.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    sources = dict.fromkeys(kind.model_fields, "default")
+    if _is_path(kind, "model") and environ.get(MODEL_ENVIRONMENT):
+        values["model"], sources["model"] = environ[MODEL_ENVIRONMENT], f"environment {MODEL_ENVIRONMENT}"
+    day = _day(date)
+    if config is not None:
+        config = Path(config)
+        require_paths(config, next_step="correct --config")
+        told = read_table(config, table, kind.tables, TABLES)
+        if "date" in told:
+            raise UsageError(
+                "E-CONFIG", "date cannot stand in a file: every other night it would be wrong", where=config,
+                next_step="leave it out, and give --date if the date is not today",
+            )  # fmt: skip
+        for key, value in told.items():
+            values[key] = _anchored(kind, key, value, config.resolve().parent)
+            sources[key] = str(config)
+    for key, value in flags.items():
+        if value is not None and not (isinstance(value, tuple) and not value):
+            values[key], sources[key] = value, given_as
+    values = {key: _dated(kind, key, value, day) for key, value in values.items()}
+    if "date" in kind.model_fields:
+        values["date"], sources["date"] = day, "default" if date is None else given_as
+    try:
+        settings = kind.model_validate(values)
+    except ValidationError as error:
+        problems = [_problem(item, kind, sources, given_as) for item in error.errors()]
+        raise UsageError(
+            "E-CONFIG",
+            f"{len(problems)} setting(s) of `batchscore {table}` are not valid",
+            details=problems,
+            next_step=f"correct them; `batchscore {table} --help` lists every setting",
+        ) from error
+    output = getattr(settings, "output", None)
+    if config is not None and output is not None and is_same_file(Path(output), config):
+        raise UsageError(
+            "E-OUTPUT-IS-INPUT", "output and configuration are the same file", where=output,
+            next_step="give --output a path of its own",
+        )  # fmt: skip
+    return Resolved(settings, sources)
+
+
+def _day(date: dt.date | str | None) -> dt.date:
+    try:
+        return dt.date.fromisoformat(date) if isinstance(date, str) else date or today()
+    except ValueError as error:
+        raise UsageError(
+            "E-CONFIG", f"{date!r} is not a date", expected="YYYY-MM-DD", next_step="correct --date"
+        ) from error
+
+
+def _is_path(kind: type[Settings], key: str) -> bool:
+    field = kind.model_fields.get(key)
+    return field is not None and field.annotation in (Path, Path | None, DatedPath)
+
+
+def _names_beside(place: Sequence[str | int], kind: type[Settings]) -> list[str]:
+    """The names that may stand at `place`, where an unknown one does."""
+    if len(place) == 1:
+        return [*kind.model_fields]
+    return [
+        name for model in _models_in(kind.model_fields[str(place[0])].annotation) for name in model.model_fields
+    ]
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
+
+
+def _no_path(value: object) -> str:
+    kind = f"{type(value).__module__.partition('.')[0]} {type(value).__name__}".removeprefix("builtins ")
+    is_frame = any(hasattr(value, name) for name in ("to_parquet", "write_parquet", "column_names"))
+    advice = "write it to a Parquet file and give its path" if is_frame else "give the path of a file or a folder"
+    return f"a {kind} is not a path; {advice}"
+
+
+def _anchored(kind: type[Settings], key: str, value: Any, folder: Path) -> Any:
+    if _is_path(kind, key) and isinstance(value, str) and value:
+        anchored = folder / value
+        return value if is_foreign(value) and not anchored.exists() else str(anchored)
+    if key == "model" and isinstance(value, dict) and "factory" in value:
+        return value | {"factory_folder": str(folder / str(value.get("factory_folder", "")))}
+    return value
+
+
+def _dated(kind: type[Settings], key: str, value: Any, day: dt.date) -> Any:
+    if not (_is_path(kind, key) and isinstance(value, (str, Path)) and value):
+        return value
+    if kind.model_fields[key].annotation is DatedPath:
+        return DatedPath(Path(value), day)
+    return fill_date(value, day.isoformat())
+
+
+def _problem(item: Mapping[str, Any], kind: type[Settings], sources: Mapping[str, str], given_as: str) -> str:
+    setting, *within = map(str, item["loc"]) if item["loc"] else ("settings",)
+    if setting in ("features", "tasks"):
+        del within[1:2]  # which kind of feature or task pydantic took it for
+    key = ".".join((setting, *(part for part in within if not part.isdigit())))
+    message, hint = str(item["msg"]).removeprefix("Value error, ").replace("Input should ", "must "), ""
+    if not item["loc"]:
+        return f"{key}: {message}"  # several settings, each from wherever it came
+    if item["type"] == "missing":
+        flag = given_as == "flag" and not within
+        how = f"; add --{key.replace('_', '-')} or the key {key}" if flag else ""
+        return f"{key}: not given{how}"
+    if item["type"] == "union_tag_not_found":
+        return f"{key}.kind: not given"
+    if item["type"] == "extra_forbidden":
+        message = "there is no such setting"
+        hint = did_you_mean(str(item["loc"][-1]), _names_beside(item["loc"], kind))
+    return f"{key}: {message} (from {sources.get(setting, given_as)}){hint}"

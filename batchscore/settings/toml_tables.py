@@ -1,0 +1,88 @@
+"""The TOML file of a job: a table a command, and nothing that no command knows."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from batchscore.errors import UsageError, did_you_mean
+from batchscore.system.regular_files import read_regular
+
+_UNQUOTED = re.compile(r"""\s*(?P<key>[\w.-]+)\s*=\s*(?P<value>(\{date\}|[^\s"'\[{#])[^"'#]*?)\s*(#.*)?""")
+"""A line `key = value` whose value has no quotes and is no array or table."""
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The TOML file `path`. Raises OSError where it cannot be read, ValueError where it is not TOML in UTF-8."""
+    content = read_regular(path)
+    if content.startswith(codecs.BOM_UTF8):
+        raise ValueError("it begins with a byte order mark (BOM); save it as UTF-8 without one")
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"it is not UTF-8: byte 0x{content[error.start]:02x} at position {error.start:,}"
+        ) from error
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(_quoted(text, str(error)) or str(error)) from error
+    except RecursionError as error:
+        raise ValueError("its values are nested too deeply") from error
+
+
+def _quoted(text: str, problem: str) -> str | None:
+    """What to write in the line that `problem` names, if its value is text without quotes (`off`, `50%`, `26h`)."""
+    line = re.search(r"at line (\d+)", problem)
+    lines = text.splitlines()
+    number = int(line[1]) if line else len(lines)
+    assignment = _UNQUOTED.fullmatch(lines[number - 1]) if 0 < number <= len(lines) else None
+    if assignment is None:
+        return None
+    key, value = assignment["key"], assignment["value"]
+    return f'line {number}: {value} is text, and text stands in quotes: {key} = "{value}"'
+
+
+def read_table(config: Path, table: str, more: Sequence[str], known: Sequence[str]) -> dict[str, Any]:
+    """The settings of a command: its own `table` of the file `config`, and under their names the tables `more`.
+
+    `known` are the tables of all commands, which may stand in the file too. Raises UsageError (E-CONFIG).
+    """
+    try:
+        document = read_toml(config)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(
+            "E-CONFIG",
+            f"the configuration cannot be read: {reason}",
+            where=config,
+            next_step="correct the file or --config",
+        ) from error
+    unknown = [name for name, value in document.items() if name not in known or not isinstance(value, dict)]
+    if unknown or table not in document:
+        hint = "".join(did_you_mean(name, known) for name in unknown[:1] if name not in known)
+        raise UsageError(
+            "E-CONFIG",
+            f"the configuration has unknown entries{hint}"
+            if unknown
+            else f"the configuration has no table [{table}]",
+            where=config,
+            found=", ".join(f"[{name}]" if isinstance(value, dict) else name for name, value in document.items())
+            or "an empty file",
+            expected=f"[{table}], and beside it only {', '.join(f'[{name}]' for name in known if name != table)}",
+            next_step="put every setting into its command's table",
+        )
+    values: dict[str, Any] = {name: document[name] for name in more if name in document}
+    for name, value in document[table].items():
+        key = name.replace("-", "_")
+        if key in values:
+            places = f"in [{table}] and beside it" if key in more else "with a dash and with an underscore"
+            raise UsageError(
+                "E-CONFIG", f"{key} is given twice, {places}", where=config, next_step="keep one of them"
+            )
+        values[key] = value
+    return values

@@ -1,0 +1,1 @@
+"""The machine underneath: files written whole, locks, disks, memory, processes, the environment."""

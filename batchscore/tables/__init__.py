@@ -1,0 +1,1 @@
+"""Parquet files and folders of them, told from tables that keep a log."""
