@@ -175,12 +175,12 @@ def shorten(text: object) -> str:
     return spelled if len(spelled) <= _SHORT else f"{spelled[: _SHORT - 3]}..."
 
 
-def spell_value(value: object) -> str:
+def format_value(value: object) -> str:
     """A value from data as a message tells it: as Python writes it, and at most 60 characters."""
     return shorten(repr(value))
 
 
-def spell_list(items: Iterable[str], nothing: str = "none") -> str:
+def format_list(items: Iterable[str], nothing: str = "none") -> str:
     """The items with commas, at most 30 of them; `nothing` where there is none."""
     items = list(items)
     more = [f"and {len(items) - _LISTED:,} more"] if len(items) > _LISTED else []
@@ -261,7 +261,7 @@ def means_out_of_memory(text: str) -> bool:
     return any(words in text.lower() for words in _MEMORY_WORDS)
 
 
-def spell_address_space() -> str | None:
+def format_address_space() -> str | None:
     """The limit of the process's address space in words, None where there is none."""
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit == resource.RLIM_INFINITY:
@@ -277,7 +277,7 @@ def as_out_of_memory(error: BaseException) -> OutOfMemoryError | None:
     panic = type(error).__name__ == _PANIC and any(words in str(error) for words in _NO_THREAD)
     if not (isinstance(error, MemoryError) or foreign or lost or panic):
         return None
-    found = filter(None, (str(error).strip().partition("\n")[0], spell_address_space()))
+    found = filter(None, (str(error).strip().partition("\n")[0], format_address_space()))
     return OutOfMemoryError(
         "E-MEMORY",
         "memory ran out",

@@ -13,8 +13,8 @@ from batchscore.errors import (
     RefusedError,
     StoppedError,
     as_out_of_memory,
+    format_list,
     shorten,
-    spell_list,
 )
 
 EXIT_CODES = {
@@ -89,9 +89,9 @@ def test_a_stop_is_no_ordinary_error_and_exits_as_shells_expect():
 
 
 def test_lists_in_messages_are_short():
-    assert spell_list([]) == "none"
-    assert spell_list(map(str, range(30))).endswith(", 28, 29")
-    assert spell_list(map(str, range(31))).endswith(", 28, 29, and 1 more")
+    assert format_list([]) == "none"
+    assert format_list(map(str, range(30))).endswith(", 28, 29")
+    assert format_list(map(str, range(31))).endswith(", 28, 29, and 1 more")
     assert (shorten("x" * 60), shorten("x" * 61)) == ("x" * 60, "x" * 57 + "...")
 
 

@@ -80,7 +80,7 @@ PASSED_ON = {
     },
     "score": {
         "AnyScorer", "PlanCheck", "PlanUnfitError", "RunModel", "choose_model", "evidence_of", "id_roles",
-        "load_beside", "open_scorer", "require_probes",
+        "load_in_background", "open_scorer", "require_probes",
     },
     "rank": {"RankedLists", "Statistics", "TopN", "find_starts", "sketch_users"},
     "guard": {"Guards", "IdRole", "IsKnown", "NoLookUpError", "UnknownIds", "watch_unknown"},

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscore.engine.session import run_failure
-from batchscore.errors import BatchscoreError, InputError, RefusedError, spell_value
+from batchscore.errors import BatchscoreError, InputError, RefusedError, format_value
 from batchscore.evaluation.coded_files import Ids, read_coded
 from batchscore.interactions.table_files import open_table_file
 from batchscore.outputs.describe import describe_lists, describe_shift
@@ -27,9 +27,9 @@ def is_short(text):
 
 
 def test_a_value_is_spelled_short():
-    assert spell_value("a'b") == '"a\'b"'
-    assert spell_value(LONG) == f"'{'ü' * 56}..."
-    assert spell_value(12) == "12"
+    assert format_value("a'b") == '"a\'b"'
+    assert format_value(LONG) == f"'{'ü' * 56}..."
+    assert format_value(12) == "12"
 
 
 def test_what_nobody_shortened_is_cut_in_the_message_itself():

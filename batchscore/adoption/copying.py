@@ -67,7 +67,7 @@ def _require_no_links_out(model: Path) -> None:
             "E-MODEL-LINK",
             "the SavedModel has links, and what they lead to would be published with it",
             where=model,
-            found=_spell(wrong[:_LISTED], model),
+            found=_format(wrong[:_LISTED], model),
             expected="files, or links to files inside the SavedModel",
             next_step="look at what they lead to; if all of it belongs to the model, adopt a copy with files in "
             "their place (cp -rL)",
@@ -78,5 +78,5 @@ def _leads_to(link: Path) -> Path:
     return Path(os.path.realpath(link))
 
 
-def _spell(links: list[Path], model: Path) -> str:
+def _format(links: list[Path], model: Path) -> str:
     return "; ".join(f"{path.relative_to(model)} -> {_leads_to(path)}" for path in links)

@@ -21,7 +21,7 @@ from batchscore.settings.limits import Limit
 from batchscore.settings.paths import DatedPath
 
 DRAWN_ROWS = 64
-_LEAST_ROWS = 16
+_MIN_ROWS = 16
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,12 @@ def draw_rows(path: Path, choice: Choice) -> ProbeRows:
         )
     wanted = fixed_rows(choice) or min(DRAWN_ROWS, len(usable))
     spread = np.unique(np.linspace(0, len(usable) - 1, min(wanted, len(usable))).round().astype(np.int64))
-    few = f"the sample gives only {len(spread)} probe rows; {_LEAST_ROWS} or more tell more"
+    few = f"the sample gives only {len(spread)} probe rows; {_MIN_ROWS} or more tell more"
     return ProbeRows(
         inputs=_values(usable, np.resize(spread, wanted)),
         count=wanted,
         origin=f"drawn from {path.name}",
-        warnings=(few,) if len(spread) < _LEAST_ROWS else (),
+        warnings=(few,) if len(spread) < _MIN_ROWS else (),
     )
 
 

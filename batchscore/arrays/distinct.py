@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _BITS_OF = {"float": pa.int32(), "double": pa.int64(), "halffloat": pa.int16()}
-_MOST_KEYS = 2**62
-_MOST_UNUSED = 4
+_MAX_KEYS = 2**62
+_MAX_UNUSED = 4
 """Whole numbers are their own codes, but for the lowest, where at most so many codes a row would come of it."""
 
 
@@ -48,7 +48,7 @@ def find_distinct(columns: list[pa.Array]) -> Distinct:
     encoded = [(codes, values), *(_encode(column) for column in columns[1:])]
     keys, size = codes.astype(np.int64), len(values)
     for more, their_values in encoded[1:]:
-        if size * max(len(their_values), 1) > _MOST_KEYS:
+        if size * max(len(their_values), 1) > _MAX_KEYS:
             keys, size = _densify(keys)
         keys = keys * len(their_values) + more
         size *= max(len(their_values), 1)
@@ -59,7 +59,7 @@ def find_distinct(columns: list[pa.Array]) -> Distinct:
 def _encode(column: pa.Array) -> tuple[np.ndarray, pa.Array]:
     if isinstance(column, pa.DictionaryArray):
         return column.indices.to_numpy(zero_copy_only=False), column.dictionary
-    if (numbers := find_close_numbers(column, _MOST_UNUSED * len(column))) is not None:
+    if (numbers := find_close_numbers(column, _MAX_UNUSED * len(column))) is not None:
         codes, lowest = numbers
         return codes, pa.array((np.arange(int(codes.max()) + 1).astype(lowest.dtype) + lowest), column.type)
     bits = _BITS_OF.get(str(column.type))

@@ -12,7 +12,7 @@ from batchscore.columns import plain_type
 CANNOT_JOIN = "a value of the list is null or holds the separator"
 
 _USUAL = ("|", ",", ";", "/", "\t")
-_MOST = 0.5
+_MIN_SHARE = 0.5
 
 
 def find_separator(text: str) -> str | None:
@@ -57,4 +57,4 @@ def find_other_separator(texts: Iterable[pa.Array], separator: str) -> str | Non
         for usual in counts:
             counts[usual] += pc.sum(pc.match_substring(part, usual)).as_py() or 0
     found = max(counts, key=lambda usual: counts[usual])
-    return found if total and counts[found] >= _MOST * total else None
+    return found if total and counts[found] >= _MIN_SHARE * total else None

@@ -15,7 +15,7 @@ import signal
 import sys
 from pathlib import Path
 
-from batchscore.errors import OutOfMemoryError, spell_address_space
+from batchscore.errors import OutOfMemoryError, format_address_space
 
 POLL_SECONDS = 0.25
 
@@ -46,7 +46,7 @@ class Aborts:
         return OutOfMemoryError(
             "E-MEMORY",
             "memory ran out, and a library aborted the process",
-            found=spell_address_space(),
+            found=format_address_space(),
             next_step="raise the limit, or split the input by users into several runs; the library's own words "
             "stand above",
         )

@@ -25,10 +25,10 @@ def print_config(resolved: Resolved[Any]) -> None:
     values = resolved.settings.model_dump(mode="json")
     width = max(map(len, values))
     for name, value in values.items():
-        print_out(f"{name:<{width}}  {_spell(value)}  ({resolved.sources[name]})")
+        print_out(f"{name:<{width}}  {_format(value)}  ({resolved.sources[name]})")
 
 
-def _spell(value: Any) -> str:
+def _format(value: Any) -> str:
     if isinstance(value, dict):
         value = ", ".join(f"{key}={item}" for key, item in value.items()) or None
     return "-" if value in (None, []) else str(value)

@@ -11,7 +11,7 @@ from batchscore.arrays.codes import MISSING, Codes
 from batchscore.evaluation.prediction_metrics import is_binary
 
 USER_DAMPING, CANDIDATE_DAMPING, SWEEPS = 15.0, 10.0, 10
-_LEAST_RATE = 0.01
+_MIN_RATE = 0.01
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def fit_biases(users: np.ndarray, candidates: np.ndarray, labels: np.ndarray) ->
         of_users = rest / (user_rows + USER_DAMPING)
     lowest, highest = float(labels.min()), float(labels.max())
     if is_binary(labels):
-        lowest, highest = min(_LEAST_RATE, mean / 2), max(1 - _LEAST_RATE, (1 + mean) / 2)
+        lowest, highest = min(_MIN_RATE, mean / 2), max(1 - _MIN_RATE, (1 + mean) / 2)
     return Biases(mean, of_users, of_candidates, lowest, highest)
 
 

@@ -13,7 +13,7 @@ import pyarrow.csv as pa_csv
 
 from batchscore.arrays.codes import Codes
 from batchscore.columns import plain_type, wide_id_type
-from batchscore.errors import InputError, means_out_of_memory, shorten, spell_list
+from batchscore.errors import InputError, format_list, means_out_of_memory, shorten
 from batchscore.outputs.reader import ListReader
 from batchscore.system.regular_files import require_regular
 from batchscore.tables.lake_tables import require_no_table
@@ -149,7 +149,7 @@ def _require_columns(path: Path, schema: pa.Schema, ids: Ids, label_column: str 
     if problems:
         raise InputError(
             "E-TRUTH-COLUMNS", "the columns are not those of the ranked file", where=path,
-            found=spell_list([f"{shorten(field.name)} {shorten(field.type)}" for field in schema], "no columns"),
+            found=format_list([f"{shorten(field.name)} {shorten(field.type)}" for field in schema], "no columns"),
             expected=f"the ids of {ids.ranked}: {ids.user_column}, {ids.candidate_column}"
             + (f", and the label {label_column}" if label_column is not None else ""),
             details=problems,

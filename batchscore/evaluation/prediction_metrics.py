@@ -11,7 +11,7 @@ import numpy as np
 
 from batchscore.evaluation.bootstrap import Measure, make_measure, resample
 
-LEAST_PROBABILITY = 1e-7
+MIN_PROBABILITY = 1e-7
 """Log loss takes probabilities as at least this far from 0 and 1, so that no single row costs more than 16."""
 
 
@@ -45,7 +45,7 @@ def measure_clicks(
     """
     labels = labels.astype(bool)
     auc, placements = _auc(labels, probabilities)
-    clipped = np.clip(probabilities.astype(np.float64), LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+    clipped = np.clip(probabilities.astype(np.float64), MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     loss = -np.log(np.where(labels, clipped, 1 - clipped))
     sums = _by_user(
         users, np.where(labels, placements, 0), np.where(labels, 0, placements), loss,

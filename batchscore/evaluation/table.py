@@ -79,7 +79,7 @@ class ComparisonTable:
         block, taken = [""] * (len(names) + 1), width + 1
         started = False
         for metric in self.columns:
-            cells = [spell(row.measures.get(metric, Measure(None))) for row in self.rows]
+            cells = [format_figure(row.measures.get(metric, Measure(None))) for row in self.rows]
             cells = [metric, *cells]
             size = max(map(len, cells)) + 2
             if taken + size > width:
@@ -92,7 +92,7 @@ class ComparisonTable:
             yield block
 
 
-def spell(figure: Measure) -> str:
+def format_figure(figure: Measure) -> str:
     """`0.8123 ±0.0101`: the value, and half the width of its interval."""
     if figure.value is None:
         return _NO_FIGURE

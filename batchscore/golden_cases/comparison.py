@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from batchscore.arrays.tolerance import score_tolerance
-from batchscore.errors import InputError, shorten, spell_value
+from batchscore.errors import InputError, format_value, shorten
 from batchscore.golden_cases.cases import EXPECTED, EXPECTED_ROWS, invalid_case
 from batchscore.golden_cases.outcome import Outcome
 from batchscore.golden_cases.text import csv_lines, toml_text
@@ -84,7 +84,7 @@ def _compare_kept(expected: pa.Table, found: pa.Table, computed: Collection[str]
         tolerance = score_tolerance(expected.column(name).drop_null().to_numpy()) if floats else 0.0
         lines = [
             f"user {shorten(user)}: candidate {shorten(candidate)} has {name} "
-            f"{spell_value(after[user, candidate])}, expected {spell_value(value)}"
+            f"{format_value(after[user, candidate])}, expected {format_value(value)}"
             for (user, candidate), value in before.items()
             if (user, candidate) in after and not _same(value, after[user, candidate], tolerance)
         ]

@@ -25,7 +25,7 @@ def _model(inspection: Inspection) -> Iterator[str]:
     yield f"{saved.label} at {saved.path}"
     yield f"  chosen       {saved.chosen}"
     yield f"  fingerprint  {saved.fingerprint}"
-    yield f"  size         {_spell_bytes(inspection.bytes)} in {inspection.files:,} files"
+    yield f"  size         {_format_bytes(inspection.bytes)} in {inspection.files:,} files"
     yield f"  written by   TensorFlow {saved.tensorflow_version or 'of an unknown version'}"
     for item in inspection.versions[:_LISTED]:
         yield f"  version {item.number:<4} {_state(item)}"
@@ -54,7 +54,7 @@ def _choice(inspection: Inspection) -> Iterator[str]:
         vocabularies = inspection.vocabularies[choice.signature]
         for role, name in (("user", roles.user_input), ("candidate", roles.candidate_input)):
             told = (
-                "not told: the model has no input for it" if name is None else _spell_known_by(vocabularies[name])
+                "not told: the model has no input for it" if name is None else _format_known_by(vocabularies[name])
             )
             yield f"  unknown ids  {role}: {told}"
     for name in choice.labels:
@@ -68,7 +68,7 @@ def _plan(inspection: Inspection) -> Iterator[str]:
     if found is None:
         return
     if isinstance(found.plan, Plan):
-        yield from _spell_plan(found.plan)
+        yield from _format_plan(found.plan)
         yield f"  sha256       {found.plan.sha256}"
         yield f"  kept in      {found.path}"
     elif found.plan is not None:
@@ -79,7 +79,7 @@ def _plan(inspection: Inspection) -> Iterator[str]:
         yield f"  note         {found.note}"
 
 
-def _spell_plan(plan: Plan) -> Iterator[str]:
+def _format_plan(plan: Plan) -> Iterator[str]:
     share = plan.flops_after / max(plan.flops_before, 1)
     yield f"plan: {plan.flops_after:,} FLOPs a pair instead of {plan.flops_before:,} ({share:.0%})"
     for part in plan.parts:
@@ -102,7 +102,7 @@ def _signatures(inspection: Inspection) -> Iterator[str]:
         yield f"signature {name}"
         width = max((len(str(spec)) for spec in signature.inputs.values()), default=0)
         for spec in signature.inputs.values():
-            yield f"  in   {spec!s:<{width}}  {_spell_vocabulary(vocabularies[spec.name])}"
+            yield f"  in   {spec!s:<{width}}  {_format_vocabulary(vocabularies[spec.name])}"
         for spec in signature.outputs.values():
             yield f"  out  {spec}"
 
@@ -121,7 +121,7 @@ def _variables(inspection: Inspection) -> Iterator[str]:
         yield "no variables"
         return
     total = sum(variable.bytes for variable in inspection.variables)
-    yield f"variables: {len(inspection.variables):,}, {_spell_bytes(total)}"
+    yield f"variables: {len(inspection.variables):,}, {_format_bytes(total)}"
     largest = sorted(inspection.variables, key=lambda variable: -variable.bytes)
     width = max(len(variable.name) for variable in largest[:_LISTED])
     for variable in largest[:_LISTED]:
@@ -137,7 +137,7 @@ def _card(inspection: Inspection) -> Iterator[str]:
     yield f"card {CARD_PATH.as_posix()}"
     yield f"  probe rows   {len(card.probes.scores)}"
     yield f"  made with    {', '.join(f'{name} {version}' for name, version in card.made_with.items()) or '-'}"
-    yield f"  unknown ids  {_spell_known(card)}"
+    yield f"  unknown ids  {_format_known(card)}"
     if card.map:
         yield f"  columns      {', '.join(f'{name} <- {column}' for name, column in card.map.items())}"
     if card.fill:
@@ -156,14 +156,14 @@ def _safety(inspection: Inspection) -> Iterator[str]:
     yield from _more(hazards, "ops")
 
 
-def _spell_vocabulary(vocabulary: Vocabulary) -> str:
+def _format_vocabulary(vocabulary: Vocabulary) -> str:
     if vocabulary.table is None:
         return vocabulary.why
     entries = vocabulary.table.entries
     return "known ids, unknown how many" if entries is None else f"{entries:,} known ids"
 
 
-def _spell_known(card: ModelCard) -> str:
+def _format_known(card: ModelCard) -> str:
     if card.known is not None:
         return f"told by signature {card.known.signature}"
     tables = card.known_tables
@@ -171,7 +171,7 @@ def _spell_known(card: ModelCard) -> str:
     return f"told by look-up tables of {' and '.join(roles)}" if roles else "not told"
 
 
-def _spell_bytes(count: float) -> str:
+def _format_bytes(count: float) -> str:
     for unit in ("bytes", "KiB", "MiB"):
         if count < _KIB:
             return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
@@ -184,7 +184,7 @@ def _more(items: Sequence[object], name: str) -> Iterator[str]:
         yield f"  and {len(items) - _LISTED:,} more {name}"
 
 
-def _spell_known_by(vocabulary: Vocabulary) -> str:
+def _format_known_by(vocabulary: Vocabulary) -> str:
     """How a run would tell unknown ids of this input."""
     if vocabulary.table is None:
         return f"not told: {vocabulary.why}"

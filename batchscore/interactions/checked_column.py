@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchscore.errors import spell_value
+from batchscore.errors import format_value
 from batchscore.interactions.canonical import Cast, Use, cast_fill, find_cast
 from batchscore.settings.recipe import Labels, Role
 from batchscore.settings.train import TrainSettings
@@ -123,7 +123,7 @@ class CheckedColumn:
         if self._fill is None and self._nulls.rows:
             wrong.insert(0, self._nulls)
         if not wrong and self._first is not None and not self._varies:
-            return [f"{name}: {_spell(self._first)} in every row; {self.column.must_vary}"]
+            return [f"{name}: {_format(self._first)} in every row; {self.column.must_vary}"]
         return [f"{name}: {tally.describe(rows)}{self._origin(tally.first_key)}" for tally in wrong]
 
     def count_filled(self) -> int:
@@ -139,7 +139,7 @@ class CheckedColumn:
     def _origin(self, key: Any) -> str:
         if self._joined is None:
             return ""
-        return f", {self._joined}" if key is None else f", {self._joined} {spell_value(key)}"
+        return f", {self._joined}" if key is None else f", {self._joined} {format_value(key)}"
 
 
 class _Tally:
@@ -167,6 +167,6 @@ def _counted(mask: pa.Array, counted: pa.Array | None) -> pa.Array:
     return mask if counted is None else pc.and_(mask, counted)
 
 
-def _spell(value: pa.Scalar) -> str:
+def _format(value: pa.Scalar) -> str:
     plain = value.as_py()
-    return f"{plain:g}" if isinstance(plain, float) else spell_value(plain)
+    return f"{plain:g}" if isinstance(plain, float) else format_value(plain)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchscore.errors import spell_value
+from batchscore.errors import format_value
 from batchscore.interactions.checked_column import CheckedColumn, Column, list_columns
 from batchscore.interactions.identity import Identity, identify_files
 from batchscore.interactions.prepared import PreparedRows
@@ -220,7 +220,7 @@ class _Side:
         count = pc.sum(missing).as_py() or 0
         if count and not self.missing:
             index = missing.index(pa.scalar(value=True)).as_py()
-            self._first = (first_row + index, spell_value(keys[index].as_py()))
+            self._first = (first_row + index, format_value(keys[index].as_py()))
         self.missing += count
         return found
 

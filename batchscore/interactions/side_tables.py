@@ -49,7 +49,7 @@ def read_side_table(
         return None, [f"{key} in {name}: {error}"]
     if ids.target != key_type and file.is_typed and key_is_typed:
         return None, [
-            f"{key}: {_spell(key_type)} in the interactions, {_spell(ids.target)} in {name}; write one type"
+            f"{key}: {_format(key_type)} in the interactions, {_format(ids.target)} in {name}; write one type"
         ]
     by_text = ids.target != key_type
     rows: dict[str | int, int] = {}
@@ -86,5 +86,5 @@ def _plain_layout(type_: pa.DataType) -> pa.DataType:
     return TEXT if pa.types.is_string(plain) or pa.types.is_string_view(plain) else plain
 
 
-def _spell(type_: pa.DataType) -> str:
+def _format(type_: pa.DataType) -> str:
     return "text" if type_ == TEXT else "whole numbers"

@@ -38,7 +38,7 @@ class Values:
 
 
 @dataclass(frozen=True)
-class Moments:
+class TimestampParts:
     """Mean and standard deviation; the deviation of equal numbers is 1."""
 
     mean: float
@@ -62,11 +62,11 @@ class Span:
 
     first: int
     last: int
-    moments: Moments
+    moments: TimestampParts
     intervals: pa.Array | None = None
 
 
-FeatureStatistics = Values | Moments | Boundaries | Span | None
+FeatureStatistics = Values | TimestampParts | Boundaries | Span | None
 """What a feature's layer must know; None for a hash, or a number that is taken as it is."""
 
 
@@ -213,9 +213,9 @@ def _ascending(counts: pa.Table, min_count: int) -> pa.Array:
     return kept.take(pc.sort_indices(kept))
 
 
-def _moments(column: pa.ChunkedArray) -> Moments:
+def _moments(column: pa.ChunkedArray) -> TimestampParts:
     mean, deviation = pc.mean(column).as_py(), pc.stddev(column).as_py()
-    return Moments(float(mean), float(deviation) or 1.0)
+    return TimestampParts(float(mean), float(deviation) or 1.0)
 
 
 def _quantiles(rows: pa.Table, name: str, count: int, seed: int) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from batchscore.errors import InputError, TryLaterError, shorten, spell_list
+from batchscore.errors import InputError, TryLaterError, format_list, shorten
 from batchscore.tables.lake_tables import require_no_table
 from batchscore.tables.parquet_files import (
     READ_ERRORS,
@@ -85,7 +85,7 @@ class TableFile(ABC):
             "E-INTERACTIONS",
             f"the {self.called} cannot be used for training",
             where=self.path,
-            found=f"columns {spell_list(map(shorten, self.names))}" if self.names else None,
+            found=f"columns {format_list(map(shorten, self.names))}" if self.names else None,
             details=problems,
             expected=_EXPECTED,
             next_step="correct the file, or name its columns: --user-column, --candidate-column, --rating-column",
@@ -167,7 +167,7 @@ class _CsvFile(TableFile):
                     return
                 except (pa.ArrowException, OSError) as error:
                     raise_if_foreign(error, self.path, f"the {self.called}")
-                    raise self.unusable([_spell_csv_error(error)]) from error
+                    raise self.unusable([_format_csv_error(error)]) from error
                 for begin in range(0, batch.num_rows, BATCH_ROWS):
                     yield batch.slice(begin, BATCH_ROWS)
 
@@ -184,7 +184,7 @@ class _CsvFile(TableFile):
             )
         except (pa.ArrowException, OSError) as error:
             raise_if_foreign(error, self.path, f"the {self.called}")
-            raise self.unusable([_spell_csv_error(error)]) from error
+            raise self.unusable([_format_csv_error(error)]) from error
 
 
 def _require_file(path: Path, called: str, flag: str) -> None:
@@ -202,7 +202,7 @@ def _require_file(path: Path, called: str, flag: str) -> None:
         )
 
 
-def _spell_csv_error(error: BaseException) -> str:
+def _format_csv_error(error: BaseException) -> str:
     text = first_line(error)
     if "straddling" in text:
         return f"a row has more than {_CSV_BLOCK_BYTES:,} bytes, or a quote is never closed"

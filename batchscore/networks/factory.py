@@ -15,7 +15,7 @@ import tensorflow_recommenders as tfrs
 
 from batchscore.errors import UsageError
 from batchscore.interactions.statistics import Statistics
-from batchscore.networks.failures import tell_failures
+from batchscore.networks.failures import translate_errors
 from batchscore.networks.predictions import predict
 from batchscore.networks.ranking_model import build_ranking_model, compile_model, one_empty_row
 from batchscore.settings.recipe import Feature, Task
@@ -53,11 +53,11 @@ def build_model(statistics: Statistics, settings: TrainSettings) -> tfrs.Model:
         return build_ranking_model(statistics, settings)
     build = _import(settings.model.factory, settings.model.factory_folder)
     context = ModelContext(settings.all_features(), settings.all_tasks(), statistics, settings)
-    with tell_failures(settings, "it failed"):
+    with translate_errors(settings, "it failed"):
         model = build(context)
     if not isinstance(model, tfrs.Model):
         raise _no_model(settings, f"it returned a {type(model).__name__}")
-    with tell_failures(settings, "its model cannot be called"):
+    with translate_errors(settings, "its model cannot be called"):
         predict(model, one_empty_row(statistics), settings)
     if getattr(model, "optimizer", None) is None:
         compile_model(model, settings)

@@ -26,7 +26,7 @@ _FRAMES = ("Graph execution error:", "Detected at node", "Traceback ", *_WRAPPED
 
 
 @contextmanager
-def tell_failures(settings: TrainSettings, doing: str = "its model failed") -> Iterator[None]:
+def translate_errors(settings: TrainSettings, doing: str = "its model failed") -> Iterator[None]:
     """What a model raises within comes out as an error that says in words what can be done about it.
 
     An error of batchscore comes out as itself, also where TensorFlow has wrapped it, and memory that ran out as

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-from batchscore.interactions.statistics import Boundaries, Moments, Span, Statistics, Values
+from batchscore.interactions.statistics import Boundaries, Span, Statistics, TimestampParts, Values
 from batchscore.settings.recipe import Buckets, Feature, Hashed, Labels, Number, Text, Timestamp, Vocabulary
 from batchscore.settings.train import TrainSettings
 
@@ -28,10 +28,10 @@ def make_feature_layer(name: str, statistics: Statistics, settings: TrainSetting
     dimension = feature.dimension or settings.embedding_dimension
     l2 = settings.model.embedding_l2
     match feature, known:
-        case Number(), Moments() | None:
+        case Number(), TimestampParts() | None:
             return Scaled(known, name=name)
         case Timestamp(), Span():
-            return Moment(*_make_intervals(known, feature), known.moments, dimension, l2=l2, name=name)
+            return TimestampPart(*_make_intervals(known, feature), known.moments, dimension, l2=l2, name=name)
         case Text(), Values():
             return Pooled(_cut_words(known), len(known.values) + 1 + _UNKNOWN_WORDS, dimension, l2, name=name)
         case Labels(), Values():
@@ -105,7 +105,7 @@ class Embedded(tf.keras.layers.Layer):  # type: ignore[misc] # TensorFlow has no
 class Scaled(tf.keras.layers.Layer):  # type: ignore[misc]
     """A number less the mean, divided by the deviation (or as it is): float32 `[batch]` -> `[batch, 1]`."""
 
-    def __init__(self, moments: Moments | None, name: str) -> None:
+    def __init__(self, moments: TimestampParts | None, name: str) -> None:
         super().__init__(name=name)
         self.width = 1
         self._moments = moments
@@ -114,14 +114,14 @@ class Scaled(tf.keras.layers.Layer):  # type: ignore[misc]
         return tf.expand_dims(_scale(values, self._moments) if self._moments else values, 1)
 
 
-class Moment(tf.keras.layers.Layer):  # type: ignore[misc]
+class TimestampPart(tf.keras.layers.Layer):  # type: ignore[misc]
     """The embedding of a moment's interval, and the moment scaled: int64 `[batch]` -> float32 `[batch, width]`."""
 
     def __init__(
         self,
         index: tf.keras.layers.Layer,
         size: int,
-        moments: Moments,
+        moments: TimestampParts,
         dimension: int,
         *,
         l2: float,
@@ -145,7 +145,7 @@ class Moment(tf.keras.layers.Layer):  # type: ignore[misc]
 class _EqualIntervals(tf.keras.layers.Layer):  # type: ignore[misc]
     """A moment's interval among those between the first and the last training row: int64 `[batch]` -> int32.
 
-    Moments before the first row and after the last one belong to the first and the last interval.
+    TimestampParts before the first row and after the last one belong to the first and the last interval.
     """
 
     def __init__(self, span: Span, buckets: int, name: str) -> None:
@@ -213,7 +213,7 @@ def _cut_words(known: Values) -> tf.keras.layers.Layer:
     return tf.keras.layers.TextVectorization(vocabulary=words, name="index")
 
 
-def _scale(values: tf.Tensor, moments: Moments) -> tf.Tensor:
+def _scale(values: tf.Tensor, moments: TimestampParts) -> tf.Tensor:
     """Values less their mean, divided by their deviation, float32."""
     numbers = tf.cast(values, tf.float64)  # in float32 moments would be minutes off
     return tf.cast((numbers - moments.mean) / moments.deviation, tf.float32)

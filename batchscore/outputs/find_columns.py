@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from batchscore.columns import OFF, RANK, SCORE, USER_ID, ListColumns, WantedColumns, is_id_type, plain_type
-from batchscore.errors import InputError, shorten, spell_list
+from batchscore.errors import InputError, format_list, shorten
 
 
 def find_columns(path: Path, schema: pa.Schema, wanted: WantedColumns) -> ListColumns:
@@ -34,7 +34,7 @@ def find_columns(path: Path, schema: pa.Schema, wanted: WantedColumns) -> ListCo
             "E-RANKED-FILE",
             "this is neither an output of a run nor a table whose columns tell lists",
             where=path,
-            found=spell_list([f"{shorten(field.name)} {shorten(field.type)}" for field in schema], "no columns"),
+            found=format_list([f"{shorten(field.name)} {shorten(field.type)}" for field in schema], "no columns"),
             expected="a user and a candidate column (text or integers), and a rank (integers) or a score (numbers)",
             details=problems,
             next_step="name the columns: --user-column, --candidate-column, --rank-column, --score-column",
@@ -51,7 +51,7 @@ def require_known(wanted: WantedColumns, schemas: list[pa.Schema], paths: list[P
             "E-RANKED-FILE",
             f"there is no column {', '.join(map(shorten, unknown))}",
             where=", ".join(map(str, paths)),
-            found=spell_list([shorten(name) for schema in schemas for name in schema.names], "no columns"),
+            found=format_list([shorten(name) for schema in schemas for name in schema.names], "no columns"),
             next_step="correct --user-column, --candidate-column, --rank-column or --score-column",
         )
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from batchscore.arrays.tolerance import tolerance_of
 from batchscore.columns import RANK, RANK_TYPE, SCORE, SCORE_TYPE, ListColumns, is_id_type, plain_type
-from batchscore.errors import InputError, shorten, spell_list
+from batchscore.errors import InputError, format_list, shorten
 from batchscore.outputs.reader import CANDIDATE, USER, Survey, cannot_be_read
 from batchscore.tables.parquet_files import READ_ERRORS, ParquetContent, open_source
 
@@ -153,7 +153,7 @@ def has_ranked_columns(schema: pa.Schema) -> bool:
 
 def _require_ranked_columns(path: Path, schema: pa.Schema) -> None:
     if not has_ranked_columns(schema):
-        columns = spell_list([f"{shorten(field.name)} {shorten(field.type)}" for field in schema], "no columns")
+        columns = format_list([f"{shorten(field.name)} {shorten(field.type)}" for field in schema], "no columns")
         raise _unlike(path, columns, f"user, candidate, {SCORE} {SCORE_TYPE}, {RANK} {RANK_TYPE}, and kept columns")
 
 

@@ -67,11 +67,11 @@ class Job:
     @property
     def locks(self) -> list[Path]:
         """The lock files of the job, and of jobs whose dated outputs include this very file."""
-        inside = _spell(self._inside)
+        inside = _format(self._inside)
         found = {self.folder / f".{inside}{_LOCK}"}
         if self.date is None:
             found |= {
-                self.folder / f".{_spell(key.split('/'))}{_LOCK}" for key, _ in _dated_keys(self.folder, inside)
+                self.folder / f".{_format(key.split('/'))}{_LOCK}" for key, _ in _dated_keys(self.folder, inside)
             }
         return sorted(found)
 
@@ -135,7 +135,7 @@ class Job:
         """What records begin with, `{date}` unfilled; in a foreign state folder with a hash of the job's folder."""
         if self.name is not None:
             return f"{self.name}-{DATE}" if self.output.is_dated else self.name
-        key, folder = _spell(self._inside), os.path.realpath(self.folder)
+        key, folder = _format(self._inside), os.path.realpath(self.folder)
         if os.path.realpath(self.state) == os.path.join(folder, STATE_FOLDER):  # noqa: PTH118 - as realpath spells it
             return key
         return f"{key}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]}"
@@ -148,7 +148,7 @@ def find_job(output: Path, state_dir: Path | None = None, name: str | None = Non
     """The job that publishes the file `output`: one with `{date}` that ran here or above, else the file's own."""
     absolute = Path(os.path.abspath(output))  # noqa: PTH100 - links are left as they are
     for folder in absolute.parents:
-        for key, date in _dated_keys(folder, _spell(absolute.relative_to(folder).parts)):
+        for key, date in _dated_keys(folder, _format(absolute.relative_to(folder).parts)):
             return Job(DatedPath(folder / key, date), state_dir, name)
     return Job(DatedPath(output), state_dir, name)
 
@@ -200,7 +200,7 @@ def _match_dates(folder: Path, part: str) -> Iterator[tuple[str, dt.date]]:
                 yield name, date
 
 
-def _spell(parts: Sequence[str]) -> str:
+def _format(parts: Sequence[str]) -> str:
     """A path as one name. No two paths have the same; a plain file name stays as it is."""
     if len(parts) == 1:
         return parts[0]

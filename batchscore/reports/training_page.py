@@ -14,7 +14,7 @@ from typing import Any
 
 from batchscore.evaluation.bootstrap import Measure
 from batchscore.evaluation.prediction_metrics import CalibrationBin
-from batchscore.evaluation.table import ComparisonTable, spell
+from batchscore.evaluation.table import ComparisonTable, format_figure
 from batchscore.system.durable import write_whole
 
 _LOG = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ def _comparison(table: ComparisonTable) -> str:
 
 
 def _cell(figure: Measure, *, best: bool) -> str:
-    value, _, rest = spell(figure).partition(" ")
+    value, _, rest = format_figure(figure).partition(" ")
     if best:
         value = f"<b>{value}</b>"
     if figure.low is None or figure.high is None:

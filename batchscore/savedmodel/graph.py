@@ -19,7 +19,7 @@ MAIN = ""
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 _SAME_VALUE = frozenset({"Identity", "StopGradient", "EnsureShape", "GuaranteeConst", "ReadVariableOp"})
 _STRING = 7
-_MOST_STEPS = 200_000
+_MAX_STEPS = 200_000
 _NO_ATTRIBUTE = AttrProto()
 
 
@@ -152,7 +152,7 @@ class Graph:
             if (where.name, item) in seen:
                 continue
             seen.add((where.name, item))
-            if len(seen) > _MOST_STEPS:
+            if len(seen) > _MAX_STEPS:
                 raise GraphTooLargeError
             givers = self._givers(where, item, same)
             waiting += givers

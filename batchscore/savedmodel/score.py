@@ -15,7 +15,7 @@ from batchscore.savedmodel.card import ModelCard
 from batchscore.savedmodel.saved_model import Signature, TensorSpec, choose_score_output, is_one_value, is_score
 
 _TOKEN = re.compile(r"\s*(?:((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[A-Za-z_][\w.:/]*)|([-+*]))\s*")
-_MOST_TERMS = 16
+_MAX_TERMS = 16
 _LARGEST_IN_FLOAT64 = 2**53
 
 
@@ -169,8 +169,8 @@ def _read_terms(text: str) -> tuple[Term, ...]:
         if not math.isfinite(factor):
             raise ValueError("a factor is not finite")
         terms.append(Term(-factor if sign == "-" else factor, names))
-    if len(terms) > _MOST_TERMS:
-        raise ValueError(f"more than {_MOST_TERMS} terms")
+    if len(terms) > _MAX_TERMS:
+        raise ValueError(f"more than {_MAX_TERMS} terms")
     return tuple(terms)
 
 

@@ -26,7 +26,7 @@ _MAX_SHARDS = 100_000
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _SHARD_ID, _OFFSET, _SIZE = 3, 4, 5
 _VARINT_BITS = 64
-_MOST_KEY_BYTES = 4096
+_MAX_KEY_BYTES = 4096
 _VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
@@ -93,7 +93,7 @@ def _variables(data: bytes) -> list[Variable]:
     try:
         for shared, added, value in _entries(data):
             key = key[:shared] + added
-            if len(key) > _MOST_KEY_BYTES:
+            if len(key) > _MAX_KEY_BYTES:
                 raise CorruptIndexError("a key is too long")
             name = key.decode(errors="replace").removesuffix(_VALUE_SUFFIX)
             if key and name != _OBJECT_GRAPH and "\0" not in name:

@@ -81,7 +81,7 @@ def _locate(model: Path, version: int | None) -> Located:
                 "E-MODEL-MISSING",
                 f"there is no version {version}",
                 where=model,
-                found=_spell(versions),
+                found=_format(versions),
                 next_step="give --model-version one of these, or leave it out for the highest"
                 if versions
                 else "correct the path of the model, or leave --model-version out if it is itself a SavedModel",
@@ -94,7 +94,7 @@ def _locate(model: Path, version: int | None) -> Located:
         if problem is None:
             why = "highest complete version"
             if skipped:
-                told = (f"{_spell(numbers)} {reason}" for reason, numbers in by_reason(skipped).items())
+                told = (f"{_format(numbers)} {reason}" for reason, numbers in by_reason(skipped).items())
                 why += f" ({', '.join(told)})"
             return Located((model / str(number)).resolve(), number, why, tuple(skipped))
         skipped.append(PassedOver(number, problem))
@@ -244,5 +244,5 @@ def _is_version(name: str) -> bool:
     return name.isascii() and name.isdigit() and str(int(name)) == name
 
 
-def _spell(versions: list[int]) -> str:
+def _format(versions: list[int]) -> str:
     return "version(s) " + ", ".join(map(str, versions[:8])) if versions else "no versions"

@@ -28,7 +28,7 @@ from batchscore.scoring.guard.guards import Guards
 from batchscore.scoring.guard.unknown import UnknownIds, watch_unknown
 from batchscore.scoring.pairs import ScorablePairs
 from batchscore.scoring.rank.statistics import Statistics
-from batchscore.scoring.score.model import choose_model, evidence_of, id_roles, load_beside, require_probes
+from batchscore.scoring.score.model import choose_model, evidence_of, id_roles, load_in_background, require_probes
 from batchscore.scoring.score.plan_check import PlanCheck, PlanUnfitError
 from batchscore.scoring.score.plans import open_scorer
 from batchscore.scoring.source.inputs import Pairs, open_pairs
@@ -124,7 +124,7 @@ def rank(
         ahead = opened.enter_context(closing(ReadAhead(read_batches(pairs, binding.columns))))
         with clock.stage("load"):
             observer.stage("loading the model")
-            loading = opened.enter_context(load_beside(model, settings))
+            loading = opened.enter_context(load_in_background(model, settings))
             from batchscore.scoring.rank.topn import TopN  # noqa: PLC0415 - polars loads while the model does
 
             session = loading.result()

@@ -53,7 +53,7 @@ from batchscore.system.environment import MODEL_ENVIRONMENT
 _WRITTEN = frozenset({"output", "state_dir", "plan_cache", "tensorboard"})
 """Paths that a command writes to; every other one is read."""
 
-MOST_THREADS = 256
+MAX_THREADS = 256
 
 
 class Settings(BaseModel):
@@ -133,8 +133,8 @@ class RunSettings(Settings):
     plan: Literal["auto", "require", "off"] = "auto"
     plan_cache: Path | None = None
     memory: Bytes | None = None
-    threads: Annotated[PositiveInt, Field(le=MOST_THREADS)] = Field(
-        default_factory=lambda: min(len(os.sched_getaffinity(0)), MOST_THREADS)
+    threads: Annotated[PositiveInt, Field(le=MAX_THREADS)] = Field(
+        default_factory=lambda: min(len(os.sched_getaffinity(0)), MAX_THREADS)
     )
     keep_previous: Annotated[NonNegativeInt, Field(le=1000)] = 1
     state_dir: Path | None = None

@@ -112,7 +112,7 @@ def require_usable(path: Path, *, written: bool = False) -> None:
     if "\0" in str(path):
         raise ValueError("a path cannot hold a NUL character")
     if is_foreign(str(path)):
-        raise ValueError(_spell_foreign(str(path), written=written))
+        raise ValueError(_format_foreign(str(path), written=written))
     with suppress(OSError):  # there is no working directory
         path = path.absolute()
     if not is_utf8(path):
@@ -140,7 +140,7 @@ def is_foreign(text: str) -> bool:
     return bool(_URL.fullmatch(text) or _SHELL.fullmatch(text)) and not os.path.lexists(text)
 
 
-def _spell_foreign(text: str, *, written: bool) -> str:
+def _format_foreign(text: str, *, written: bool) -> str:
     url = _URL.fullmatch(text)
     if url is None:
         return f"{text} is not there, and only a shell would expand it: write the path out"

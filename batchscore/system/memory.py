@@ -12,8 +12,8 @@ from batchscore.system.address_space import PLANNED_RUN_BYTES, address_space_lim
 _BASE_BYTES = 512 * 2**20
 """Python, TensorFlow's library, pyarrow and polars: what a run of a thousand pairs takes without a plan."""
 
-_LEAST_PART_BYTES = 64 * 2**20
-_MOST_PART_BYTES = 2**30
+_MIN_PART_BYTES = 64 * 2**20
+_MAX_PART_BYTES = 2**30
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
 
@@ -26,7 +26,7 @@ def part_budget(asked: int | None, model_bytes: int) -> int:
     """
     available = available_bytes()
     limit = available if asked is None else min(asked, available)
-    needed = _BASE_BYTES + model_bytes + _LEAST_PART_BYTES
+    needed = _BASE_BYTES + model_bytes + _MIN_PART_BYTES
     if needed > limit:
         raise OutOfMemoryError(
             "E-MEMORY",
@@ -35,9 +35,9 @@ def part_budget(asked: int | None, model_bytes: int) -> int:
             expected=f"at most {limit / 2**20:,.0f} MiB ({'--memory' if limit == asked else 'what there is'})",
             next_step="raise --memory" if limit < available else "give the job more memory",
         )
-    budget = min(_MOST_PART_BYTES, _LEAST_PART_BYTES + (limit - needed) // 4)
+    budget = min(_MAX_PART_BYTES, _MIN_PART_BYTES + (limit - needed) // 4)
     space = address_space_limit()
-    return budget if space is None else min(budget, max(_LEAST_PART_BYTES, (space - PLANNED_RUN_BYTES) // 4))
+    return budget if space is None else min(budget, max(_MIN_PART_BYTES, (space - PLANNED_RUN_BYTES) // 4))
 
 
 def available_bytes() -> int:

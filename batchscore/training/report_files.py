@@ -84,7 +84,7 @@ def make_page(report: TrainingReport, summary: str) -> TrainingPage:
         notes=list(_notes(report)),
         epochs=[_curve(epoch) for epoch in report.epochs],
         calibration=[CalibrationBin(**entry) for entry in report.calibration[first]] if first else [],
-        settings=[(name, _spell(value)) for name, value in report.settings.items()],
+        settings=[(name, _format(value)) for name, value in report.settings.items()],
     )
 
 
@@ -93,10 +93,10 @@ def _facts(report: TrainingReport) -> Iterator[tuple[str, object]]:
     yield "rows", f"{report.rows:,}"
     for name in ("training_rows", "validation_rows", "held_out_rows", "users", "candidates"):
         yield name.replace("_", " "), f"{getattr(report, name):,}"
-    yield "split", _spell(report.split)
+    yield "split", _format(report.split)
     yield "best epoch", f"{report.best_epoch} of {len(report.epochs)}"
     yield "refitted on all rows", {None: "not reached", True: "yes", False: "no"}[report.refitted]
-    yield "live version", _spell_live(report.live or {})
+    yield "live version", _format_live(report.live or {})
     yield "seconds", f"{sum(report.seconds.values()):.1f}"
     for name, version in report.versions.items():
         yield name, version
@@ -123,19 +123,20 @@ def _curve(epoch: Epoch) -> dict[str, float | None]:
     return curves
 
 
-def _spell_live(live: dict[str, Any]) -> str:
+def _format_live(live: dict[str, Any]) -> str:
     version, value = live.get("version"), live.get("value")
     if value is None:
         return "none" if version is None else f"{version}, not compared: {live.get('why_not_compared')}"
     return f"{version}: {value:.4f} on the same rows"
 
 
-def _spell(value: Any) -> str:
+def _format(value: Any) -> str:
     """A value for a reader: `how random, held_out 0.2, seed 42`; what is not there is left out."""
     if isinstance(value, dict):
         return (
-            ", ".join(f"{name} {_spell(item)}" for name, item in value.items() if item not in (None, [], {})) or "-"
+            ", ".join(f"{name} {_format(item)}" for name, item in value.items() if item not in (None, [], {}))
+            or "-"
         )
     if isinstance(value, list):
-        return ", ".join(map(_spell, value)) or "-"
+        return ", ".join(map(_format, value)) or "-"
     return value if isinstance(value, str) else "-" if value is None else json.dumps(value)

@@ -40,10 +40,10 @@ def train(settings: TrainSettings, observer: Observer = _UNOBSERVED) -> Training
                 journal.note_rows(interactions, split)
             with journal.stage("load TensorFlow"):
                 require_keras_2()
-                from batchscore.networks.failures import tell_failures  # noqa: PLC0415
+                from batchscore.networks.failures import translate_errors  # noqa: PLC0415
                 from batchscore.training import export, gates, rounds  # noqa: PLC0415
                 from batchscore.training.live_version import measure_live_version  # noqa: PLC0415
-            with tell_failures(settings):
+            with translate_errors(settings):
                 with journal.stage("prepare"):
                     evaluated = rounds.prepare_evaluated(split, interactions.files, base, settings)
                 with journal.stage("train", rows=evaluated.rows_left):

@@ -60,7 +60,7 @@ def is_one_of_whole_numbers(types):
        most_keys=st.sampled_from([1, 8, 2**62]), offset=st.integers(0, 2))  # fmt: skip
 def test_codes_give_the_tuples_back(data, types, rows, most_keys, offset):
     columns = [draw_column(data, type_, rows + offset).slice(offset) for type_ in types]
-    with mock.patch.object(module, "_MOST_KEYS", most_keys):
+    with mock.patch.object(module, "_MAX_KEYS", most_keys):
         found = find_distinct(columns)
     assert len(found.codes) == rows
     chosen = pa.array(found.codes)

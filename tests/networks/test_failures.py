@@ -12,9 +12,9 @@ FACTORY = TrainSettings(input="x.parquet", output="m", model={"factory": "their_
 
 
 def told(settings, error, expected=BatchscoreError):
-    from batchscore.networks.failures import tell_failures
+    from batchscore.networks.failures import translate_errors
 
-    with pytest.raises(expected) as caught, tell_failures(settings):
+    with pytest.raises(expected) as caught, translate_errors(settings):
         raise error
     return caught.value
 
@@ -40,9 +40,9 @@ def test_memory_that_runs_out_within_a_layer(tf, settings):
         def call(self, inputs):
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
-    from batchscore.networks.failures import tell_failures
+    from batchscore.networks.failures import translate_errors
 
-    with pytest.raises(OutOfMemoryError, match="found:    OOM when allocating"), tell_failures(settings):
+    with pytest.raises(OutOfMemoryError, match="found:    OOM when allocating"), translate_errors(settings):
         Large()(tf.zeros(1))
 
 

@@ -95,7 +95,7 @@ def test_functions_that_call_each_other_end():
 
 
 def test_a_walk_without_end_is_given_up(monkeypatch):
-    monkeypatch.setattr("batchscore.savedmodel.graph._MOST_STEPS", 10)
+    monkeypatch.setattr("batchscore.savedmodel.graph._MAX_STEPS", 10)
     chain = [("n0", "Placeholder"), *((f"n{i}", "Identity", [f"n{i - 1}"]) for i in range(1, 20))]
     graph = make(nodes=chain)
     with pytest.raises(GraphTooLargeError):

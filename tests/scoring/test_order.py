@@ -48,7 +48,7 @@ def ranked(ranking_model, tmp_path_factory):
         with (
             mock.patch.object(reader, "BATCH_ROWS", batch_rows),
             mock.patch.object(scorer, "COMPUTE_ROWS", 512),
-            mock.patch.object(topn, "_LEAST_PENDING_ROWS", least_pending),
+            mock.patch.object(topn, "_MIN_PENDING_ROWS", least_pending),
         ):
             report = run(wanted)
         return (folder / "ranked.parquet").read_bytes(), report

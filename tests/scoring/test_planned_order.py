@@ -58,7 +58,7 @@ def ranked(planned_models, tmp_path_factory):
         )  # fmt: skip
         with (
             mock.patch.object(reader, "BATCH_ROWS", batch_rows),
-            mock.patch.object(topn, "_LEAST_PENDING_ROWS", least_pending),
+            mock.patch.object(topn, "_MIN_PENDING_ROWS", least_pending),
             mock.patch.object(plans, "part_budget", return_value=budget_bytes),
         ):
             report = run(wanted)

@@ -59,7 +59,7 @@ def test_ranks_are_exact_for_any_dtype_and_any_batches(tmp_path_factory, data, d
     rows = data.draw(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 6), few), min_size=1, max_size=30))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=4)))
     top = TopN(top_n, SCHEMA, np.dtype(dtype))
-    with mock.patch.object(topn, "_LEAST_PENDING_ROWS", pending):
+    with mock.patch.object(topn, "_MIN_PENDING_ROWS", pending):
         for start, end in zip([0, *cuts], [*cuts, len(rows)], strict=True):
             part = rows[start:end]
             users, candidates, scores = zip(*part, strict=True) if part else ((), (), ())

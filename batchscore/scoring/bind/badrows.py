@@ -243,7 +243,7 @@ class _Marks:
         if mask is not None and (fresh := mask & ~self.rows).any():
             values = self._columns[column]
             self.found.append(
-                _Found(np.flatnonzero(fresh), column, reason, lambda position: _spell(values.scalar(position)))
+                _Found(np.flatnonzero(fresh), column, reason, lambda position: _format(values.scalar(position)))
             )
             self.rows |= fresh
 
@@ -311,7 +311,7 @@ def _is_utf8(item: bytes) -> bool:
     return True
 
 
-def _spell(scalar: pa.Scalar) -> str | None:
+def _format(scalar: pa.Scalar) -> str | None:
     try:
         value = scalar.as_py()
     except UnicodeDecodeError:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from batchscore.columns import RANK, SCORE, USER_ID, plain_type, ranked_schema
-from batchscore.errors import UsageError, did_you_mean, shorten, spell_list
+from batchscore.errors import UsageError, did_you_mean, format_list, shorten
 from batchscore.savedmodel.card import ModelCard
 from batchscore.savedmodel.pair_inputs import describe_list_problem, describe_values
 from batchscore.savedmodel.roles import looks_like_label
@@ -19,7 +19,7 @@ from batchscore.scoring.bind.constants import find_lists_of_one, parse_constant
 from batchscore.scoring.bind.feeding import Feed, choose_feeds
 from batchscore.scoring.bind.hints import Evidence, fitting_columns, map_flag, match_columns, no_column
 from batchscore.scoring.bind.id_columns import IdColumn, choose_id_columns, id_inputs
-from batchscore.scoring.bind.kept import keep_columns, keep_outputs, spell_columns
+from batchscore.scoring.bind.kept import format_columns, keep_columns, keep_outputs
 from batchscore.settings.config import RunSettings
 
 
@@ -242,9 +242,9 @@ class _Binder:
             "E-BINDING",
             f"the pair columns do not fit signature {self.signature.name!r}",
             where=self.settings.input,
-            found=f"columns {spell_columns(self.columns)}",
-            expected=f"inputs {spell_list(map(str, self.signature.inputs.values()))}",
-            details=[*self.problems, f"bound: {spell_list(bound, 'nothing')}"],
+            found=f"columns {format_columns(self.columns)}",
+            expected=f"inputs {format_list(map(str, self.signature.inputs.values()))}",
+            details=[*self.problems, f"bound: {format_list(bound, 'nothing')}"],
             next_step=self._next_step(card, evidence),
         )
 
@@ -275,7 +275,7 @@ class _Binder:
         ):
             if names:
                 steps.append(
-                    f"no column that is left could feed {spell_list(names)}: write it into the pairs{constant}"
+                    f"no column that is left could feed {format_list(names)}: write it into the pairs{constant}"
                 )
         return "; ".join(steps) or "correct what is named above"
 

@@ -80,7 +80,7 @@ def advise_type(column: pa.DataType, dtype: str, *, is_id: bool) -> str:
         return "ids never pass through floats; write them as integers or text"
     if types.is_nested(type_):
         text = "; if the model splits text, write it as one (a|b|c)" if dtype == "string" else ""
-        return f"it takes one value, no {_spell_nested(type_)}{text}"
+        return f"it takes one value, no {_format_nested(type_)}{text}"
     if dtype in INTEGERS:
         return f"write it as whole numbers that {dtype} holds"
     if dtype in FLOATS:
@@ -101,7 +101,7 @@ def is_text(type_: pa.DataType) -> bool:
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
 
 
-def _spell_nested(type_: pa.DataType) -> str:
+def _format_nested(type_: pa.DataType) -> str:
     is_list = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     return "list" if any(is_type(type_) for is_type in is_list) else "struct or map"
 

@@ -7,16 +7,16 @@ from collections.abc import Collection, Mapping
 import pyarrow as pa
 
 from batchscore.columns import plain_type
-from batchscore.errors import UsageError, did_you_mean, shorten, spell_list
+from batchscore.errors import UsageError, did_you_mean, format_list, shorten
 from batchscore.savedmodel.saved_model import Signature
 from batchscore.savedmodel.score import kept_type
 from batchscore.scoring.bind.casts import is_text
 from batchscore.settings.config import RunSettings
 
 
-def spell_columns(columns: Mapping[str, pa.DataType]) -> str:
+def format_columns(columns: Mapping[str, pa.DataType]) -> str:
     """Columns with their types, for a message."""
-    return spell_list(f"{shorten(name)} {shorten(type_)}" for name, type_ in columns.items())
+    return format_list(f"{shorten(name)} {shorten(type_)}" for name, type_ in columns.items())
 
 
 def keep_columns(
@@ -36,7 +36,7 @@ def keep_columns(
             "E-KEEP",
             "kept columns do not fit",
             where=settings.input,
-            found=f"columns {spell_columns(columns)}",
+            found=f"columns {format_columns(columns)}",
             expected="columns of text, integers, float32, float64, bool, date32, timestamps or decimal128",
             details=problems,
             next_step="correct --keep",

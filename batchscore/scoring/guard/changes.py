@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from batchscore.errors import shorten, spell_list
+from batchscore.errors import format_list, shorten
 from batchscore.run_report import Report
 
 
@@ -32,7 +32,7 @@ def tell_changed_columns(now: Mapping[str, str], last: Mapping[str, str]) -> Ite
 
     Types that Parquet writes alike, such as string and large_string, are one.
     """
-    columns, before = _spell(now), _spell(last)
+    columns, before = _format(now), _format(last)
     if columns == before:
         return
     gone, new = ([item for item in some if item not in others] for some, others in ((before, columns),
@@ -40,12 +40,12 @@ def tell_changed_columns(now: Mapping[str, str], last: Mapping[str, str]) -> Ite
     if not gone and not new:
         gone, new = before, columns
     yield (
-        f"the columns of the output changed: now {spell_list(new, 'without them')}, last published "
-        f"{spell_list(gone, 'without them')}: what reads the output must know"
+        f"the columns of the output changed: now {format_list(new, 'without them')}, last published "
+        f"{format_list(gone, 'without them')}: what reads the output must know"
     )
 
 
-def _spell(columns: Mapping[str, str]) -> list[str]:
+def _format(columns: Mapping[str, str]) -> list[str]:
     return [
         f"{shorten(name)} {type_.removeprefix('large_').removesuffix('_view')}" for name, type_ in columns.items()
     ]

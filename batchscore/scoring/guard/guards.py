@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchscore.errors import RefusedError, spell_value
+from batchscore.errors import RefusedError, format_value
 from batchscore.publishing.baseline import Baseline
 from batchscore.run_report import GuardResult, Report
 from batchscore.scoring.guard.ages import check_input_age, check_model_age
@@ -208,7 +208,7 @@ class Guards:
                     break
         except (OSError, ValueError, pa.ArrowException, pl.exceptions.PolarsError):
             return []
-        return [f"missing: user {spell_value(user)}" for user in found[:EXAMPLES]]
+        return [f"missing: user {format_value(user)}" for user in found[:EXAMPLES]]
 
     def _note(self, verdict: Verdict) -> None:
         self._results[:] = [result for result in self._results if result.name != verdict.name]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from batchscore.errors import spell_value
+from batchscore.errors import format_value
 from batchscore.run_report import KnownIds
 from batchscore.scoring.guard.verdict import EXAMPLES, Refusal, Verdict, format_limit, format_share
 from batchscore.scoring.rank.pair_sample import find_starts
@@ -82,5 +82,5 @@ def _find_examples(lists: RankedLists) -> list[str]:
         .head(EXAMPLES)
         .collect()
     )
-    return [f"candidate {spell_value(row['candidate'])}: {row['score']:.6g} for {row['users']:,} users"
+    return [f"candidate {format_value(row['candidate'])}: {row['score']:.6g} for {row['users']:,} users"
             for row in found.rows(named=True)]  # fmt: skip

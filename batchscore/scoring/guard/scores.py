@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchscore.errors import shorten, spell_list, spell_value
+from batchscore.errors import format_list, format_value, shorten
 from batchscore.run_report import Report, Scores
 from batchscore.scoring.guard.verdict import EXAMPLES, NO_FIGURE, Refusal, Verdict
 from batchscore.settings.config import RunSettings
@@ -122,11 +122,11 @@ def _format_fed_alike(report: Report) -> str | None:
     columns = {bound.input: bound.column for bound in report.bindings if bound.column is not None}
     values = _find_single_values([Path(file.path) for file in report.inputs], {*columns.values()})
     alike += [
-        f"{name} <- {shorten(column)}, always {spell_value(values[column])}"
+        f"{name} <- {shorten(column)}, always {format_value(values[column])}"
         for name, column in columns.items()
         if column in values
     ]
-    return f"inputs with one value for all pairs: {spell_list(alike)}" if alike else None
+    return f"inputs with one value for all pairs: {format_list(alike)}" if alike else None
 
 
 def _find_single_values(files: Sequence[Path], columns: Collection[str]) -> dict[str, object]:
@@ -148,4 +148,4 @@ def _find_single_values(files: Sequence[Path], columns: Collection[str]) -> dict
 
 def _format_pairs(lists: RankedLists) -> list[str]:
     rows = lists.frame.head(EXAMPLES).rows(named=True)
-    return [f"user {spell_value(row['user'])}, candidate {spell_value(row['candidate'])}" for row in rows]
+    return [f"user {format_value(row['user'])}, candidate {format_value(row['candidate'])}" for row in rows]

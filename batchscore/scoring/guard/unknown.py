@@ -21,7 +21,7 @@ from batchscore.settings.limits import Limit
 _FIRST_LOOK_ROWS = 500_000
 _EXAMPLES = 5
 _SAMPLE = 1000
-_MOST = 0.9
+_MIN_SHARE = 0.9
 _FLOAT = re.compile(r"'-?\d+\.0'")
 
 IsKnown = Callable[[pa.Array], np.ndarray]
@@ -151,7 +151,7 @@ class UnknownIds:
             known = self._is_known(ids)
         except (NoLookUpError, ModelError, ValueError, pa.ArrowException):
             return False
-        return int(known.sum()) >= _MOST * len(ids)
+        return int(known.sum()) >= _MIN_SHARE * len(ids)
 
     def _unseen(self, ids: pa.Array) -> pa.Array:
         """The distinct ids, without those of a dictionary that came in the batch before and were taken then."""

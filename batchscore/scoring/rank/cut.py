@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from batchscore.arrays.distinct import find_close_numbers
 from batchscore.arrays.keys import sort_by_both
 
-_MOST_CODES = 2**20
+_MAX_CODES = 2**20
 
 
 def cut(users: pa.Array, candidates: pa.Array, scores: np.ndarray, keep: int) -> np.ndarray:
@@ -34,7 +34,7 @@ def cut(users: pa.Array, candidates: pa.Array, scores: np.ndarray, keep: int) ->
     return rows
 
 
-def _codes(array: pa.Array, most: int = _MOST_CODES) -> np.ndarray:
+def _codes(array: pa.Array, most: int = _MAX_CODES) -> np.ndarray:
     """Codes below `most` of whole numbers that lie so close together; else those of a dictionary."""
     if (numbers := find_close_numbers(array, most)) is not None:
         return numbers[0]

@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 from batchscore.scoring.pairs import ScoredPairs
 from batchscore.scoring.rank.cut import cut
 
-_LEAST_PENDING_ROWS = 1_000_000
-_MOST_SORTED_ROWS = 4_194_304
+_MIN_PENDING_ROWS = 1_000_000
+_MAX_SORTED_ROWS = 4_194_304
 _SAMPLES_A_PART = 64
 _ROW_GROUP_ROWS = 1_048_576
 _USER, _CANDIDATE, _SCORE, _RANK = "user", "candidate", "score", "rank"
@@ -53,7 +53,7 @@ class TopN:
         columns = [column.take(chosen) for column in (pairs.user, pairs.candidate, *pairs.kept)]
         self._pending.append(self._frame([*columns[:2], None, None, *columns[2:]], scores[rows]))
         self._pending_rows += len(rows)
-        if self._pending_rows >= max(_LEAST_PENDING_ROWS, self._best.height):
+        if self._pending_rows >= max(_MIN_PENDING_ROWS, self._best.height):
             self._merge()
 
     def finish(self) -> RankedLists:
@@ -109,10 +109,10 @@ def _split_by_user(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
 
     They are small, since sorting takes several times the memory of what it sorts.
     """
-    if frame.height <= _MOST_SORTED_ROWS:
+    if frame.height <= _MAX_SORTED_ROWS:
         yield frame
         return
-    step = max(1, _MOST_SORTED_ROWS // _SAMPLES_A_PART)
+    step = max(1, _MAX_SORTED_ROWS // _SAMPLES_A_PART)
     bounds = frame[_USER].gather_every(step).sort().gather_every(_SAMPLES_A_PART, _SAMPLES_A_PART).unique().sort()
     part = pl.Series(bounds.search_sorted(frame[_USER], side="right")).cast(pl.UInt16)
     for number in range(len(bounds) + 1):

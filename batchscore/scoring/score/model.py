@@ -115,7 +115,7 @@ def evidence_of(pairs: Pairs, model: RunModel) -> VocabularyEvidence:
 
 
 @contextmanager
-def load_beside(model: RunModel, settings: RunSettings) -> Iterator[Future[Session]]:
+def load_in_background(model: RunModel, settings: RunSettings) -> Iterator[Future[Session]]:
     """Load the model in a thread; the future raises ModelError (E-MODEL-LOAD).
 
     At the end the session is closed, also one that is still loading and that nobody waits for any more.

@@ -45,7 +45,7 @@ Warn = Callable[[str], None]
 _log = logging.getLogger("batchscore")
 
 
-LEAST_PAIRS = 50_000
+MIN_PAIRS = 50_000
 """Below this many pairs the model itself is faster than compiling its plan."""
 
 
@@ -80,9 +80,9 @@ def open_scorer(
     if unfit is not None or settings.plan == "off":
         scorer.begin()
         return scorer, "--plan off" if unfit is None else unfit.describe()
-    if settings.plan == "auto" and pairs < LEAST_PAIRS:
+    if settings.plan == "auto" and pairs < MIN_PAIRS:
         scorer.begin()
-        return scorer, f"{pairs:,} pairs are scored sooner without (a plan pays from {LEAST_PAIRS:,} on)"
+        return scorer, f"{pairs:,} pairs are scored sooner without (a plan pays from {MIN_PAIRS:,} on)"
     try:
         require_address_space(PLANNED_RUN_BYTES, "a run by a plan")
     except OutOfMemoryError as error:

@@ -27,7 +27,7 @@ from batchscore.scoring.score.positions import find_positions, row_bytes
 COMPUTE_ROWS = 4096
 """Rows of every call of the model, unless the signature itself fixes them."""
 
-_FEWEST_ROWS = 256
+_MIN_CALL_ROWS = 256
 """Rows of the smallest call that is made to compare a few pairs."""
 
 _BATCHES_IN_FLIGHT = 3
@@ -104,7 +104,7 @@ class Scorer:
         Good for comparisons only: a call may have fewer rows than those of `score`, and other last bits.
         """
         rows = self._compute_rows
-        while self._is_open and rows // 2 >= max(len(pairs), _FEWEST_ROWS):
+        while self._is_open and rows // 2 >= max(len(pairs), _MIN_CALL_ROWS):
             rows //= 2
         padded = np.zeros(rows, np.int64)
         padded[: len(pairs)] = np.arange(len(pairs))

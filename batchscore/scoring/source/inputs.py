@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchscore.columns import plain_type
-from batchscore.errors import InputError, TryLaterError, shorten, spell_list
+from batchscore.errors import InputError, TryLaterError, format_list, shorten
 from batchscore.scoring.source.checksums import has_checksums
 from batchscore.scoring.source.folders import RequireSuccess, list_pair_files, require_success_of
 from batchscore.settings.paths import modified_at
@@ -23,7 +23,7 @@ from batchscore.tables.parquet_files import READ_ERRORS, ParquetContent, first_l
 
 _MAGIC = b"PAR1"
 _ENCRYPTED_MAGIC = b"PARE"
-_LEAST_BYTES = 12
+_MIN_BYTES = 12
 _FINGERPRINTED = 65_536
 
 _STRAY = (
@@ -117,8 +117,8 @@ class Pairs:
                     "E-INPUT-SCHEMAS",
                     "the input files do not have the same columns",
                     where=file.path,
-                    found=_spell_types(file.schema, differing),
-                    expected=f"{_spell_types(first.schema, differing)}, as in {first.path}",
+                    found=_format_types(file.schema, differing),
+                    expected=f"{_format_types(first.schema, differing)}, as in {first.path}",
                     next_step="write all files with one schema",
                 )
 
@@ -173,7 +173,7 @@ def _open_file(path: Path, if_not_parquet: str, flag: str) -> PairFile:
             "E-INPUT-COLUMNS",
             "column names are not unique",
             where=path,
-            found=f"more than once: {spell_list(map(shorten, repeated))}",
+            found=f"more than once: {format_list(map(shorten, repeated))}",
             next_step="rename them where the file is written",
         )
     return PairFile(
@@ -207,8 +207,8 @@ def _type(schema: pa.Schema, name: str) -> pa.DataType | None:
     return pa.string() if pa.types.is_large_string(type_) or pa.types.is_string_view(type_) else type_
 
 
-def _spell_types(schema: pa.Schema, names: Sequence[str]) -> str:
-    return spell_list(f"{shorten(name)} {shorten(_type(schema, name) or 'missing')}" for name in names)
+def _format_types(schema: pa.Schema, names: Sequence[str]) -> str:
+    return format_list(f"{shorten(name)} {shorten(_type(schema, name) or 'missing')}" for name in names)
 
 
 def _stat_regular(path: Path, flag: str) -> os.stat_result:
@@ -240,7 +240,7 @@ def _require_magic(path: Path, size: int, if_not_parquet: str) -> None:
         head = file.read(4)
         file.seek(max(size - 4, 0))
         tail = file.read(4)
-    if head == _MAGIC and (size < _LEAST_BYTES or tail != _MAGIC):
+    if head == _MAGIC and (size < _MIN_BYTES or tail != _MAGIC):
         raise InputError(
             "E-INPUT-CORRUPT", "the Parquet file is truncated", where=path,
             found=f"{size:,} bytes that begin with PAR1 and end without it",

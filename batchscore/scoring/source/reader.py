@@ -18,8 +18,8 @@ from batchscore.tables.parquet_files import READ_ERRORS
 BATCH_ROWS = 262_144
 """Rows read at a time. It decides memory and progress, never a result."""
 
-_LEAST_BATCHES_AHEAD = 2
-_MOST_BYTES_AHEAD = 64 * 2**20
+_MIN_BATCHES_AHEAD = 2
+_MAX_BYTES_AHEAD = 64 * 2**20
 _JOIN_SECONDS = 0.5
 
 
@@ -148,8 +148,8 @@ class ReadAhead:
             self._changed.wait_for(
                 lambda: (
                     self._stopped
-                    or len(self._ready) < _LEAST_BATCHES_AHEAD
-                    or self._ready_bytes + size <= _MOST_BYTES_AHEAD
+                    or len(self._ready) < _MIN_BATCHES_AHEAD
+                    or self._ready_bytes + size <= _MAX_BYTES_AHEAD
                 )
             )
             self._ready.append(item)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from batchscore.arrays.distinct import is_same_array
 
 _SAMPLE = 256
-_MOST_NEW = 0.1
+_MAX_NEW = 0.1
 _MAX_BYTES = 2**30
 """Text of Arrow's usual layout holds 2 GB; a dictionary that would come near begins anew."""
 
@@ -49,7 +49,7 @@ class RecurringValues:
         found = pc.index_in(values, value_set=self._kept)
         missing = found.is_null()
         new = values.filter(missing)
-        if len(new) > _MOST_NEW * len(values) or self._kept.nbytes + new.nbytes > _MAX_BYTES:
+        if len(new) > _MAX_NEW * len(values) or self._kept.nbytes + new.nbytes > _MAX_BYTES:
             self._kept = values
             return None
         codes: np.ndarray = found.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int32)
@@ -62,4 +62,4 @@ class RecurringValues:
 def _is_new(sample: pa.Array, kept: pa.Array) -> bool:
     """Whether too many of the values stand in no row of `kept`, looked up without indexing all of it."""
     known = pc.sum(pc.is_in(kept, value_set=sample)).as_py() or 0
-    return bool(known < (1 - 2 * _MOST_NEW) * len(sample))
+    return bool(known < (1 - 2 * _MAX_NEW) * len(sample))

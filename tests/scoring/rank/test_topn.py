@@ -120,7 +120,7 @@ def test_equals_sorting_everything_for_any_arrival_order(tmp_path_factory, data,
         cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=4)))
         parts = [arrived[start:end] for start, end in zip([0, *cuts], [*cuts, len(rows)], strict=True)]
         with mock.patch.multiple(
-            topn, _LEAST_PENDING_ROWS=least_pending, _MOST_SORTED_ROWS=most_sorted, _SAMPLES_A_PART=samples
+            topn, _MIN_PENDING_ROWS=least_pending, _MAX_SORTED_ROWS=most_sorted, _SAMPLES_A_PART=samples
         ):
             lists = rank((batch_of(part, user_type, candidate_type) for part in parts), top_n, schema)
         lists.write(folder / name)

@@ -12,7 +12,7 @@ from batchscore.errors import ModelError
 from batchscore.savedmodel.card import KnownSignature, ModelCard, Probes, write_card
 from batchscore.savedmodel.proto import DTYPES, SavedModelProto
 from batchscore.scoring.bind.binding import bind
-from batchscore.scoring.score.model import choose_model, id_roles, load_beside
+from batchscore.scoring.score.model import choose_model, id_roles, load_in_background
 from batchscore.settings.config import Limit, RunSettings
 
 NUMBERS = {name: number for number, name in DTYPES.items()}
@@ -176,7 +176,7 @@ def slow(monkeypatch, tmp_path, error=None):
     session = SlowSession(error)
     monkeypatch.setattr("batchscore.scoring.score.model.open_session", session.open)
     settings = RunSettings(input="p.parquet", output="r.parquet", model=export(tmp_path / "m"), threads=3)
-    return session, load_beside(choose_model(settings), settings)
+    return session, load_in_background(choose_model(settings), settings)
 
 
 def test_a_loaded_session_is_closed_at_the_end(monkeypatch, tmp_path):

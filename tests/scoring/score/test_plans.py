@@ -41,7 +41,7 @@ def night(tmp_path, planned_models, vocabulary, monkeypatch):
                    tmp_path / "pairs.parquet")  # fmt: skip
     shutil.copytree(planned_models / "ranking", tmp_path / "model")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(plans, "LEAST_PAIRS", 800)
+    monkeypatch.setattr(plans, "MIN_PAIRS", 800)
 
     class Night:
         folder = tmp_path
@@ -151,7 +151,7 @@ def test_plan_cache_names_the_folder(night):
 
 
 def test_a_plan_for_few_pairs_does_not_pay(night, monkeypatch):
-    monkeypatch.setattr(plans, "LEAST_PAIRS", 801)
+    monkeypatch.setattr(plans, "MIN_PAIRS", 801)
     night.plan_file.unlink()
     report = night.run()
     assert (report.plan.used, night.asked) == (False, [])

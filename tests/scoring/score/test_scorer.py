@@ -292,7 +292,7 @@ def test_other_errors_of_the_model_are_not_hidden(make_pairs):
 
 @pytest.mark.parametrize(("pairs", "rows"), [(1, 4), (4, 4), (5, 8), (9, 16), (16, 16)])
 def test_a_comparison_makes_no_larger_call_than_it_needs(make_pairs, monkeypatch, pairs, rows):
-    monkeypatch.setattr(scorer_module, "_FEWEST_ROWS", 4)
+    monkeypatch.setattr(scorer_module, "_MIN_CALL_ROWS", 4)
     session, signature = StubSession(lambda x: 2 * x), signature_of()
     scorer = Scorer(session, signature, score_of(signature), threads=1)
     x = np.arange(pairs, dtype=np.float64)
@@ -302,7 +302,7 @@ def test_a_comparison_makes_no_larger_call_than_it_needs(make_pairs, monkeypatch
 
 @pytest.mark.parametrize("closed", [{"shape": (ROWS,)}, {"compiled": True}], ids=["fixed", "compiled"])
 def test_a_comparison_makes_whole_calls_where_another_shape_fails_or_costs_more(make_pairs, monkeypatch, closed):
-    monkeypatch.setattr(scorer_module, "_FEWEST_ROWS", 4)
+    monkeypatch.setattr(scorer_module, "_MIN_CALL_ROWS", 4)
     session, signature = StubSession(lambda x: 2 * x), signature_of(closed.pop("shape", (None,)))
     scorer = Scorer(session, replace(signature, **closed), score_of(signature), threads=1)
     scorer.score_once(make_pairs({"x": np.arange(3.0)}))

@@ -70,7 +70,7 @@ def test_an_error_comes_at_its_place(error, after):
 
 @pytest.mark.parametrize(("most_bytes", "ahead"), [(0, 2), (1600, 2), (4000, 5), (4700, 5)])
 def test_it_reads_no_further_ahead_than_it_should(monkeypatch, most_bytes, ahead):
-    monkeypatch.setattr(reader, "_MOST_BYTES_AHEAD", most_bytes)
+    monkeypatch.setattr(reader, "_MAX_BYTES_AHEAD", most_bytes)
     read = []
 
     def source():
