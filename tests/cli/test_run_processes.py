@@ -29,7 +29,7 @@ from batchscore.cli import main
 main()
 """
 SLOWLY = f"""
-from batchscore.scoring import reader
+from batchscore.scoring.source import reader
 reader.BATCH_ROWS = 500  # the run is still scoring a good while after it has said that it begins to
 {START}
 """

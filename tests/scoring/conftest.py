@@ -182,8 +182,7 @@ def _export_strict_model(tf, path):
 @pytest.fixture(scope="session")
 def planned_models(tf, ranking_model, tmp_path_factory):
     """`ranking`, `varied` and `strict` with their plans, whose heads take 2,048 pairs a call in blocks of 64."""
-    from batchscore.planning.graph.graph import head
-
+    from batchscore.planning.graph import head
     from batchscore.planning.graph.plan_model import plan_model
     from batchscore.planning.plan import Plan
     from batchscore.planning.plan_file import write_plan

@@ -84,8 +84,7 @@ BASES = {"float64": 2**52, "int64": 2**62, "int32": 2**30, "uint64": 2**63, "flo
 @pytest.fixture(scope="module")
 def models(tf, tmp_path_factory):
     """A model for each dtype, with its plan: whole scores close to the dtype's base, as `score_of` has them."""
-    from batchscore.planning.graph.graph import head
-
+    from batchscore.planning.graph import head
     from batchscore.planning.graph.plan_model import plan_model
     from batchscore.planning.plan import Plan
     from batchscore.planning.plan_file import write_plan

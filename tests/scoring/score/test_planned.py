@@ -9,11 +9,11 @@ from unittest import mock
 import numpy as np
 import pyarrow as pa
 import pytest
-from batchscore.planning.graph.graph import head as planning_head
 
 from batchscore.arrays.tolerance import score_tolerance
 from batchscore.engine.session import open_session
 from batchscore.errors import ModelError
+from batchscore.planning.graph import head as planning_head
 from batchscore.planning.graph.plan_model import plan_model
 from batchscore.planning.plan_file import read_plan
 from batchscore.savedmodel.saved_model import read_saved_model

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscore.errors import ModelError, OutOfMemoryError
-from batchscore.planning.graph import plan_cache, planner
+from batchscore.planning import plan_cache, planner
 from batchscore.planning.plan import PLANNER_VERSION, NotPlanned
 from batchscore.planning.plan_file import PLAN_FILE, read_plan, write_plan
 from batchscore.scoring.run import run
