@@ -23,7 +23,7 @@ def test_a_run_loads_no_other_extension_module_while_the_library_is_loaded():
 
         import batchscore.cli.run
         assert "pyarrow" not in sys.modules and "pydantic" not in sys.modules
-        from batchscore.runtime import early
+        from batchscore.engine import early
         early.load_library = lambda: before.append(extensions())
         before = []
         with early.library_beside():
