@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from batchscore.inspection.inspection import Inspection
     from batchscore.outputs.diff import Difference
     from batchscore.run_report import Report
-    from batchscore.settings.config import Settings
+    from batchscore.settings.base import Settings
     from batchscore.training.report import TrainingReport
 
 __all__ = [
@@ -105,12 +105,12 @@ def run(
 ) -> Report:
     """Score every pair of `input` and publish each user's top N to `output`.
 
-    Takes the settings of `batchscore.settings.config.RunSettings`, and `config` (a TOML file) and `date` as the
+    Takes the settings of `batchscore.settings.run.RunSettings`, and `config` (a TOML file) and `date` as the
     command does. Returns the report; raises BatchscoreError, or UsageError for settings.
     """
     told = dict(locals())
     from batchscore.scoring.run import run as run_job
-    from batchscore.settings.config import RunSettings
+    from batchscore.settings.run import RunSettings
 
     return run_job(_resolve(RunSettings, "run", told))
 
@@ -183,7 +183,7 @@ def diff(
 ) -> Difference:
     """Compare the output `new` with the output `old`.
 
-    Takes the settings of `batchscore.settings.config.DiffSettings`. The difference tells which limits are kept; its
+    Takes the settings of `batchscore.settings.lists.DiffSettings`. The difference tells which limits are kept; its
     `require_within_limits()` raises RefusedError as the command does. Raises InputError for files that are no
     outputs.
     """
@@ -312,7 +312,7 @@ def train(
 
 
 def _resolve(kind: type[_SettingsT], table: str, told: dict[str, Any]) -> _SettingsT:
-    from batchscore.settings.config import resolve
+    from batchscore.settings.resolve import resolve
 
     config, date = told.pop("config", None), told.pop("date", None)
     return resolve(kind, table, told, config=config, date=date).settings

@@ -37,9 +37,9 @@ from batchscore.scoring import run as run_module
 from batchscore.scoring.score import model as model_module
 from batchscore.scoring.source import reader
 from batchscore.settings.adopt import AdoptSettings
-from batchscore.settings.config import RunSettings
 from batchscore.settings.lists import DiffSettings, EvaluateSettings
 from batchscore.settings.paths import DatedPath
+from batchscore.settings.run import RunSettings
 from batchscore.settings.train import TrainSettings
 
 

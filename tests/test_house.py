@@ -15,7 +15,8 @@ import pytest
 
 from batchscore import errors
 from batchscore.errors import ERROR_IDS
-from batchscore.settings.config import RunSettings, resolve
+from batchscore.settings.resolve import resolve
+from batchscore.settings.run import RunSettings
 from batchscore.settings.train import TrainSettings
 
 ROOT = Path(__file__).parents[1]
@@ -236,7 +237,7 @@ def test_what_a_nightly_run_imports_has_nothing_of_a_training():
         if module not in reached and module != "batchscore":
             reached.add(module)
             left += ours.get(module, [])
-    assert "batchscore.settings.config" in reached
+    assert {"batchscore.settings.base", "batchscore.settings.run", "batchscore.settings.resolve"} <= reached
     assert not {module for module in reached if room_of(module) in ("training", "networks", "interactions")}
     assert not reached & {"batchscore.settings.train", "batchscore.settings.recipe"}
 
@@ -261,7 +262,7 @@ print(json.dumps({{
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    "module", ["batchscore", "batchscore.cli", "batchscore.settings.config", "batchscore.run_report"]
+    "module", ["batchscore", "batchscore.cli", "batchscore.settings.run", "batchscore.run_report"]
 )
 def test_an_import_loads_nothing_heavy_and_leaves_the_environment_alone(module):
     environ = {key: value for key, value in os.environ.items() if not key.startswith("TF_")}

@@ -11,7 +11,7 @@ import pytest
 from batchscore import run_report as report_module
 from batchscore.errors import RefusedError, StoppedError
 from batchscore.run_report import Clock, KnownIds, ModelUsed, Report
-from batchscore.settings.config import RunSettings
+from batchscore.settings.run import RunSettings
 
 
 @pytest.fixture

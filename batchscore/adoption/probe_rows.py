@@ -16,9 +16,9 @@ from batchscore.scoring.bind.binding import bind
 from batchscore.scoring.pairs import ScorablePairs
 from batchscore.scoring.source.inputs import open_pairs
 from batchscore.scoring.source.reader import read_batches
-from batchscore.settings.config import RunSettings
 from batchscore.settings.limits import Limit
 from batchscore.settings.paths import DatedPath
+from batchscore.settings.run import RunSettings
 
 DRAWN_ROWS = 64
 _MIN_ROWS = 16

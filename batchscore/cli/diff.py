@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from batchscore.cli.options import list_options, print_out
-from batchscore.settings.config import resolve
 from batchscore.settings.lists import DiffSettings
+from batchscore.settings.resolve import resolve
 
 
 @click.command("diff")

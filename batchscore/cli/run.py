@@ -140,7 +140,7 @@ def command(
     """
     from batchscore.cli.settings import print_config as show_config
     from batchscore.cli.settings import resolve_settings
-    from batchscore.settings.config import RunSettings
+    from batchscore.settings.run import RunSettings
 
     resolved = resolve_settings(RunSettings, "run", flags, config, date)
     if print_config:

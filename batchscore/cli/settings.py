@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from batchscore.cli.options import print_out
-from batchscore.settings.config import Resolved, Settings, resolve
+from batchscore.settings.base import Settings
+from batchscore.settings.resolve import Resolved, resolve
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
@@ -16,7 +17,7 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 def resolve_settings(
     kind: type[SettingsT], table: str, flags: Mapping[str, Any], config: Path | None, date: dt.datetime | None
 ) -> Resolved[SettingsT]:
-    """The settings of one command; see `config.resolve`."""
+    """The settings of one command; see `settings.resolve`."""
     return resolve(kind, table, flags, config=config, date=date.date() if date else None, given_as="flag")
 
 

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from batchscore.errors import EXIT_OK, BatchscoreError, OutOfMemoryError, OutputError, TryLaterError
 from batchscore.run_report import Report
 from batchscore.scoring.run import run
-from batchscore.settings.config import RunSettings, resolve
+from batchscore.settings.resolve import resolve
+from batchscore.settings.run import RunSettings
 from batchscore.system.regular_files import read_regular
 
 _FACTS = ("rows_read", "pairs_scored", "rows_written", "users", "users_short", "users_none", "ties_at_cut")

@@ -33,8 +33,8 @@ from batchscore.scoring.score.plan_check import PlanCheck, PlanUnfitError
 from batchscore.scoring.score.plans import open_scorer
 from batchscore.scoring.source.inputs import Pairs, open_pairs
 from batchscore.scoring.source.reader import PairBatch, ReadAhead, read_batches
-from batchscore.settings.config import RunSettings
 from batchscore.settings.limits import Limit
+from batchscore.settings.run import RunSettings
 from batchscore.system.address_space import RUN_BYTES, require_address_space
 from batchscore.system.durable import tolerated
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, PositiveInt
 
-from batchscore.settings.config import Settings, today
+from batchscore.settings.base import Settings, today
 from batchscore.settings.limits import Limit
 from batchscore.settings.values import ColumnMap, Constants, share
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
-from pydantic import GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from batchscore.settings.parsed import Parsed
 
 _PERCENT = re.compile(r"[0-9]{1,3}(\.[0-9]{0,30})?|\.[0-9]{1,30}")
 """Digits only: an exponent may spell a number that is too long to compute with."""
@@ -19,7 +17,7 @@ _SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 
 
 @dataclass(frozen=True)
-class Limit:
+class Limit(Parsed):
     """A limit on a count: at most `count` things, or at most `fraction` of them all, or none (`off`).
 
     Written `100`, `0.1%` or `off`.
@@ -64,15 +62,9 @@ class Limit:
     def __str__(self) -> str:
         return self.text
 
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls.parse, serialization=core_schema.to_string_ser_schema()
-        )
-
 
 @dataclass(frozen=True)
-class Multiple:
+class Multiple(Parsed):
     """How many times something a figure may be, or any number of times (`off`). Written `3`, `2.5` or `off`."""
 
     text: str
@@ -97,15 +89,9 @@ class Multiple:
     def __str__(self) -> str:
         return self.text
 
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls.parse, serialization=core_schema.to_string_ser_schema()
-        )
-
 
 @dataclass(frozen=True)
-class Age:
+class Age(Parsed):
     """How old something may be, in seconds, or any age (`off`). Written `90m`, `26h`, `30d` or `off`."""
 
     text: str
@@ -130,9 +116,3 @@ class Age:
 
     def __str__(self) -> str:
         return self.text
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls.parse, serialization=core_schema.to_string_ser_schema()
-        )

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from batchscore.columns import WantedColumns
-from batchscore.settings.config import Settings
+from batchscore.settings.base import Settings
 from batchscore.settings.limits import Limit
 from batchscore.settings.values import Cutoffs, score_shift, share, tabular
 

@@ -8,13 +8,9 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from batchscore.errors import UsageError
-
-if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler
-    from pydantic_core import CoreSchema
+from batchscore.settings.parsed import Parsed
 
 DATE = "{date}"
 """What stands for the date of a run in paths and constants."""
@@ -56,7 +52,7 @@ def find_placeholder(text: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class DatedPath:
+class DatedPath(Parsed):
     """A path as it was written in the settings, and `date`, which each `{date}` in it stands for.
 
     Two nights of a job have one `written` and two `path`s.
@@ -92,14 +88,6 @@ class DatedPath:
         if not isinstance(value, str | Path):
             raise ValueError("write a path")  # noqa: TRY004 - pydantic collects ValueError
         return cls(Path(value))
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema  # noqa: PLC0415 - the command's options import this module too
-
-        return core_schema.no_info_plain_validator_function(
-            cls.parse, serialization=core_schema.to_string_ser_schema()
-        )
 
 
 def require_usable(path: Path, *, written: bool = False) -> None:

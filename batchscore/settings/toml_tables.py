@@ -12,6 +12,12 @@ from typing import Any
 from batchscore.errors import UsageError, did_you_mean
 from batchscore.system.regular_files import read_regular
 
+DECLARATION_TABLES = ("features", "model", "tasks")
+"""The tables that a training declares its model with, beside its own."""
+
+TABLES = ("run", "train", "adopt", "evaluate", *DECLARATION_TABLES)
+"""The tables that a TOML file may hold: one per command, and those that a training declares its model with."""
+
 _UNQUOTED = re.compile(r"""\s*(?P<key>[\w.-]+)\s*=\s*(?P<value>(\{date\}|[^\s"'\[{#])[^"'#]*?)\s*(#.*)?""")
 """A line `key = value` whose value has no quotes and is no array or table."""
 
@@ -47,10 +53,10 @@ def _quoted(text: str, problem: str) -> str | None:
     return f'line {number}: {value} is text, and text stands in quotes: {key} = "{value}"'
 
 
-def read_table(config: Path, table: str, more: Sequence[str], known: Sequence[str]) -> dict[str, Any]:
+def read_table(config: Path, table: str, more: Sequence[str]) -> dict[str, Any]:
     """The settings of a command: its own `table` of the file `config`, and under their names the tables `more`.
 
-    `known` are the tables of all commands, which may stand in the file too. Raises UsageError (E-CONFIG).
+    The tables of other commands may stand in the file too. Raises UsageError (E-CONFIG).
     """
     try:
         document = read_toml(config)
@@ -62,9 +68,9 @@ def read_table(config: Path, table: str, more: Sequence[str], known: Sequence[st
             where=config,
             next_step="correct the file or --config",
         ) from error
-    unknown = [name for name, value in document.items() if name not in known or not isinstance(value, dict)]
+    unknown = [name for name, value in document.items() if name not in TABLES or not isinstance(value, dict)]
     if unknown or table not in document:
-        hint = "".join(did_you_mean(name, known) for name in unknown[:1] if name not in known)
+        hint = "".join(did_you_mean(name, TABLES) for name in unknown[:1] if name not in TABLES)
         raise UsageError(
             "E-CONFIG",
             f"the configuration has unknown entries{hint}"
@@ -73,7 +79,7 @@ def read_table(config: Path, table: str, more: Sequence[str], known: Sequence[st
             where=config,
             found=", ".join(f"[{name}]" if isinstance(value, dict) else name for name, value in document.items())
             or "an empty file",
-            expected=f"[{table}], and beside it only {', '.join(f'[{name}]' for name in known if name != table)}",
+            expected=f"[{table}], and beside it only {', '.join(f'[{name}]' for name in TABLES if name != table)}",
             next_step="put every setting into its command's table",
         )
     values: dict[str, Any] = {name: document[name] for name in more if name in document}

@@ -16,10 +16,11 @@ from pydantic import (
     model_validator,
 )
 
-from batchscore.settings.config import DECLARATION_TABLES, Settings
+from batchscore.settings.base import Settings
 from batchscore.settings.limits import Limit
 from batchscore.settings.paths import DATE, fill_date, find_placeholder
 from batchscore.settings.recipe import Feature, Model, Rating, Task, Vocabulary, require_one_model
+from batchscore.settings.toml_tables import DECLARATION_TABLES
 from batchscore.settings.values import Constants, InputColumn, Widths, input_name, require_number, share, tabular
 
 

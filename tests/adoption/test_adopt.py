@@ -20,7 +20,7 @@ from batchscore.savedmodel.card import CARD_PATH, read_card, write_card
 from batchscore.savedmodel.fingerprint import fingerprint
 from batchscore.scoring.run import run
 from batchscore.settings.adopt import AdoptSettings
-from batchscore.settings.config import RunSettings
+from batchscore.settings.run import RunSettings
 
 pytestmark = pytest.mark.tensorflow
 

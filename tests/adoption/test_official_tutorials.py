@@ -14,7 +14,7 @@ from batchscore.adoption.adopt import adopt
 from batchscore.arrays.tolerance import score_tolerance
 from batchscore.scoring.run import run
 from batchscore.settings.adopt import AdoptSettings
-from batchscore.settings.config import RunSettings
+from batchscore.settings.run import RunSettings
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.planner, pytest.mark.process, pytest.mark.usefixtures("keras2")]
 

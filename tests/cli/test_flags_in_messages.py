@@ -17,9 +17,8 @@ PACKAGE = Path(batchscore.__file__).parent
 
 SPEAKS_FOR = {
     "adoption": ["adopt"],
-    "settings/config.py": ["run", "train", "adopt", "evaluate"],
+    "settings/resolve.py": ["run", "train", "adopt", "evaluate"],
     "datasets": ["data"],
-    "difference": ["diff"],
     "evaluation": ["evaluate"],
     "golden_cases": ["golden"],
     "interactions": ["train"],
@@ -27,8 +26,9 @@ SPEAKS_FOR = {
     "publishing": ["run"],
     "system/disk.py": ["run", "rollback"],
     "publishing/rollback.py": ["rollback"],
-    "ranked": ["diff", "evaluate"],
-    "runtime": ["run", "adopt"],
+    "outputs": ["diff", "evaluate"],
+    "engine": ["run", "adopt"],
+    "savedmodel": ["run", "adopt"],
     "inspection/inspection.py": ["inspect"],
     "inspection/inspection_text.py": ["inspect"],
     "publishing/model_base.py": ["train", "adopt"],
@@ -37,6 +37,7 @@ SPEAKS_FOR = {
     "scoring/bind/constants.py": ["run", "adopt"],
     "scoring/source/inputs.py": ["run", "adopt"],
     "settings/toml_tables.py": ["run", "train", "adopt", "evaluate"],
+    "system/memory.py": ["run"],
     "training": ["train"],
 }
 """The commands that print what a file or a package says; the longest name counts."""
@@ -53,7 +54,7 @@ NO_MESSAGES = {
 """Declarations of flags, descriptions of ids, flags of other programs, command lines that are put together."""
 
 ONLY_IN_ONE = {
-    ("settings/config.py", "--output"): "only outputs are compared with what else is read",
+    ("settings/resolve.py", "--output"): "only outputs are compared with what else is read",
     ("savedmodel/roles.py", "--user-input"): "said only if an adoption was given it",
     ("savedmodel/roles.py", "--candidate-input"): "said only if an adoption was given it",
     ("scoring/source/inputs.py", "--input"): "the default of a parameter: `adopt` gives its own",

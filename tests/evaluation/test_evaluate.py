@@ -11,8 +11,8 @@ import batchscore
 from batchscore.errors import InputError, UsageError
 from batchscore.evaluation.evaluate import evaluate
 from batchscore.outputs import rows as rows_of_outputs
-from batchscore.settings.config import resolve
 from batchscore.settings.lists import EvaluateSettings
+from batchscore.settings.resolve import resolve
 
 TEXT, NUMBER = pa.string(), pa.float64()
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from batchscore.errors import InputError
 from batchscore.evaluation.describe import describe
 from batchscore.evaluation.evaluate import evaluate
-from batchscore.settings.config import resolve
 from batchscore.settings.lists import EvaluateSettings
+from batchscore.settings.resolve import resolve
 
 LISTS = st.dictionaries(
     st.integers(0, 4), st.lists(st.sampled_from("abcdef"), unique=True, min_size=1, max_size=5), min_size=1

@@ -14,8 +14,8 @@ from batchscore.outputs import blocks
 from batchscore.outputs import rows as rows_of_outputs
 from batchscore.outputs.describe import describe
 from batchscore.outputs.diff import Difference, diff
-from batchscore.settings.config import resolve
 from batchscore.settings.lists import DiffSettings
+from batchscore.settings.resolve import resolve
 
 TEXT = pa.string()
 SCORES = {"a": 9.0, "b": 8.0, "c": 7.0, "d": 6.0, "e": 5.0}

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from batchscore.errors import InputError, UsageError
 from batchscore.outputs.describe import describe
 from batchscore.outputs.diff import diff
-from batchscore.settings.config import resolve
 from batchscore.settings.lists import DiffSettings
+from batchscore.settings.resolve import resolve
 
 INT32 = pa.int32()
 LISTS = st.dictionaries(

@@ -14,7 +14,7 @@ from batchscore.planning.graph.plan_model import plan_model
 from batchscore.planning.plan import Plan
 from batchscore.planning.plan_file import write_plan
 from batchscore.scoring.run import run
-from batchscore.settings.config import RunSettings
+from batchscore.settings.run import RunSettings
 
 pytestmark = pytest.mark.tensorflow
 

@@ -18,8 +18,8 @@ from batchscore.publishing.claim import claim
 from batchscore.publishing.job import Job
 from batchscore.publishing.rollback import rollback
 from batchscore.run_report import Report
-from batchscore.settings.config import RunSettings
 from batchscore.settings.paths import DatedPath
+from batchscore.settings.run import RunSettings
 
 FORMER = Path(__file__).parent / "state_before_jobs"
 WRITTEN = ["r-{date}.parquet", "dt={date}/r.parquet"]

@@ -24,8 +24,8 @@ from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.records import identify, is_output
 from batchscore.publishing.rollback import rollback
 from batchscore.run_report import Output, Report
-from batchscore.settings.config import RunSettings
 from batchscore.settings.paths import DatedPath
+from batchscore.settings.run import RunSettings
 from batchscore.system.disk import cannot_write, keep_access
 
 OLD = b"last night's file"

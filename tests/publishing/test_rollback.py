@@ -15,8 +15,8 @@ from batchscore.publishing.claim import claim
 from batchscore.publishing.job import Job
 from batchscore.publishing.rollback import rollback
 from batchscore.run_report import Report, read_report
-from batchscore.settings.config import RunSettings
 from batchscore.settings.paths import DatedPath
+from batchscore.settings.run import RunSettings
 
 
 @pytest.fixture

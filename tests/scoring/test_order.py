@@ -18,7 +18,7 @@ from batchscore.scoring.rank import topn
 from batchscore.scoring.run import run
 from batchscore.scoring.score import scorer
 from batchscore.scoring.source import reader
-from batchscore.settings.config import RunSettings
+from batchscore.settings.run import RunSettings
 
 pytestmark = pytest.mark.tensorflow
 

@@ -9,7 +9,7 @@ import pytest
 
 from batchscore.errors import BatchscoreError
 from batchscore.scoring.run import run
-from batchscore.settings.config import RunSettings
+from batchscore.settings.run import RunSettings
 
 pytestmark = [pytest.mark.process, pytest.mark.tensorflow]
 

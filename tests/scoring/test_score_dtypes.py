@@ -20,7 +20,7 @@ from batchscore.scoring.rank.statistics import MeanStd
 from batchscore.scoring.rank.topn import TopN
 from batchscore.scoring.run import run
 from batchscore.scoring.source import reader
-from batchscore.settings.config import RunSettings
+from batchscore.settings.run import RunSettings
 
 SCHEMA = ranked_schema(pa.field("u", pa.int64()), pa.field("c", pa.int64()))
 LARGE = [2**24, 2**24 + 1, 2**24 + 2, 2**53, 2**53 + 1, 2**53 + 2, 2**62, 2**62 + 1, 2**63 - 1]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from batchscore.errors import UsageError
-from batchscore.settings.config import RunSettings, resolve
 from batchscore.settings.limits import Age, Limit, Multiple
+from batchscore.settings.resolve import resolve
+from batchscore.settings.run import RunSettings
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ from batchscore.datasets.movielens import convert_movielens
 from batchscore.datasets.synthetic import generate_sample
 from batchscore.errors import UsageError
 from batchscore.settings.adopt import AdoptSettings
-from batchscore.settings.config import RunSettings, resolve
 from batchscore.settings.lists import DiffSettings, EvaluateSettings
 from batchscore.settings.paths import require_no_pattern, require_usable
+from batchscore.settings.resolve import resolve
+from batchscore.settings.run import RunSettings
 from batchscore.settings.train import TrainSettings
 
 SETTINGS = {

@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from batchscore.errors import UsageError
-from batchscore.settings.config import resolve
 from batchscore.settings.recipe import Feature, Task
+from batchscore.settings.resolve import resolve
 from batchscore.settings.train import TrainSettings
 
 GIVEN = {"input": "in.csv", "output": "model"}

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from batchscore.errors import OutOfMemoryError, UsageError
-from batchscore.settings.config import RunSettings, resolve
+from batchscore.settings.resolve import resolve
+from batchscore.settings.run import RunSettings
 from batchscore.system import memory
 from batchscore.system.memory import available_bytes, part_budget
 

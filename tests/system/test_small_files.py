@@ -18,7 +18,8 @@ from batchscore.outputs.rows import open_ranked
 from batchscore.planning.plan_file import PLAN_FILE, read_plan
 from batchscore.run_report import read_report
 from batchscore.savedmodel.card import CARD_PATH, read_card
-from batchscore.settings.config import RunSettings, resolve
+from batchscore.settings.resolve import resolve
+from batchscore.settings.run import RunSettings
 from batchscore.settings.train import TrainSettings
 
 CASE = 'about = "a case"\nmodel = "model"\n[pairs]\nuser_id = "string"\n'

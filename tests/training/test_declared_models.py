@@ -12,7 +12,7 @@ from batchscore.interactions.statistics import learn_statistics
 from batchscore.planning.plan import Plan
 from batchscore.planning.plan_file import read_plan
 from batchscore.scoring.run import run
-from batchscore.settings.config import RunSettings
+from batchscore.settings.run import RunSettings
 from batchscore.settings.train import TrainSettings
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]

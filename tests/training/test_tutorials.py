@@ -19,7 +19,8 @@ import pytest
 
 from batchscore.savedmodel.saved_model import read_saved_model
 from batchscore.scoring.run import run
-from batchscore.settings.config import RunSettings, resolve
+from batchscore.settings.resolve import resolve
+from batchscore.settings.run import RunSettings
 from batchscore.settings.train import TrainSettings
 from batchscore.training.train import train
 

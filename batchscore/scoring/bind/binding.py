@@ -20,7 +20,7 @@ from batchscore.scoring.bind.feeding import Feed, choose_feeds
 from batchscore.scoring.bind.hints import Evidence, fitting_columns, map_flag, match_columns, no_column
 from batchscore.scoring.bind.id_columns import IdColumn, choose_id_columns, id_inputs
 from batchscore.scoring.bind.kept import format_columns, keep_columns, keep_outputs
-from batchscore.settings.config import RunSettings
+from batchscore.settings.run import RunSettings
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from batchscore.savedmodel.card import ModelCard
 from batchscore.savedmodel.saved_model import Signature
-from batchscore.settings.config import RunSettings
+from batchscore.settings.run import RunSettings
 
 
 @dataclass(frozen=True)

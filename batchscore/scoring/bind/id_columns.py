@@ -16,7 +16,7 @@ from batchscore.savedmodel.roles import choose_candidate, takes_ids
 from batchscore.savedmodel.saved_model import Signature
 from batchscore.scoring.bind.feeding import Feed
 from batchscore.scoring.bind.hints import map_flag
-from batchscore.settings.config import RunSettings
+from batchscore.settings.run import RunSettings
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from batchscore.errors import UsageError, did_you_mean, format_list, shorten
 from batchscore.savedmodel.saved_model import Signature
 from batchscore.savedmodel.score import kept_type
 from batchscore.scoring.bind.casts import is_text
-from batchscore.settings.config import RunSettings
+from batchscore.settings.run import RunSettings
 
 
 def format_columns(columns: Mapping[str, pa.DataType]) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from batchscore.run_report import Report
 from batchscore.scoring.guard.verdict import NO_FIGURE, Examples, Refusal, Verdict, format_limit
-from batchscore.settings.config import RunSettings
 from batchscore.settings.limits import Limit
+from batchscore.settings.run import RunSettings
 
 
 @dataclass(frozen=True)

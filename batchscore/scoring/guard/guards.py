@@ -24,7 +24,7 @@ from batchscore.scoring.guard.turnover import check_turnover
 from batchscore.scoring.guard.verdict import EXAMPLES, NO_FIGURE, Refusal, Verdict
 from batchscore.scoring.rank.statistics import Statistics
 from batchscore.scoring.source.inputs import Pairs
-from batchscore.settings.config import RunSettings
+from batchscore.settings.run import RunSettings
 
 if TYPE_CHECKING:
     import polars as pl

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from batchscore.errors import format_list, format_value, shorten
 from batchscore.run_report import Report, Scores
 from batchscore.scoring.guard.verdict import EXAMPLES, NO_FIGURE, Refusal, Verdict
-from batchscore.settings.config import RunSettings
 from batchscore.settings.limits import Multiple
+from batchscore.settings.run import RunSettings
 
 if TYPE_CHECKING:
     from batchscore.scoring.rank.topn import RankedLists

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from batchscore.run_report import Report
 from batchscore.scoring.guard.verdict import NO_FIGURE, Refusal, Verdict, format_limit, format_share
-from batchscore.settings.config import RunSettings
 from batchscore.settings.limits import Limit
+from batchscore.settings.run import RunSettings
 
 
 def check_short_lists(report: Report, before: Report, settings: RunSettings) -> Verdict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from batchscore.arrays.sketches import SKETCH_SIZE, BottomK, Overlap, estimate_overlap
 from batchscore.run_report import Report
 from batchscore.scoring.guard.verdict import NO_FIGURE, Examples, Refusal, Verdict, format_limit, format_share
-from batchscore.settings.config import RunSettings
+from batchscore.settings.run import RunSettings
 
 
 def check_turnover(report: Report, before: Report, settings: RunSettings, missing: Examples) -> Verdict:

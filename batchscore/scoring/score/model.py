@@ -35,7 +35,7 @@ from batchscore.scoring.bind.evidence import VocabularyEvidence
 from batchscore.scoring.guard.unknown import IdRole, IsKnown, NoLookUpError
 from batchscore.scoring.source.inputs import Pairs
 from batchscore.scoring.source.reader import read_batches
-from batchscore.settings.config import RunSettings
+from batchscore.settings.run import RunSettings
 from batchscore.system.environment import MODEL_ENVIRONMENT
 
 _log = logging.getLogger("batchscore")

@@ -35,7 +35,7 @@ from batchscore.scoring.score.model import RunModel
 from batchscore.scoring.score.plan_check import PlanCheck
 from batchscore.scoring.score.planned import PlannedScorer, plan_required
 from batchscore.scoring.score.scorer import Scorer
-from batchscore.settings.config import RunSettings
+from batchscore.settings.run import RunSettings
 from batchscore.system.address_space import PLANNED_RUN_BYTES, require_address_space
 from batchscore.system.memory import part_budget
 

@@ -23,8 +23,8 @@ from batchscore.scoring.bind.binding import bind
 from batchscore.scoring.pairs import ScoredPairs
 from batchscore.scoring.source.inputs import open_pairs
 from batchscore.scoring.source.reader import PairBatch, read_batches
-from batchscore.settings.config import RunSettings
 from batchscore.settings.limits import Limit
+from batchscore.settings.run import RunSettings
 
 OFF = Limit.parse("off")
 SCHEMA = pa.schema([("user_id", pa.string()), ("item_id", pa.string()), ("age", pa.int64()), ("note", pa.string())])

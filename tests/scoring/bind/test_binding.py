@@ -11,7 +11,8 @@ from batchscore.errors import UsageError
 from batchscore.savedmodel.card import ModelCard, Probes
 from batchscore.savedmodel.saved_model import Signature, TensorSpec
 from batchscore.scoring.bind.binding import bind
-from batchscore.settings.config import RunSettings, resolve
+from batchscore.settings.resolve import resolve
+from batchscore.settings.run import RunSettings
 
 PAIRS = pa.schema(
     [("user_id", pa.string()), ("movie_id", pa.int64()), ("age", pa.int64()), ("price", pa.float64())]

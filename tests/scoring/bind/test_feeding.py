@@ -13,7 +13,7 @@ from batchscore.savedmodel.card import ModelCard, Probes
 from batchscore.savedmodel.saved_model import Signature, TensorSpec
 from batchscore.scoring.bind.binding import bind
 from batchscore.scoring.bind.feeding import choose_feeds
-from batchscore.settings.config import RunSettings
+from batchscore.settings.run import RunSettings
 
 NAMES = ("user_id", "movie_id", "timestamp")
 SPECS = {name: TensorSpec(name, f"{name}:0", "int64", (None,)) for name in NAMES}

@@ -16,7 +16,8 @@ from batchscore.savedmodel.saved_model import Signature, TensorSpec
 from batchscore.savedmodel.vocabulary import Table, Vocabulary
 from batchscore.scoring.bind.binding import bind
 from batchscore.scoring.bind.evidence import VocabularyEvidence
-from batchscore.settings.config import RunSettings, resolve
+from batchscore.settings.resolve import resolve
+from batchscore.settings.run import RunSettings
 
 STRINGS = {"uid": "string", "iid": "string"}
 

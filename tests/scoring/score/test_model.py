@@ -13,7 +13,8 @@ from batchscore.savedmodel.card import KnownSignature, ModelCard, Probes, write_
 from batchscore.savedmodel.proto import DTYPES, SavedModelProto
 from batchscore.scoring.bind.binding import bind
 from batchscore.scoring.score.model import choose_model, id_roles, load_in_background
-from batchscore.settings.config import Limit, RunSettings
+from batchscore.settings.limits import Limit
+from batchscore.settings.run import RunSettings
 
 NUMBERS = {name: number for number, name in DTYPES.items()}
 PAIRS = pa.schema([("user_id", pa.string()), ("item_id", pa.int64())])

@@ -24,7 +24,7 @@ from batchscore.planning.plan_file import PLAN_FILE, read_plan, write_plan
 from batchscore.scoring.run import run
 from batchscore.scoring.score import planned, plans
 from batchscore.scoring.source import reader
-from batchscore.settings.config import RunSettings
+from batchscore.settings.run import RunSettings
 from batchscore.system.address_space import PLANNED_RUN_BYTES
 
 pytestmark = pytest.mark.tensorflow

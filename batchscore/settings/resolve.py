@@ -1,4 +1,4 @@
-"""Frozen, validated settings of each command, and where each value came from.
+"""The settings of a command from its flags, a TOML file and the environment, and where each value came from.
 
 Precedence: flag > TOML > environment > default. A flag and its TOML key have one name (`--top-n` is `top_n`;
 dashes are accepted too). Relative paths in a TOML file resolve against that file's folder, on the command line
@@ -11,144 +11,18 @@ import datetime as dt
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, get_args
+from typing import Any, Generic, Literal, TypeVar, get_args
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeInt,
-    PositiveInt,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BaseModel, ValidationError
 
 from batchscore.errors import UsageError, did_you_mean
-from batchscore.settings.limits import Age, Limit, Multiple
-from batchscore.settings.paths import (
-    EMPTY_PATH,
-    DatedPath,
-    fill_date,
-    is_foreign,
-    is_same_file,
-    require_no_pattern,
-    require_paths,
-    require_usable,
-)
+from batchscore.settings.base import Settings, is_path, today
+from batchscore.settings.paths import DatedPath, fill_date, is_foreign, is_same_file, require_paths
 from batchscore.settings.toml_tables import read_table
-from batchscore.settings.values import (
-    Bytes,
-    ColumnMap,
-    Constants,
-    JobName,
-    KeptColumns,
-    share,
-)
 from batchscore.system.environment import MODEL_ENVIRONMENT
 
-_WRITTEN = frozenset({"output", "state_dir", "plan_cache", "tensorboard"})
-"""Paths that a command writes to; every other one is read."""
-
-MAX_THREADS = 256
-
-
-class Settings(BaseModel):
-    """What all settings share: frozen, and no unknown key."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), defer_build=True)
-    tables: ClassVar[tuple[str, ...]] = ()
-    """Settings that are tables at the top of a TOML file, beside the command's own."""
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _number_or_text(cls, value: object, info: ValidationInfo) -> object:
-        field = cls.model_fields[str(info.field_name)]
-        if isinstance(value, bool) and field.annotation is not bool:
-            off = '; write "off"' if field.annotation in (Limit, Age) and not value else ""
-            raise ValueError(f"{str(value).lower()} is neither a number nor text{off}")
-        if _is_path(cls, str(info.field_name)) and not (value is None or isinstance(value, (str, os.PathLike))):
-            raise ValueError(_no_path(value))
-        if value == "" and _is_path(cls, str(info.field_name)):
-            raise ValueError(EMPTY_PATH)
-        return value
-
-    @field_validator("*")
-    @classmethod
-    def _usable_path(cls, value: object, info: ValidationInfo) -> object:
-        if isinstance(value, DatedPath):
-            require_usable(value.path, written=True)
-        elif isinstance(value, Path):
-            require_usable(value, written=info.field_name in _WRITTEN)
-            if info.field_name not in _WRITTEN:
-                require_no_pattern(value)
-        return value
-
-
-def today() -> dt.date:
-    """Today in UTC."""
-    return dt.datetime.now(dt.UTC).date()
-
-
-class RunSettings(Settings):
-    """Settings of `batchscore run`. `date` is what `{date}` stands for, in paths and in constants."""
-
-    input: Path
-    require_success: Literal["auto", "yes", "no"] = "auto"
-    output: DatedPath
-    job: JobName | None = None
-    model: Path | None = None
-    model_version: PositiveInt | None = None
-    signature: str | None = None
-    score_output: str | None = None
-    top_n: Annotated[PositiveInt, Field(lt=2**31)] = 10
-    user_column: str | None = None
-    candidate_column: str | None = None
-    keep: KeptColumns = Field(default_factory=dict)
-    keep_output: KeptColumns = Field(default_factory=dict)
-    map: ColumnMap = Field(default_factory=dict)
-    set: Constants = Field(default_factory=dict)
-    fill: Constants = Field(default_factory=dict)
-    allow_nonfinite: tuple[str, ...] = ()
-    max_bad_rows: Limit = Limit("0", count=0)
-    max_unknown_users: Limit = Limit("50%", fraction=Fraction(1, 2))
-    max_unknown_candidates: Limit = Limit("50%", fraction=Fraction(1, 2))
-    max_user_drop: Limit = Limit("20%", fraction=Fraction(1, 5))
-    max_pair_drop: Limit = Limit("20%", fraction=Fraction(1, 5))
-    max_candidate_drop: Limit = Limit("50%", fraction=Fraction(1, 2))
-    max_user_turnover: Annotated[Limit, AfterValidator(share)] = Limit("50%", fraction=Fraction(1, 2))
-    max_short_list_rise: Annotated[Limit, AfterValidator(share)] = Limit("50%", fraction=Fraction(1, 2))
-    max_duplicate_rise: Annotated[Limit, AfterValidator(share)] = Limit("25%", fraction=Fraction(1, 4))
-    max_score_shift: Multiple = Multiple("3", times=3)
-    max_spread_change: Multiple = Multiple("4", times=4)
-    min_users: NonNegativeInt = 0
-    min_pairs: NonNegativeInt = 0
-    max_input_age: Age = Age("off")
-    max_model_age: Age = Age("off")
-    max_identical_lists: Annotated[Limit, AfterValidator(share)] = Limit("99%", fraction=Fraction(99, 100))
-    allow_equal_scores: bool = False
-    plan: Literal["auto", "require", "off"] = "auto"
-    plan_cache: Path | None = None
-    memory: Bytes | None = None
-    threads: Annotated[PositiveInt, Field(le=MAX_THREADS)] = Field(
-        default_factory=lambda: min(len(os.sched_getaffinity(0)), MAX_THREADS)
-    )
-    keep_previous: Annotated[NonNegativeInt, Field(le=1000)] = 1
-    state_dir: Path | None = None
-    trust_model: bool = False
-    date: dt.date = Field(default_factory=today)
-
-
 SettingsT = TypeVar("SettingsT", bound=Settings)
-
-DECLARATION_TABLES = ("features", "model", "tasks")
-"""The tables that a training declares its model with, beside its own."""
-
-TABLES = ("run", "train", "adopt", "evaluate", *DECLARATION_TABLES)
-"""The tables that a TOML file may hold: one a command, and those that a training declares its model with."""
 
 
 @dataclass(frozen=True)
@@ -179,13 +53,13 @@ def resolve(
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
     sources = dict.fromkeys(kind.model_fields, "default")
-    if _is_path(kind, "model") and environ.get(MODEL_ENVIRONMENT):
+    if is_path(kind, "model") and environ.get(MODEL_ENVIRONMENT):
         values["model"], sources["model"] = environ[MODEL_ENVIRONMENT], f"environment {MODEL_ENVIRONMENT}"
     day = _day(date)
     if config is not None:
         config = Path(config)
         require_paths(config, next_step="correct --config")
-        told = read_table(config, table, kind.tables, TABLES)
+        told = read_table(config, table, kind.tables)
         if "date" in told:
             raise UsageError(
                 "E-CONFIG", "date cannot stand in a file: every other night it would be wrong", where=config,
@@ -228,11 +102,6 @@ def _day(date: dt.date | str | None) -> dt.date:
         ) from error
 
 
-def _is_path(kind: type[Settings], key: str) -> bool:
-    field = kind.model_fields.get(key)
-    return field is not None and field.annotation in (Path, Path | None, DatedPath)
-
-
 def _names_beside(place: Sequence[str | int], kind: type[Settings]) -> list[str]:
     """The names that may stand at `place`, where an unknown one does."""
     if len(place) == 1:
@@ -249,15 +118,8 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models_in(part)
 
 
-def _no_path(value: object) -> str:
-    kind = f"{type(value).__module__.partition('.')[0]} {type(value).__name__}".removeprefix("builtins ")
-    is_frame = any(hasattr(value, name) for name in ("to_parquet", "write_parquet", "column_names"))
-    advice = "write it to a Parquet file and give its path" if is_frame else "give the path of a file or a folder"
-    return f"a {kind} is not a path; {advice}"
-
-
 def _anchored(kind: type[Settings], key: str, value: Any, folder: Path) -> Any:
-    if _is_path(kind, key) and isinstance(value, str) and value:
+    if is_path(kind, key) and isinstance(value, str) and value:
         anchored = folder / value
         return value if is_foreign(value) and not anchored.exists() else str(anchored)
     if key == "model" and isinstance(value, dict) and "factory" in value:
@@ -266,7 +128,7 @@ def _anchored(kind: type[Settings], key: str, value: Any, folder: Path) -> Any:
 
 
 def _dated(kind: type[Settings], key: str, value: Any, day: dt.date) -> Any:
-    if not (_is_path(kind, key) and isinstance(value, (str, Path)) and value):
+    if not (is_path(kind, key) and isinstance(value, (str, Path)) and value):
         return value
     if kind.model_fields[key].annotation is DatedPath:
         return DatedPath(Path(value), day)

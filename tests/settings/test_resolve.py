@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchscore.errors import UsageError
-from batchscore.settings.config import RunSettings, resolve
 from batchscore.settings.limits import Limit
+from batchscore.settings.resolve import resolve
+from batchscore.settings.run import RunSettings
 from batchscore.settings.train import TrainSettings
 
 REQUIRED = {"input": "pairs.parquet", "output": "ranked.parquet"}

@@ -1,0 +1,66 @@
+"""What the settings of all commands have in common."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+
+from batchscore.settings.limits import Age, Limit
+from batchscore.settings.paths import EMPTY_PATH, DatedPath, require_no_pattern, require_usable
+
+_WRITTEN = frozenset({"output", "state_dir", "plan_cache", "tensorboard"})
+"""Paths that a command writes to; every other one is read."""
+
+
+class Settings(BaseModel):
+    """What all settings share: frozen, and no unknown key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), defer_build=True)
+    tables: ClassVar[tuple[str, ...]] = ()
+    """Settings that are tables at the top of a TOML file, beside the command's own."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _number_or_text(cls, value: object, info: ValidationInfo) -> object:
+        field = cls.model_fields[str(info.field_name)]
+        if isinstance(value, bool) and field.annotation is not bool:
+            off = '; write "off"' if field.annotation in (Limit, Age) and not value else ""
+            raise ValueError(f"{str(value).lower()} is neither a number nor text{off}")
+        if is_path(cls, str(info.field_name)) and not (value is None or isinstance(value, (str, os.PathLike))):
+            raise ValueError(_describe_no_path(value))
+        if value == "" and is_path(cls, str(info.field_name)):
+            raise ValueError(EMPTY_PATH)
+        return value
+
+    @field_validator("*")
+    @classmethod
+    def _usable_path(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, DatedPath):
+            require_usable(value.path, written=True)
+        elif isinstance(value, Path):
+            require_usable(value, written=info.field_name in _WRITTEN)
+            if info.field_name not in _WRITTEN:
+                require_no_pattern(value)
+        return value
+
+
+def today() -> dt.date:
+    """Today in UTC."""
+    return dt.datetime.now(dt.UTC).date()
+
+
+def is_path(kind: type[Settings], key: str) -> bool:
+    """Whether the setting `key` is a path."""
+    field = kind.model_fields.get(key)
+    return field is not None and field.annotation in (Path, Path | None, DatedPath)
+
+
+def _describe_no_path(value: object) -> str:
+    kind = f"{type(value).__module__.partition('.')[0]} {type(value).__name__}".removeprefix("builtins ")
+    is_frame = any(hasattr(value, name) for name in ("to_parquet", "write_parquet", "column_names"))
+    advice = "write it to a Parquet file and give its path" if is_frame else "give the path of a file or a folder"
+    return f"a {kind} is not a path; {advice}"
