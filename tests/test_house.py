@@ -59,7 +59,7 @@ ROOMS = {
         "arrays", "publishing", "scoring", "scoring.bind", "scoring.rank", "scoring.source", "settings",
     },
     "scoring.rank": {"arrays", "scoring"},
-    "scoring.bind": {"arrays", "savedmodel", "scoring", "scoring.source", "settings"},
+    "scoring.bind": {"arrays", "savedmodel", "scoring", "scoring.source", "settings", "system"},
     "scoring.source": {"arrays", "settings", "tables"},
     "publishing": {"savedmodel", "settings", "system"},
     "planning.graph": {"planning", "savedmodel", "system"},
@@ -341,7 +341,6 @@ READS_BY_NAME = {
     "system/lock.py": "the lock, which is not read",
     "system/durable.py": "to flush it",
     "publishing/publish.py": "what it wrote itself",
-    "publishing/rollback.py": "what it wrote itself",
     "scoring/source/inputs.py": "the pairs, which are looked at before",
     "system/memory.py": "files of the kernel, which have no size",
 }
@@ -366,6 +365,58 @@ def test_a_file_is_opened_for_reading_in_one_place_which_waits_for_no_pipe():
     assert {path.relative_to(PACKAGE).as_posix() for path in SOURCES if [*_reads_by_name(path)]} == set(
         READS_BY_NAME
     )
+
+
+WRITES = {
+    "system/durable.py": "the one place",
+    "system/disk.py": "second names of files that are there",
+    "system/lock.py": "locks, which are empty",
+    "publishing/publish.py": "the ranked file, which is large, and records that move",
+    "publishing/previous.py": "outputs that move up by one",
+    "publishing/claim.py": "empty files, to know that one may write",
+    "publishing/model_base.py": "a version of a model, which is a folder, and the lock",
+    "training/checkpoints.py": "the state of a training, which is a folder",
+    "adoption/copying.py": "into a folder that is published whole",
+    "datasets/publication.py": "several files that appear together",
+    "scoring/bind/badrows.py": "rejects, into what `replacing` gives",
+    "cli/__init__.py": "the null device, in the place of a closed stream",
+}
+"""Files that write or rename without `durable.write_whole` or `durable.replacing`, and what."""
+
+
+def _writes(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        owner, _, name = ast.unparse(node.func).rpartition(".")
+        mode = next((str(argument.value) for argument in node.args if isinstance(argument, ast.Constant)), "r")
+        moves = len(node.args) == 1 and not node.keywords and not isinstance(node.args[0], ast.Dict)
+        if owner == "os" and name == "open":
+            writes = re.search("O_WRONLY|O_RDWR|O_CREAT", ast.unparse(node)) is not None
+        elif owner == "os" and name in ("rename", "replace", "renames", "link", "fdopen"):
+            writes = name != "fdopen" or set(mode) & set("wax+")
+        elif name == "open":
+            writes = re.fullmatch("[rwaxbt+]+", mode) and set(mode) & set("wax+")
+        else:
+            writes = name in ("write_bytes", "write_text", "NamedTemporaryFile", "mkstemp") or (
+                owner and name in ("rename", "replace") and moves
+            )
+        if writes:
+            yield node.lineno
+
+
+def test_a_file_is_written_in_one_place_whole_or_not_at_all():
+    assert {path.relative_to(PACKAGE).as_posix() for path in SOURCES if [*_writes(path)]} == set(WRITES)
+
+
+def test_names_of_temporary_files_are_made_in_one_place():
+    """`publishing` alone knows them too: it removes what dead runs left."""
+    naming = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in SOURCES
+        if any(text.endswith(".tmp") for text in _literals(path))
+    }
+    assert naming == {"system/durable.py", "publishing/claim.py", "publishing/job.py"}
 
 
 JOBS = sorted((ROOT / "jobs").glob("*.toml"))

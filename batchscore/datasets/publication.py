@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 
 from batchscore.errors import OutputError
 from batchscore.observer import Observer
-from batchscore.system.durable import sync
+from batchscore.system.durable import sync, unique_temporary_beside
 
 
 class Publication:
@@ -55,7 +54,7 @@ class Publication:
                     where=target,
                     next_step="move it away, or give another --output",
                 )
-            temporary = self._folder / f".{name}.{secrets.token_hex(4)}.tmp"
+            temporary = unique_temporary_beside(target)
             self._pending[target] = temporary
             with temporary.open("xb") as file:
                 self._fill(file, schema, tables)

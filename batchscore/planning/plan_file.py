@@ -7,8 +7,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,6 +14,7 @@ from pydantic_core import from_json
 
 from batchscore.errors import ModelError
 from batchscore.planning.plan import PLANNER_VERSION, NotPlanned, Plan
+from batchscore.system.durable import unique_temporary_beside, write_whole
 from batchscore.system.regular_files import read_regular
 
 PLAN_FILE = "batchscore.plan.json"
@@ -46,15 +45,8 @@ def write_plan(directory: Path, plan: Plan | NotPlanned) -> None:
         not_planned=plan if isinstance(plan, NotPlanned) else None,
     )
     target = directory / PLAN_FILE
-    temporary = directory / f"{PLAN_FILE}.{secrets.token_hex(8)}"  # hosts may share a folder, and process numbers
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(content.model_dump_json(indent=1, exclude_none=True) + "\n")
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    text = content.model_dump_json(indent=1, exclude_none=True) + "\n"
+    write_whole(target, text, temporary=unique_temporary_beside(target), mode=_MODE)  # hosts may share a folder
 
 
 def read_plan(directory: Path) -> Plan | NotPlanned | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import shlex
 import stat
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from batchscore.publishing.publish import Claim
 from batchscore.savedmodel.formats import PB
 from batchscore.settings.paths import is_same_file
 from batchscore.system.disk import cannot_write
-from batchscore.system.durable import sync
+from batchscore.system.durable import sync, temporary_beside, unique_temporary_beside
 from batchscore.system.lock import locked
 
 _IN_STATE = re.compile(
@@ -41,7 +40,7 @@ def claim(job: Job, reads: Path | None = None) -> Iterator[Claim]:
     """
     _require_publishable(job, reads)
     with locked(job.locks, job.path), _state(job), _made_folders(job):
-        temporary = job.path.with_name(f".{job.path.name}.{secrets.token_hex(4)}.tmp")
+        temporary = unique_temporary_beside(job.path)
         try:
             for stale in _left_behind(job):
                 stale.unlink()
@@ -62,7 +61,7 @@ def _state(job: Job) -> Iterator[None]:
     """The state folder: made, known to be writable, and locked if the job has a name of its own."""
     try:
         job.state.mkdir(parents=True, exist_ok=True)
-        probe = job.state / f".{job.record}.report.json.tmp"
+        probe = temporary_beside(job.state / f"{job.record}.report.json")
         probe.unlink(missing_ok=True)
         os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         probe.unlink()

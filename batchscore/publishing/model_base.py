@@ -22,7 +22,7 @@ from batchscore.errors import ModelError, OutputError, TryLaterError
 from batchscore.savedmodel.card import read_card
 from batchscore.savedmodel.formats import PB
 from batchscore.savedmodel.versions import LOCK, REPORTS, list_versions
-from batchscore.system.durable import sync, tolerated, write_whole
+from batchscore.system.durable import sync, sync_tree, tolerated, write_whole
 from batchscore.system.regular_files import read_regular
 
 HIGHEST_VERSION = ".batchscore.version"
@@ -79,10 +79,10 @@ class ModelBase:
         """
         target = self.path / str(self.next_version)
         with _output_errors(self.path):
-            _sync_tree(self.incoming)
+            sync_tree(self.incoming)
             self._remember_version()
             if self.incoming_evaluated.exists():
-                _sync_tree(self.incoming_evaluated)
+                sync_tree(self.incoming_evaluated)
                 remove(self.evaluated(self.next_version))
                 self.incoming_evaluated.rename(self.evaluated(self.next_version))
                 sync(self.path / EVALUATED)
@@ -128,7 +128,7 @@ class ModelBase:
     def _remember_version(self) -> None:
         """Before the rename: a number that a crash leaves unused is skipped, one that was used never comes back."""
         write_whole(self.path / HIGHEST_VERSION, f"{self.next_version}\n")
-        sync(self.path)
+        sync(self.path)  # no version may take a number that could come back
 
 
 @contextmanager
@@ -244,13 +244,6 @@ def _is_ours(version: Path) -> bool:
     except ModelError:
         return False
     return card is not None and bool({"batchscore", "adopted_with"} & set(card.made_with))
-
-
-def _sync_tree(root: Path) -> None:
-    for folder, _, files in os.walk(root):
-        for name in files:
-            sync(Path(folder, name))
-        sync(Path(folder))
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.records import FoundReport, find_report, identify
 from batchscore.run_report import Output, Report
 from batchscore.system.disk import cannot_write, keep_access
-from batchscore.system.durable import sync, tolerated, write_whole
+from batchscore.system.durable import replacing, sync, tolerated, write_whole
 
 _log = logging.getLogger("batchscore")
 
@@ -90,11 +90,7 @@ class Claim:
             written = pq.read_metadata(self.temporary).num_rows
             if written != rows:
                 raise OSError(errno.EIO, f"{written:,} rows on disk, {rows:,} written")
-            with self.temporary.open("rb+") as file:
-                keep_access(file.fileno(), self.output)
-                os.fsync(file.fileno())
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-                status = os.fstat(file.fileno())
+            sha256, status = seal(self.temporary, self.output)
             output = Output(
                 path=str(self.output), rows=rows, bytes=status.st_size, sha256=sha256, file_id=identify(status)
             )
@@ -160,18 +156,15 @@ class Claim:
 
     def park(self, write: Callable[[Path], None]) -> Path:
         """Write an output that is refused to `refused_path`, to be looked at. Raises OutputError (E-OUTPUT)."""
-        temporary = self.refused_path.with_name(f".{self.refused_path.name}.tmp")
         try:
-            write(temporary)
-            with temporary.open("rb+") as file:
-                keep_access(file.fileno(), self.output)
-            temporary.replace(self.refused_path)
+            with replacing(self.refused_path) as temporary:
+                write(temporary)
+                with temporary.open("rb+") as file:
+                    keep_access(file.fileno(), self.output)
         except (OSError, pa.ArrowException) as error:
             if isinstance(error, MemoryError):
                 raise
             raise cannot_write(self.refused_path, error) from error
-        finally:
-            temporary.unlink(missing_ok=True)
         return self.refused_path
 
     def record(self, report: Report) -> None:
@@ -188,12 +181,12 @@ class Claim:
                 path.unlink()
             return
         with tolerated("the state folder could not be brought up to date"):
-            if report.status == "published":
-                self.failed_path.unlink(missing_ok=True)
-                self.rejects_path(failed=True).unlink(missing_ok=True)
-            if report.refused_output is None:
-                self.refused_path.unlink(missing_ok=True)
-            sync(path.parent)
+            failure = [self.failed_path, self.rejects_path(failed=True)] if report.status == "published" else []
+            refused = [self.refused_path] if report.refused_output is None else []
+            if outdated := [place for place in (*failure, *refused) if os.path.lexists(place)]:
+                for place in outdated:
+                    place.unlink()
+                sync(path.parent)
 
     def abandon(self, report: Report, error: BaseException) -> None:
         """Leave nothing but the report of the failure, for a process that ends right here."""
@@ -205,3 +198,14 @@ class Claim:
     def find_report(self) -> FoundReport:
         """The report of the output that stands here now; nothing if none does, or the report is another one's."""
         return find_report(self.job.reports(), self.output) if self.output.exists() else FoundReport()
+
+
+def seal(written: Path, standing: Path) -> tuple[str, os.stat_result]:
+    """Give `written` the access of `standing`, which it is to replace, and flush it; its SHA-256 and status.
+
+    Raises OSError.
+    """
+    with written.open("rb+") as file:
+        keep_access(file.fileno(), standing)
+        os.fsync(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno())

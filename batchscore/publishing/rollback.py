@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import logging
-import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,13 +14,13 @@ from batchscore.observer import Observer
 from batchscore.publishing.claim import claim
 from batchscore.publishing.job import Job, find_job
 from batchscore.publishing.previous import PreviousOutputs
-from batchscore.publishing.publish import Claim
+from batchscore.publishing.publish import Claim, seal
 from batchscore.publishing.ranked_file import read_through
 from batchscore.publishing.records import identify, read_published_report
 from batchscore.run_report import Report
 from batchscore.settings.paths import DatedPath, require_paths
 from batchscore.settings.values import job_name
-from batchscore.system.disk import cannot_write, keep_access
+from batchscore.system.disk import cannot_write
 from batchscore.system.durable import tolerated
 from batchscore.system.regular_files import require_regular
 
@@ -125,12 +123,9 @@ def _copy_whole(kept: Path, target: Path, output: Path, report: Report | None) -
         raise _damaged(kept, error.strerror or str(error), "a Parquet file") from error
     try:
         shutil.copyfile(kept, target)
-        with target.open("rb+") as file:
-            keep_access(file.fileno(), output if output.exists() else kept)
-            os.fsync(file.fileno())
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-            if told is not None:
-                told.file_id = identify(os.fstat(file.fileno()))
+        found, status = seal(target, output if output.exists() else kept)
+        if told is not None:
+            told.file_id = identify(status)
     except OSError as error:
         raise cannot_write(target, error) from error
     try:

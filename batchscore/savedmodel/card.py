@@ -45,6 +45,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from batchscore.errors import ModelError
 from batchscore.savedmodel.fingerprint import digest_files
 from batchscore.savedmodel.model_files import reading_fails, unreadable
+from batchscore.system.durable import write_whole
 from batchscore.system.regular_files import read_regular
 
 CARD_PATH = Path("assets.extra") / "batchscore.json"
@@ -207,4 +208,4 @@ def write_card(model: Path, card: ModelCard) -> None:
     path.parent.mkdir(exist_ok=True)
     as_it_is_read = ModelCard.model_validate_json(card.model_dump_json(exclude_none=True))
     signed = as_it_is_read.model_copy(update={"sha256": digest_card(as_it_is_read)})
-    path.write_text(signed.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")
+    write_whole(path, signed.model_dump_json(indent=1, exclude_none=True) + "\n")

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from batchscore.errors import OutputError
+from batchscore.system.durable import sync, temporary_beside
 
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
@@ -74,7 +75,7 @@ def move(source: Path, target: Path) -> None:
 
 def link(source: Path, target: Path) -> None:
     """Hard-link `source` as `target`, replacing it; a copy where the state folder is on another file system."""
-    temporary = target.with_name(f".{target.name}.tmp")
+    temporary = temporary_beside(target)
     temporary.unlink(missing_ok=True)
     try:
         os.link(source, temporary)
@@ -82,4 +83,5 @@ def link(source: Path, target: Path) -> None:
         if error.errno not in _NO_LINKS:
             raise
         shutil.copy2(source, temporary)
+        sync(temporary)
     temporary.replace(target)

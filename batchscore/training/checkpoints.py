@@ -18,7 +18,7 @@ from batchscore.interactions.identity import Identity
 from batchscore.networks.factory_source import find_source
 from batchscore.publishing.model_base import ModelBase, remove
 from batchscore.settings.train import TrainSettings
-from batchscore.system.durable import sync
+from batchscore.system.durable import sync, sync_tree, write_whole
 from batchscore.system.regular_files import read_regular
 from batchscore.training.metrics import Epoch
 from batchscore.training.report import library_versions
@@ -75,10 +75,8 @@ class Checkpoints:
             remove(draft)
             draft.mkdir(parents=True)
             self._checkpoint.write(str(draft / _WEIGHTS))
-            (draft / _STATE).write_text(json.dumps([dataclasses.asdict(epoch) for epoch in epochs]), "utf-8")
-            for file in draft.iterdir():
-                sync(file)
-            sync(draft)
+            write_whole(draft / _STATE, json.dumps([dataclasses.asdict(epoch) for epoch in epochs]))
+            sync_tree(draft)
             remove(place)
             draft.rename(place)
             sync(self._folder)

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -137,18 +138,19 @@ def test_directories_that_cannot_be_used(tmp_path, kind):
 
 def test_everything_is_on_disk_before_the_rename_and_the_rename_after_it(tmp_path, monkeypatch):
     path, done = tmp_path / "model", []
-    real_sync, real_rename = model_base.sync, type(path).rename
+    real_fsync, real_rename = os.fsync, type(path).rename
 
-    def sync(target):
+    def fsync(handle):
+        target = Path(f"/proc/self/fd/{handle}").readlink()
         done.append(("sync", target.relative_to(path).as_posix()))
-        real_sync(target)
+        real_fsync(handle)
 
     def rename(source, target):
         done.append(("rename", target.name))
         return real_rename(source, target)
 
     publish(path)
-    monkeypatch.setattr(model_base, "sync", sync)
+    monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(type(path), "rename", rename)
     publish(path)
     commit = done.index(("rename", "2"))

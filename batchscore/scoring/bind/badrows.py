@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from batchscore.scoring.bind.coded import Coded
 from batchscore.scoring.pairs import ScorablePairs, ScoredPairs
 from batchscore.scoring.source.reader import PairBatch
 from batchscore.settings.limits import Limit
+from batchscore.system.durable import replacing
 
 REJECTS_CAP = 10_000
 """Rejects written to the file; all are counted."""
@@ -138,15 +138,11 @@ class BadRows:
 
     def write_rejects(self, path: Path) -> None:
         """Write the rejects as JSON Lines (file, row, column, reason, value) by row; a last line tells of a cap."""
-        temporary = path.with_name(f".{path.name}.tmp")
-        with temporary.open("w", encoding="utf-8") as file:
+        with replacing(path) as temporary, temporary.open("x", encoding="utf-8") as file:
             for reject in sorted(self.rejects, key=lambda reject: (reject.file, reject.row)):
                 file.write(json.dumps(reject.__dict__, ensure_ascii=False) + "\n")
             if self.count > len(self.rejects):
                 file.write(json.dumps({"written": len(self.rejects), "total": self.count}) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
 
     def _check(self, batch: PairBatch, binding: Binding) -> ScorablePairs:
         originals = {name: Coded.read(batch.table.column(name)) for name in binding.columns}
