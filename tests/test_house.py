@@ -74,7 +74,7 @@ ROOMS = {
 """What each room may import, besides itself and BASE. The rooms of `scoring` may import of it `pairs` alone."""
 
 PASSED_ON = {
-    "source": {"PairBatch", "Pairs", "ReadAhead", "open_pairs", "read_batches"},
+    "source": {"PairBatch", "PairSource", "ReadAhead", "open_pairs"},
     "bind": {
         "BadRows", "Binding", "FLOATS", "INTEGERS", "VocabularyEvidence", "bind", "is_text", "map_flag",
         "placeholders",
@@ -341,7 +341,7 @@ READS_BY_NAME = {
     "system/lock.py": "the lock, which is not read",
     "system/durable.py": "to flush it",
     "publishing/publish.py": "what it wrote itself",
-    "scoring/source/inputs.py": "the pairs, which are looked at before",
+    "scoring/source/pair_files.py": "the pairs, which are looked at before",
     "system/memory.py": "files of the kernel, which have no size",
 }
 """Files that open another for reading without `regular_files`, and which. A pipe in its place would hang them."""

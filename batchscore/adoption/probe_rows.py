@@ -14,8 +14,7 @@ from batchscore.errors import InputError
 from batchscore.scoring.bind.badrows import BadRows
 from batchscore.scoring.bind.binding import bind
 from batchscore.scoring.pairs import ScorablePairs
-from batchscore.scoring.source.inputs import open_pairs
-from batchscore.scoring.source.reader import read_batches
+from batchscore.scoring.source.parquet_source import open_pairs
 from batchscore.settings.limits import Limit
 from batchscore.settings.paths import DatedPath
 from batchscore.settings.run import RunSettings
@@ -67,10 +66,8 @@ def draw_rows(path: Path, choice: Choice) -> ProbeRows:
         candidate_column=choice.column_of(choice.candidate_input),
     )
     binding = bind(pairs.schema, choice.signature, None, settings)
-    bad = BadRows(Limit("off"), pairs.rows)
-    usable = next(
-        (part for part in bad.drop_unusable(read_batches(pairs, binding.columns), binding) if len(part)), None
-    )
+    bad = BadRows(Limit("off"), pairs.row_count.known)
+    usable = next((part for part in bad.drop_unusable(pairs.batches(binding.columns), binding) if len(part)), None)
     if usable is None:
         raise InputError(
             "E-BAD-ROWS",

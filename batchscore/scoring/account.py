@@ -18,7 +18,7 @@ from batchscore.scoring.guard.unknown import UnknownIds
 from batchscore.scoring.rank.statistics import Statistics, sketch_users
 from batchscore.scoring.score.model import RunModel
 from batchscore.scoring.score.plans import AnyScorer
-from batchscore.scoring.source.inputs import Pairs
+from batchscore.scoring.source.pair_source import PairSource
 
 if TYPE_CHECKING:
     from batchscore.scoring.rank.topn import RankedLists
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("batchscore")
 
 
-def begun(report: Report, pairs: Pairs, model: RunModel, binding: Binding) -> None:
+def begun(report: Report, pairs: PairSource, model: RunModel, binding: Binding) -> None:
     """Input, model and bindings, before anything heavy is done."""
     report.inputs = [
         InputFile(
@@ -37,7 +37,7 @@ def begun(report: Report, pairs: Pairs, model: RunModel, binding: Binding) -> No
             fingerprint=file.fingerprint,
             checksums=file.checksums,
         )
-        for file in pairs.files
+        for file in pairs.parts
     ]
     report.model = model.used
     report.bindings = [
@@ -63,7 +63,7 @@ def begun(report: Report, pairs: Pairs, model: RunModel, binding: Binding) -> No
     warn_all(report, binding.warnings)
     for warning in model.warnings:
         warn(report, warning)
-    if not pairs.rows:
+    if pairs.row_count.known == 0:
         warn(report, f"the input {pairs.path} has no rows: the output will be empty")
 
 

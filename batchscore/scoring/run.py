@@ -31,8 +31,9 @@ from batchscore.scoring.rank.statistics import Statistics
 from batchscore.scoring.score.model import choose_model, evidence_of, id_roles, load_in_background, require_probes
 from batchscore.scoring.score.plan_check import PlanCheck, PlanUnfitError
 from batchscore.scoring.score.plans import open_scorer
-from batchscore.scoring.source.inputs import Pairs, open_pairs
-from batchscore.scoring.source.reader import PairBatch, ReadAhead, read_batches
+from batchscore.scoring.source.pair_source import PairBatch, PairSource
+from batchscore.scoring.source.parquet_source import open_pairs
+from batchscore.scoring.source.reader import ReadAhead
 from batchscore.settings.limits import Limit
 from batchscore.settings.run import RunSettings
 from batchscore.system.address_space import RUN_BYTES, require_address_space
@@ -121,7 +122,7 @@ def rank(
         guards.check_model(model.saved.path)
     import_what_adds_names()
     with ExitStack() as opened:
-        ahead = opened.enter_context(closing(ReadAhead(read_batches(pairs, binding.columns))))
+        ahead = opened.enter_context(closing(ReadAhead(pairs.batches(binding.columns))))
         with clock.stage("load"):
             observer.stage("loading the model")
             loading = opened.enter_context(load_in_background(model, settings))
@@ -130,16 +131,22 @@ def rank(
             session = loading.result()
             report.runtime = session.runtime
             scorer, report.plan.why_not = open_scorer(
-                model, session, binding, settings, pairs=pairs.rows, unfit=unfit, warn=partial(account.warn, report)
+                model,
+                session,
+                binding,
+                settings,
+                pairs=pairs.row_count.rows,
+                unfit=unfit,
+                warn=partial(account.warn, report),
             )
             opened.enter_context(closing(scorer))
             require_probes(model, session, settings)
-        bad = BadRows(settings.max_bad_rows, pairs.rows, rejects_path=output.rejects_path(failed=True))
+        bad = BadRows(settings.max_bad_rows, pairs.row_count.known, rejects_path=output.rejects_path(failed=True))
         unknown = [UnknownIds(role) for role in id_roles(model, session, binding, settings)]
         top = TopN(settings.top_n, binding.schema, model.score.ranked_dtype)
         statistics = Statistics(binding.candidate_input)
         opened.enter_context(account.kept(report, bad, unknown, scorer, output))
-        observer.stage("scoring", pairs.rows)
+        observer.stage("scoring", pairs.row_count.rows)
         batches = _observed(clock.each("read", ahead), observer)
         usable = clock.each("check", bad.drop_unusable(batches, binding))
         watched = clock.each("guard", watch_unknown(usable, unknown, lambda: _read_ids(pairs, binding)))
@@ -165,20 +172,20 @@ def _observed(batches: Iterator[PairBatch], observer: Observer) -> Iterator[Pair
         observer.advance(batch.table.num_rows)
 
 
-def _read_users(pairs: Pairs, binding: Binding) -> pl.Series:
+def _read_users(pairs: PairSource, binding: Binding) -> pl.Series:
     """The distinct users of the input, for the message of a guard that refuses before anything is scored."""
     import polars as pl  # noqa: PLC0415 - it loads late
 
-    columns = (pc.unique(batch.table.column(0)) for batch in read_batches(pairs, [binding.user]))
+    columns = (pc.unique(batch.table.column(0)) for batch in pairs.batches([binding.user]))
     users = [column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column for column in columns]
     none = pa.array([], plain_type(pairs.schema.field(binding.user).type))
     return pl.concat([pl.Series(pl.from_arrow(column)) for column in users or [none]]).unique()
 
 
-def _read_ids(pairs: Pairs, binding: Binding) -> Iterator[ScorablePairs]:
+def _read_ids(pairs: PairSource, binding: Binding) -> Iterator[ScorablePairs]:
     """The ids alone, for a decision on unknown ids before everything is scored."""
     ids = {binding.user_input, binding.candidate_input}
     only_ids = replace(
         binding, inputs=tuple(bound for bound in binding.inputs if bound.input.name in ids), constants={}, kept={}
     )
-    return BadRows(Limit("off"), pairs.rows).drop_unusable(read_batches(pairs, only_ids.columns), only_ids)
+    return BadRows(Limit("off"), pairs.row_count.known).drop_unusable(pairs.batches(only_ids.columns), only_ids)

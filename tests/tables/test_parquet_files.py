@@ -13,8 +13,7 @@ import pytest
 
 from batchscore.errors import InputError
 from batchscore.interactions.table_files import open_table_file
-from batchscore.scoring.source.inputs import open_pairs
-from batchscore.scoring.source.reader import read_batches
+from batchscore.scoring.source.parquet_source import open_pairs
 from batchscore.tables.parquet_files import ParquetContent, is_limit, open_source
 
 ROWS = 900
@@ -52,7 +51,7 @@ def values(arrays):
 
 def read_as_pairs(path, columns):
     """What scoring reads of each column; the types that it gives."""
-    batches = list(read_batches(open_pairs(path), columns))
+    batches = list(open_pairs(path).batches(columns))
     return {name: values(batch.table.column(name) for batch in batches) for name in columns}, batches[
         0
     ].table.schema
@@ -249,7 +248,7 @@ def test_what_is_a_limit(error, expected):
 
 
 def drain_pairs(path, columns):
-    for batch in read_batches(open_pairs(path), columns):
+    for batch in open_pairs(path).batches(columns):
         assert batch.table.num_rows
 
 

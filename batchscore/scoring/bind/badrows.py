@@ -19,7 +19,7 @@ from batchscore.scoring.bind.binding import Binding
 from batchscore.scoring.bind.casts import is_text
 from batchscore.scoring.bind.coded import Coded
 from batchscore.scoring.pairs import ScorablePairs, ScoredPairs
-from batchscore.scoring.source.reader import PairBatch
+from batchscore.scoring.source.pair_source import PairBatch
 from batchscore.settings.limits import Limit
 from batchscore.system.durable import replacing
 
@@ -47,7 +47,8 @@ class BadRows:
     """The bad rows of one run, against their budget."""
 
     budget: Limit
-    total_rows: int
+    total_rows: int | None
+    """Rows of the input; None until they are known, and a budget that is a share waits for that."""
     count: int = 0
     by_reason: Counter[str] = field(default_factory=Counter)
     filled: Counter[str] = field(default_factory=Counter)
@@ -66,6 +67,8 @@ class BadRows:
     @property
     def over_budget(self) -> bool:
         """Whether the run will refuse."""
+        if self.total_rows is None:
+            return self.budget.count is not None and self.count > self.budget.count
         return self.budget.exceeded(self.count, self.total_rows)
 
     def drop_unusable(self, batches: Iterator[PairBatch], binding: Binding) -> Iterator[ScorablePairs]:
@@ -81,6 +84,7 @@ class BadRows:
             pairs = self._check(batch, binding)
             if not self.over_budget:
                 yield pairs
+        self.total_rows = self.rows if self.total_rows is None else self.total_rows
         self.require_within_budget()
 
     def drop_unranked(self, scored: Iterator[ScoredPairs]) -> Iterator[ScoredPairs]:
@@ -128,7 +132,7 @@ class BadRows:
             "1 bad row" if self.count == 1 else f"{self.count:,} bad rows",
             where=f"{first.file}, row {first.row:,}, column {first.column}: {first.reason}",
             found="; ".join(f"{reason}: {count:,}" for reason, count in sorted(self.by_reason.items())),
-            expected=f"at most {self.budget} of {self.total_rows:,} rows (--max-bad-rows)",
+            expected=f"at most {self.budget} of {self.total_rows or self.rows:,} rows (--max-bad-rows)",
             details=[f"column {item.column}, first at row {item.row:,}: {item.reason}"
                      + ("" if item.value is None else f", value {item.value}") for item in self.first.values()]
             + ([f"rejects file: {self.rejects_path}"] if self.rejects_path else []),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchscore.scoring.guard.verdict import Refusal, Verdict
-from batchscore.scoring.source.inputs import Pairs
+from batchscore.scoring.source.pair_source import PairSource
 from batchscore.settings.limits import Age
 from batchscore.settings.paths import modified_at
 
@@ -31,11 +31,11 @@ class _Dated:
         return f"{self.verb} {self.date:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def check_input_age(pairs: Pairs, limit: Age, now: dt.datetime) -> Verdict:
+def check_input_age(pairs: PairSource, limit: Age, now: dt.datetime) -> Verdict:
     """The age of the oldest file of the input. E-INPUT-TOO-OLD; E-CLOCK if any file has a date in the future."""
     dated = [
         _Dated("input", "E-INPUT-TOO-OLD", file.path, file.modified_at, "last modified", "rerun retrieval")
-        for file in sorted(pairs.files, key=lambda file: file.modified_at)
+        for file in sorted(pairs.parts, key=lambda part: part.modified_at)
     ]
     return _check_age(dated[0], dated[-1], limit, now)
 

@@ -23,7 +23,7 @@ from batchscore.scoring.guard.shares import check_duplicates, check_short_lists
 from batchscore.scoring.guard.turnover import check_turnover
 from batchscore.scoring.guard.verdict import EXAMPLES, NO_FIGURE, Refusal, Verdict
 from batchscore.scoring.rank.statistics import Statistics
-from batchscore.scoring.source.inputs import Pairs
+from batchscore.scoring.source.pair_source import PairSource
 from batchscore.settings.run import RunSettings
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Guards:
         self._now = dt.datetime.now(dt.UTC)
         self._kept = "Kept last night's file." if settings.output.path.exists() else "Nothing was published."
 
-    def warnings(self, pairs: Pairs, report: Report) -> Iterator[str]:
+    def warnings(self, pairs: PairSource, report: Report) -> Iterator[str]:
         """What the person should know although nothing is refused for it; `report` has what the run is to do."""
         yield from self._baseline.warnings
         published, columns = self._baseline.report, self._baseline.columns
@@ -68,34 +68,39 @@ class Guards:
         yield from tell_changed_lists(report, published)
         yield from tell_lost_probes(report, published)
         before = [(file.bytes, file.fingerprint) for file in published.inputs]
-        if pairs.files and before == [(file.bytes, file.fingerprint) for file in pairs.files]:
-            newest = max(file.modified_at for file in pairs.files)
+        if pairs.parts and before == [(part.bytes, part.fingerprint) for part in pairs.parts]:
+            newest = max(part.modified_at for part in pairs.parts)
             yield (
                 f"the input is that of the published run {published.run_id}: nothing has changed since "
                 f"{newest:%Y-%m-%dT%H:%M:%SZ}; did retrieval run?"
             )
 
-    def check_input(self, pairs: Pairs, read_users: Callable[[], pl.Series]) -> None:
-        """What the footers settle: the input's age, its pairs, and users that it cannot have.
+    def check_input(self, pairs: PairSource, read_users: Callable[[], pl.Series]) -> None:
+        """What is settled before a pair is read: the input's age, its pairs, and users that it cannot have.
 
-        `read_users` gives the distinct users of the input. It is called only if the pairs or users are refused: for
-        examples, and so that one message tells of both. Raises RefusedError: E-INPUT-TOO-OLD, E-CLOCK,
+        A number of pairs that is not known exactly is no verdict yet: the lists will tell. `read_users` gives the
+        distinct users of the input. It is called only if the pairs or users are refused: for examples, and so that
+        one message tells of both. Raises RefusedError: E-INPUT-TOO-OLD, E-CLOCK,
         E-TOO-FEW-PAIRS, E-PAIRS-DROPPED, E-TOO-FEW-USERS, E-USERS-DROPPED.
         """
-        settings, rows, where = self._settings, pairs.rows, pairs.path
+        settings, rows, where = self._settings, pairs.row_count, pairs.path
         users_of_input = cache(read_users)
 
         def missing() -> list[str]:
             return self._missing(users_of_input())
 
         age = check_input_age(pairs, settings.max_input_age, self._now)
-        of_pairs = list(check_pairs(Count.of_input(rows, where), self._pairs_before, settings, missing))
+        if rows.rows is None:
+            self._settle([age])
+            return
+        of_pairs = list(check_pairs(Count.of_input(rows.rows, where), self._pairs_before, settings, missing))
         if any(verdict.refusal is not None for verdict in of_pairs):
             users = Count.of_users(users_of_input().drop_nulls().len(), where)
         else:
-            users = Count.of_most_users(rows, where)
+            users = Count.of_most_users(rows.rows, where)
         of_users = check_users(users, self._baseline.users, settings, missing)
-        self._settle([age, *of_pairs, *(verdict for verdict in of_users if verdict.refusal is not None)])
+        settled = of_pairs if rows.exact else (verdict for verdict in of_pairs if verdict.refusal is not None)
+        self._settle([age, *settled, *(verdict for verdict in of_users if verdict.refusal is not None)])
 
     def check_model(self, model: Path) -> None:
         """The age of the SavedModel at `model`. Raises RefusedError (E-MODEL-TOO-OLD, E-CLOCK)."""

@@ -33,8 +33,7 @@ from batchscore.scoring.bind.binding import Binding
 from batchscore.scoring.bind.casts import placeholders
 from batchscore.scoring.bind.evidence import VocabularyEvidence
 from batchscore.scoring.guard.unknown import IdRole, IsKnown, NoLookUpError
-from batchscore.scoring.source.inputs import Pairs
-from batchscore.scoring.source.reader import read_batches
+from batchscore.scoring.source.pair_source import PairSource
 from batchscore.settings.run import RunSettings
 from batchscore.system.environment import MODEL_ENVIRONMENT
 
@@ -105,11 +104,11 @@ def choose_model(settings: RunSettings) -> RunModel:
     return RunModel(saved, signature, score, used, (*warnings, *chosen.warnings))
 
 
-def evidence_of(pairs: Pairs, model: RunModel) -> VocabularyEvidence:
+def evidence_of(pairs: PairSource, model: RunModel) -> VocabularyEvidence:
     """What the first values of columns and the model's vocabularies tell of one another."""
 
     def read_values(column: str) -> pa.Array:
-        return next(read_batches(pairs, [column])).table.column(0)
+        return next(pairs.batches([column])).table.column(0)
 
     return VocabularyEvidence(read_values, cache(partial(read_vocabularies, model.saved.path, model.signature)))
 

@@ -63,11 +63,13 @@ def open_scorer(
     binding: Binding,
     settings: RunSettings,
     *,
-    pairs: int,
+    pairs: int | None,
     unfit: PlanCheck | None,
     warn: Warn,
 ) -> tuple[AnyScorer, str | None]:
-    """The scorer for `pairs` pairs: by a plan where there is one and it pays; else the signature's, and why.
+    """The scorer for `pairs` pairs (None: unknown): by a plan if there is one and it pays; else the signature's.
+
+    The second is why no plan is used, None if one is.
 
     `unfit` says that the plan has been tried, and what was found; no other one is tried then.
     `warn` is told what somebody could fix, so that the next run has a plan. Raises ModelError (E-PLAN-REQUIRED)
@@ -80,7 +82,7 @@ def open_scorer(
     if unfit is not None or settings.plan == "off":
         scorer.begin()
         return scorer, "--plan off" if unfit is None else unfit.describe()
-    if settings.plan == "auto" and pairs < MIN_PAIRS:
+    if settings.plan == "auto" and pairs is not None and pairs < MIN_PAIRS:
         scorer.begin()
         return scorer, f"{pairs:,} pairs are scored sooner without (a plan pays from {MIN_PAIRS:,} on)"
     try:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Self
 
 import pyarrow as pa
 
 from batchscore.columns import plain_type
-from batchscore.scoring.source.inputs import PairFile, Pairs, corrupt
+from batchscore.scoring.source.pair_files import PairFile, corrupt
+from batchscore.scoring.source.pair_source import PairBatch
 from batchscore.scoring.source.recurring import RecurringValues
 from batchscore.tables.parquet_files import READ_ERRORS
 
@@ -23,30 +24,20 @@ _MAX_BYTES_AHEAD = 64 * 2**20
 _JOIN_SECONDS = 0.5
 
 
-@dataclass(frozen=True)
-class PairBatch:
-    """Consecutive rows of one file. `first_row` is the 0-based number of the first within the file."""
+def read_batches(files: Sequence[PairFile], wanted: pa.Schema) -> Iterator[PairBatch]:
+    """The rows of `files`, file after file, at most BATCH_ROWS at a time, with the columns of `wanted` only.
 
-    path: str
-    first_row: int
-    table: pa.RecordBatch
-
-
-def read_batches(pairs: Pairs, columns: Sequence[str]) -> Iterator[PairBatch]:
-    """The rows of `pairs`, file after file, at most BATCH_ROWS at a time, with `columns` only.
-
-    Each column has the type that it has in the first file; text comes as a dictionary, which costs nothing where
+    Each column has the type that it has there; text comes as a dictionary, which costs nothing where
     the file has it so, and saves every later stage from looking at the same text twice. Raises InputError
     (E-INPUT-CORRUPT, E-INPUT-UNSUPPORTED) where a page does not decode or fails its checksum, TryLaterError
     (E-INPUT-CHANGED) where a file is another one now.
     """
-    wanted = pa.schema([pairs.schema.field(name) for name in columns])
-    recurring = {name: RecurringValues() for name in columns}
-    for file in pairs.files:
+    recurring = {name: RecurringValues() for name in wanted.names}
+    for file in files:
         for batch in _read_file(file, wanted):
             arrays = [
                 recurring[name].recode(column) if isinstance(column, pa.DictionaryArray) else column
-                for name, column in zip(columns, batch.table.columns, strict=True)
+                for name, column in zip(wanted.names, batch.table.columns, strict=True)
             ]
             yield replace(batch, table=pa.RecordBatch.from_arrays(arrays, names=wanted.names))
 

@@ -21,8 +21,8 @@ from batchscore.scoring.bind import badrows
 from batchscore.scoring.bind.badrows import BadRows
 from batchscore.scoring.bind.binding import bind
 from batchscore.scoring.pairs import ScoredPairs
-from batchscore.scoring.source.inputs import open_pairs
-from batchscore.scoring.source.reader import PairBatch, read_batches
+from batchscore.scoring.source.pair_source import PairBatch
+from batchscore.scoring.source.parquet_source import open_pairs
 from batchscore.settings.limits import Limit
 from batchscore.settings.run import RunSettings
 
@@ -244,8 +244,8 @@ def test_bytes_that_a_parquet_file_calls_text_are_checked(tmp_path):
     pq.write_table(pa.table([users, pa.array(["a", "b", "c"])], ["user_id", "item_id"]), path)
     pairs = open_pairs(path)
     binding = binding_of(pairs.schema, signature=signature_of(user_id="string", item_id="string"))
-    bad = BadRows(OFF, pairs.rows)
-    usable = list(bad.drop_unusable(read_batches(pairs, binding.columns), binding))
+    bad = BadRows(OFF, pairs.row_count.known)
+    usable = list(bad.drop_unusable(pairs.batches(binding.columns), binding))
     assert found(bad) == [(1, "user_id", "invalid UTF-8", r"b'\xff'")]
     assert usable[0].candidate.to_pylist() == ["a", "c"]
 
@@ -398,6 +398,20 @@ def test_a_score_that_is_not_finite_uses_up_the_same_budget():
         list(bad.drop_unranked(iter([scored([1.0, np.nan])])))
     assert caught.value.error_id == "E-BAD-ROWS"
     assert "null id: 1; score is not finite: 1" in str(caught.value)
+
+
+@pytest.mark.parametrize("budget", ["2", "20%"])
+def test_a_budget_for_rows_that_nobody_counted_before_is_kept(budget):
+    bad = BadRows(Limit.parse(budget), None)
+    passed = list(bad.drop_unusable(batches_of(bad_table(10, {0, 1}), size=5), binding_of()))
+    assert [len(pairs) for pairs in passed] == [3, 5]
+
+
+@pytest.mark.parametrize("budget", ["1", "19%"])
+def test_a_share_of_rows_that_nobody_counted_before_is_settled_at_the_end(budget):
+    bad = BadRows(Limit.parse(budget), None)
+    with pytest.raises(InputError, match="of 10 rows"):
+        list(bad.drop_unusable(batches_of(bad_table(10, {0, 1}), size=5), binding_of()))
 
 
 @pytest.mark.parametrize("budget", ["0", "100%", "off"])

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscore.scoring.source.checksums import has_checksums
-from batchscore.scoring.source.inputs import open_pairs
+from batchscore.scoring.source.parquet_source import open_pairs
 
 TABLE = pa.table({"user_id": [f"user {row % 50}" for row in range(2000)], "n": range(2000)})
 

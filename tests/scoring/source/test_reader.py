@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from batchscore.errors import InputError
 from batchscore.scoring.source import reader
-from batchscore.scoring.source.inputs import open_pairs
-from batchscore.scoring.source.reader import read_batches
+from batchscore.scoring.source.parquet_source import open_pairs
 
 
 @settings(max_examples=40, deadline=None)
@@ -35,7 +34,7 @@ def test_every_row_comes_once_in_file_order_with_its_number(
     kept = reader.BATCH_ROWS
     reader.BATCH_ROWS = batch_rows
     try:
-        batches = list(read_batches(open_pairs(path), ["a", "b"]))
+        batches = list(open_pairs(path).batches(["a", "b"]))
     finally:
         reader.BATCH_ROWS = kept
     at = 0
@@ -55,7 +54,7 @@ def test_a_column_whose_name_begins_like_another_is_not_taken_for_it(tmp_path):
     path = tmp_path / "pairs.parquet"
     pq.write_table(pa.table({"a": [1], "a.b": [2], "c": [{"a": 3}]}), path)
     for columns in (["a"], ["a.b"], ["a.b", "a"], ["c"]):
-        (batch,) = read_batches(open_pairs(path), columns)
+        (batch,) = open_pairs(path).batches(columns)
         assert batch.table.schema.names == columns
 
 
@@ -63,9 +62,9 @@ def test_two_readings_may_interleave(tmp_path):
     path = tmp_path / "pairs.parquet"
     pq.write_table(pa.table({"a": range(100), "b": range(100)}), path, row_group_size=10)
     pairs = open_pairs(path)
-    outer = read_batches(pairs, ["a"])
+    outer = pairs.batches(["a"])
     first = next(outer)
-    inner = [row for batch in read_batches(pairs, ["b"]) for row in batch.table.column("b").to_pylist()]
+    inner = [row for batch in pairs.batches(["b"]) for row in batch.table.column("b").to_pylist()]
     rest = [row for batch in outer for row in batch.table.column("a").to_pylist()]
     assert inner == list(range(100))
     assert first.table.column("a").to_pylist() + rest == list(range(100))
@@ -82,7 +81,7 @@ def test_a_page_that_fails_its_checksum_is_named_with_the_row(tmp_path, monkeypa
     content = bytearray(path.read_bytes())
     content[offset + 200] ^= 1
     path.write_bytes(content)
-    batches = read_batches(open_pairs(path), ["a"])
+    batches = open_pairs(path).batches(["a"])
     seen = []
     with pytest.raises(InputError, match=r"damaged in or after row 50") as caught:
         seen.extend(batch.table.num_rows for batch in batches)
@@ -99,4 +98,4 @@ def test_a_footer_that_promises_other_rows_is_refused(tmp_path, monkeypatch):
         pq.ParquetFile, "iter_batches", lambda *given, **named: [b[:4] for b in iter_batches(*given, **named)]
     )
     with pytest.raises(InputError, match="4 rows decoded, the footer says 5"):
-        list(read_batches(pairs, ["a"]))
+        list(pairs.batches(["a"]))

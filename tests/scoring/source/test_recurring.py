@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from batchscore.arrays.distinct import is_same_array
 from batchscore.scoring.source import recurring as recurring_module
-from batchscore.scoring.source.inputs import open_pairs
-from batchscore.scoring.source.reader import read_batches
+from batchscore.scoring.source.parquet_source import open_pairs
 from batchscore.scoring.source.recurring import RecurringValues
 
 TEXT = st.sampled_from([f"v{n}" for n in range(30)] + ["", "\u00fc"])
@@ -86,7 +85,7 @@ def test_row_groups_and_files_share_the_dictionary_of_candidates_but_not_of_user
         candidates = [f"c{(n * 7 + part) % 10}" for n in range(100)]
         table = pa.table({"user_id": users, "movie_id": candidates})
         pq.write_table(table, folder / f"part-{part}.parquet", row_group_size=50)
-    batches = list(read_batches(open_pairs(folder), ["user_id", "movie_id"]))
+    batches = list(open_pairs(folder).batches(["user_id", "movie_id"]))
     dictionaries = [[array.dictionary.to_pylist() for array in batch.table.columns] for batch in batches]
     assert len({tuple(candidates) for _, candidates in dictionaries}) == 1
     assert len({tuple(users) for users, _ in dictionaries}) > 1

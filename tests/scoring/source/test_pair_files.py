@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchscore.errors import InputError, TryLaterError
-from batchscore.scoring.source import inputs
-from batchscore.scoring.source.inputs import open_pairs
-from batchscore.scoring.source.reader import read_batches
+from batchscore.scoring.source import pair_files
+from batchscore.scoring.source.pair_source import RowCount
+from batchscore.scoring.source.parquet_source import open_pairs
 
 
 @pytest.fixture
@@ -42,7 +42,8 @@ def test_a_pair_file_is_described_as_it_is(path):
     os.utime(path, ns=(0, 1_500_000_000_123_456_789))
     pairs = open_pairs(path)
     (file,) = pairs.files
-    assert (pairs.path, file.path, pairs.rows, file.rows, file.bytes) == (path, path, 3, 3, path.stat().st_size)
+    assert (pairs.path, file.path, file.bytes) == (path, path, path.stat().st_size)
+    assert (pairs.row_count, file.rows) == (RowCount(3), 3)
     assert pairs.schema.names == ["user_id", "item_id"]
     assert file.modified_at.tzinfo is dt.UTC
     assert file.modified_at.year == 2017
@@ -122,7 +123,7 @@ def test_a_disk_that_fails_is_no_damage(path, monkeypatch, reading):
     def fail(*_):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(inputs, reading, fail)
+    monkeypatch.setattr(pair_files, reading, fail)
     error = refused(path)
     assert error.error_id == "E-INPUT-UNREADABLE"
     assert "Input/output error" in str(error)
@@ -160,7 +161,7 @@ def test_no_damage_outside_the_footer_goes_unnoticed(tmp_path_factory, data):
     content[position] ^= data.draw(st.integers(1, 255))
     path.write_bytes(content)
     try:
-        found = [row for batch in read_batches(open_pairs(path), ["user_id"]) for row in batch.table.to_pylist()]
+        found = [row for batch in open_pairs(path).batches(["user_id"]) for row in batch.table.to_pylist()]
     except InputError as error:
         found = error.error_id
     assert found in (
@@ -176,9 +177,7 @@ def test_no_damage_of_the_pages_heads_which_have_no_checksum_goes_unnoticed(tmp_
     for position in range(4, 40):
         path.write_bytes(content[:position] + bytes([content[position] ^ change]) + content[position + 1 :])
         try:
-            found = [
-                row for batch in read_batches(open_pairs(path), ["user_id"]) for row in batch.table.to_pylist()
-            ]
+            found = [row for batch in open_pairs(path).batches(["user_id"]) for row in batch.table.to_pylist()]
         except InputError as error:
             found = error.error_id
         assert found in (
@@ -197,5 +196,5 @@ def test_no_byte_of_a_file_leads_to_anything_but_an_input_error(tmp_path_factory
     path.write_bytes(content[: data.draw(st.just(len(content)) | st.integers(0, len(content)))])
     with suppress(InputError):
         pairs = open_pairs(path)
-        for _ in read_batches(pairs, [name for name in ("user_id", "item_id") if name in pairs.schema.names]):
+        for _ in pairs.batches([name for name in ("user_id", "item_id") if name in pairs.schema.names]):
             pass

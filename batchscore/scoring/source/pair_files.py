@@ -1,4 +1,4 @@
-"""Opening pair files. They are somebody else's: nothing about them is believed before it is looked at."""
+"""One pair file, opened. It is somebody else's: nothing about it is believed before it is looked at."""
 
 from __future__ import annotations
 
@@ -13,23 +13,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchscore.columns import plain_type
 from batchscore.errors import InputError, TryLaterError, format_list, shorten
 from batchscore.scoring.source.checksums import has_checksums
-from batchscore.scoring.source.folders import RequireSuccess, list_pair_files, require_success_of
 from batchscore.settings.paths import modified_at
-from batchscore.tables.lake_tables import require_no_table
 from batchscore.tables.parquet_files import READ_ERRORS, ParquetContent, first_line, open_source, raise_if_no_damage
 
 _MAGIC = b"PAR1"
 _ENCRYPTED_MAGIC = b"PARE"
 _MIN_BYTES = 12
 _FINGERPRINTED = 65_536
-
-_STRAY = (
-    "every file of the folder is read: write it as Parquet, or, if it is no pair file, move it out of the folder "
-    "or give it a name that begins with _ or ."
-)
 
 
 @dataclass(frozen=True)
@@ -79,85 +71,11 @@ class PairFile:
             )
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """The pair files of a run, in the order in which they are read. The first one's schema is that of the pairs."""
+def open_pair_file(path: Path, if_not_parquet: str, flag: str) -> PairFile:
+    """Read the footer of the Parquet file `path`; a file that is none is told what to do by `if_not_parquet`.
 
-    path: Path
-    files: tuple[PairFile, ...]
-    require_success: RequireSuccess = "auto"
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Names and types of the columns."""
-        return self.files[0].schema
-
-    @property
-    def rows(self) -> int:
-        """Rows of all files, by their footers."""
-        return sum(file.rows for file in self.files)
-
-    @property
-    def folder_keys(self) -> set[str]:
-        """The keys of the `key=value` subfolders in which files lie: they are not columns."""
-        folders = {file.path.parent for file in self.files if file.path != self.path}
-        names = {name for folder in folders for name in folder.relative_to(self.path).parts}
-        return {name.partition("=")[0] for name in names if "=" in name}
-
-    def require_same_columns(self, columns: Sequence[str]) -> None:
-        """Raise InputError (E-INPUT-SCHEMAS) where a file has other `columns` than the first one.
-
-        Their order, their dictionaries and the layout of text may differ; names and types may not.
-        """
-        first = self.files[0]
-        for file in self.files[1:]:
-            differing = [name for name in columns if _type(file.schema, name) != _type(first.schema, name)]
-            if differing:
-                raise InputError(
-                    "E-INPUT-SCHEMAS",
-                    "the input files do not have the same columns",
-                    where=file.path,
-                    found=_format_types(file.schema, differing),
-                    expected=f"{_format_types(first.schema, differing)}, as in {first.path}",
-                    next_step="write all files with one schema",
-                )
-
-    def require_unchanged(self) -> None:
-        """Raise TryLaterError (E-INPUT-CHANGED) where a file is another one now, or has come or gone."""
-        for file in self.files:
-            file.require_unchanged()
-        opened = [file.path for file in self.files]
-        if self.path not in opened and (now := list_pair_files(self.path, self.require_success)) != opened:
-            raise TryLaterError(
-                "E-INPUT-CHANGED",
-                "the input changed while it was read",
-                where=self.path,
-                found=f"{len(now):,} files now",
-                expected=f"the {len(self.files):,} files that were opened",
-                next_step="let the job that writes it finish first, then run again",
-            )
-
-
-def open_pairs(path: Path, require_success: RequireSuccess = "auto", flag: str = "--input") -> Pairs:
-    """Read the footer of the Parquet file `path`, or of each file of the folder `path` (see `list_pair_files`).
-
-    `flag` is what the command calls the path by, for messages.
-
-    Raises TryLaterError (E-INPUT-MISSING, E-INPUT-NOT-COMPLETE) or InputError: E-INPUT-UNREADABLE, E-INPUT-TABLE,
-    E-INPUT-NOT-A-FILE, E-INPUT-FOLDER, E-INPUT-NOT-PARQUET, E-INPUT-CORRUPT, E-INPUT-COLUMNS. Never blocks,
-    whatever `path` is.
+    `flag` is what the command calls the path by, for messages. Raises as `parquet_source.open_pairs` does.
     """
-    if os.path.isdir(path):  # noqa: PTH112 - never raises
-        files = tuple(_open_file(file, _STRAY, flag) for file in list_pair_files(path, require_success))
-    else:
-        file = _open_file(path, f"write the pairs as Parquet, or correct {flag}", flag)
-        require_no_table(path)
-        require_success_of(path, require_success)
-        files = (file,)
-    return Pairs(path, files, require_success)
-
-
-def _open_file(path: Path, if_not_parquet: str, flag: str) -> PairFile:
     status = _stat_regular(path, flag)
     try:
         _require_magic(path, status.st_size, if_not_parquet)
@@ -198,17 +116,6 @@ def corrupt(path: Path, place: str, error: Exception) -> InputError:
         found=first_line(error),
         next_step="write or copy the file again",
     )
-
-
-def _type(schema: pa.Schema, name: str) -> pa.DataType | None:
-    if name not in schema.names:
-        return None
-    type_ = plain_type(schema.field(name).type)
-    return pa.string() if pa.types.is_large_string(type_) or pa.types.is_string_view(type_) else type_
-
-
-def _format_types(schema: pa.Schema, names: Sequence[str]) -> str:
-    return format_list(f"{shorten(name)} {shorten(_type(schema, name) or 'missing')}" for name in names)
 
 
 def _stat_regular(path: Path, flag: str) -> os.stat_result:
