@@ -419,6 +419,16 @@ def test_names_of_temporary_files_are_made_in_one_place():
     assert naming == {"system/durable.py", "publishing/claim.py", "publishing/job.py"}
 
 
+def test_a_running_variance_stands_in_one_place():
+    naming = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if re.search("squares|variance", getattr(node, "attr", getattr(node, "id", "")))
+    }
+    assert naming == {"arrays/mean_std.py"}
+
+
 JOBS = sorted((ROOT / "jobs").glob("*.toml"))
 
 

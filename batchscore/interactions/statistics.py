@@ -38,8 +38,8 @@ class Values:
 
 
 @dataclass(frozen=True)
-class TimestampParts:
-    """Mean and standard deviation; the deviation of equal numbers is 1."""
+class Scaling:
+    """How numbers are scaled: less their mean, by their standard deviation, which is 1 for equal numbers."""
 
     mean: float
     deviation: float
@@ -54,7 +54,7 @@ class Boundaries:
 
 @dataclass(frozen=True)
 class Span:
-    """The first and last moment, in epoch seconds, and the moments of all.
+    """The first and last moment, in epoch seconds, and the scaling of all.
 
     Where intervals have a length, `intervals` are those with an embedding of their own, ascending int64: a moment
     divided by that length, rounded down.
@@ -62,11 +62,11 @@ class Span:
 
     first: int
     last: int
-    moments: TimestampParts
+    scaling: Scaling
     intervals: pa.Array | None = None
 
 
-FeatureStatistics = Values | TimestampParts | Boundaries | Span | None
+FeatureStatistics = Values | Scaling | Boundaries | Span | None
 """What a feature's layer must know; None for a hash, or a number that is taken as it is."""
 
 
@@ -154,12 +154,12 @@ def _learn(rows: pa.Table, name: str, feature: Feature, seed: int) -> FeatureSta
             counts = count_words(column).sort_by([("counts", "descending"), ("values", "ascending")])
             return Values(_one_chunk(counts["values"][: feature.max_tokens]))
         case Number(normalise=True):
-            return _moments(column)
+            return _scaling(column)
         case Buckets():
             return Boundaries(feature.boundaries or _quantiles(rows, name, feature.count or 0, seed))
         case Timestamp():
             ends = pc.min_max(column).as_py()
-            return Span(ends["min"], ends["max"], _moments(column), _intervals(column, feature))
+            return Span(ends["min"], ends["max"], _scaling(column), _intervals(column, feature))
         case _:
             return None
 
@@ -213,9 +213,9 @@ def _ascending(counts: pa.Table, min_count: int) -> pa.Array:
     return kept.take(pc.sort_indices(kept))
 
 
-def _moments(column: pa.ChunkedArray) -> TimestampParts:
+def _scaling(column: pa.ChunkedArray) -> Scaling:
     mean, deviation = pc.mean(column).as_py(), pc.stddev(column).as_py()
-    return TimestampParts(float(mean), float(deviation) or 1.0)
+    return Scaling(float(mean), float(deviation) or 1.0)
 
 
 def _quantiles(rows: pa.Table, name: str, count: int, seed: int) -> tuple[float, ...]:

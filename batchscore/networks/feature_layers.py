@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-from batchscore.interactions.statistics import Boundaries, Span, Statistics, TimestampParts, Values
+from batchscore.interactions.statistics import Boundaries, Scaling, Span, Statistics, Values
 from batchscore.settings.recipe import Buckets, Feature, Hashed, Labels, Number, Text, Timestamp, Vocabulary
 from batchscore.settings.train import TrainSettings
 
@@ -28,10 +28,10 @@ def make_feature_layer(name: str, statistics: Statistics, settings: TrainSetting
     dimension = feature.dimension or settings.embedding_dimension
     l2 = settings.model.embedding_l2
     match feature, known:
-        case Number(), TimestampParts() | None:
+        case Number(), Scaling() | None:
             return Scaled(known, name=name)
         case Timestamp(), Span():
-            return TimestampPart(*_make_intervals(known, feature), known.moments, dimension, l2=l2, name=name)
+            return TimestampPart(*_make_intervals(known, feature), known.scaling, dimension, l2=l2, name=name)
         case Text(), Values():
             return Pooled(_cut_words(known), len(known.values) + 1 + _UNKNOWN_WORDS, dimension, l2, name=name)
         case Labels(), Values():
@@ -105,13 +105,13 @@ class Embedded(tf.keras.layers.Layer):  # type: ignore[misc] # TensorFlow has no
 class Scaled(tf.keras.layers.Layer):  # type: ignore[misc]
     """A number less the mean, divided by the deviation (or as it is): float32 `[batch]` -> `[batch, 1]`."""
 
-    def __init__(self, moments: TimestampParts | None, name: str) -> None:
+    def __init__(self, scaling: Scaling | None, name: str) -> None:
         super().__init__(name=name)
         self.width = 1
-        self._moments = moments
+        self._scaling = scaling
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
-        return tf.expand_dims(_scale(values, self._moments) if self._moments else values, 1)
+        return tf.expand_dims(_scale(values, self._scaling) if self._scaling else values, 1)
 
 
 class TimestampPart(tf.keras.layers.Layer):  # type: ignore[misc]
@@ -121,7 +121,7 @@ class TimestampPart(tf.keras.layers.Layer):  # type: ignore[misc]
         self,
         index: tf.keras.layers.Layer,
         size: int,
-        moments: TimestampParts,
+        scaling: Scaling,
         dimension: int,
         *,
         l2: float,
@@ -132,20 +132,20 @@ class TimestampPart(tf.keras.layers.Layer):  # type: ignore[misc]
         self.index = index
         self.width = dimension + 1
         self.embedding = tf.keras.layers.Embedding(size, dimension, name="embedding")
-        self._moments = moments
+        self._scaling = scaling
         self._l2 = l2
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
         found = self.embedding(self.index(values))
         if self._l2:
             self.add_loss(self._l2 * mean_square_of_rows(found))
-        return tf.concat([found, tf.expand_dims(_scale(values, self._moments), 1)], axis=1)
+        return tf.concat([found, tf.expand_dims(_scale(values, self._scaling), 1)], axis=1)
 
 
 class _EqualIntervals(tf.keras.layers.Layer):  # type: ignore[misc]
     """A moment's interval among those between the first and the last training row: int64 `[batch]` -> int32.
 
-    TimestampParts before the first row and after the last one belong to the first and the last interval.
+    Scaling before the first row and after the last one belong to the first and the last interval.
     """
 
     def __init__(self, span: Span, buckets: int, name: str) -> None:
@@ -213,10 +213,10 @@ def _cut_words(known: Values) -> tf.keras.layers.Layer:
     return tf.keras.layers.TextVectorization(vocabulary=words, name="index")
 
 
-def _scale(values: tf.Tensor, moments: TimestampParts) -> tf.Tensor:
+def _scale(values: tf.Tensor, scaling: Scaling) -> tf.Tensor:
     """Values less their mean, divided by their deviation, float32."""
-    numbers = tf.cast(values, tf.float64)  # in float32 moments would be minutes off
-    return tf.cast((numbers - moments.mean) / moments.deviation, tf.float32)
+    numbers = tf.cast(values, tf.float64)  # in float32 timestamps would be minutes off
+    return tf.cast((numbers - scaling.mean) / scaling.deviation, tf.float32)
 
 
 def mean_square_of_rows(embeddings: tf.Tensor) -> tf.Tensor:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from batchscore.arrays.mean_std import MeanStd
 from batchscore.arrays.tolerance import tolerance_of
 from batchscore.columns import RANK, RANK_TYPE, SCORE, SCORE_TYPE, ListColumns, is_id_type, plain_type
 from batchscore.errors import InputError, format_list, shorten
@@ -72,15 +72,12 @@ class RankedRows:
 
     def survey(self) -> Survey:
         """The longest list and the tolerance of the scores, from these two columns alone."""
-        longest, largest, count, mean, squares = 0, 0.0, 0, 0.0, 0.0
+        longest, scores = 0, MeanStd()
         for table in self._batches([SCORE, RANK]):
-            scores = table.column(SCORE).to_numpy().astype(np.float64)
             longest = max(longest, int(table.column(RANK).to_numpy().max()))
-            largest = max(largest, float(np.abs(scores).max()))
-            total, shift = count + len(scores), float(scores.mean()) - mean
-            squares += float(((scores - scores.mean()) ** 2).sum()) + shift**2 * count * len(scores) / total
-            mean, count = mean + shift * len(scores) / total, total
-        return Survey(top_n=longest, tolerance=tolerance_of(np.sqrt(squares / count), largest) if count else 0.0)
+            scores.add(table.column(SCORE).to_numpy())
+        largest = max(abs(scores.minimum), abs(scores.maximum))
+        return Survey(top_n=longest, tolerance=tolerance_of(scores.std, largest) if scores.count else 0.0)
 
     def _batches(self, columns: list[str]) -> Iterator[pa.Table]:
         try:

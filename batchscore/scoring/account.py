@@ -162,7 +162,7 @@ def ranked(report: Report, lists: RankedLists, statistics: Statistics, bad: BadR
     report.users = lists.users + report.users_none
     report.users_short = lists.users_short
     report.ties_at_cut = lists.ties_at_cut
-    report.scores = statistics.scores.figures()
+    report.scores = statistics.figures()
     exact = report.distinct_candidates
     report.candidates = statistics.candidates.count() if exact is None else exact
     report.duplicate_share = statistics.duplicate_share

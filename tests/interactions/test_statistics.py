@@ -12,9 +12,9 @@ from batchscore.errors import InputError
 from batchscore.interactions import statistics as module
 from batchscore.interactions.statistics import (
     Boundaries,
+    Scaling,
     Span,
     Statistics,
-    TimestampParts,
     Values,
     learn_statistics,
 )
@@ -65,10 +65,10 @@ def test_numbers_and_moments():
     columns = {name: pa.array([2, 4, 4, 6], pa.float32()) for name in ("age", "raw")}
     columns |= {"flat": pa.array([5] * 4, pa.float32()), "when": pa.array([10, 30, 20, 20], pa.int64())}
     known = learn(columns, features, chunks=2)
-    assert known.features["age"] == TimestampParts(4.0, pytest.approx(math.sqrt(2)))
+    assert known.features["age"] == Scaling(4.0, pytest.approx(math.sqrt(2)))
     assert known.features["raw"] is None
-    assert known.features["flat"] == TimestampParts(5.0, 1.0)
-    assert known.features["when"] == Span(10, 30, TimestampParts(20.0, pytest.approx(math.sqrt(50))))
+    assert known.features["flat"] == Scaling(5.0, 1.0)
+    assert known.features["when"] == Span(10, 30, Scaling(20.0, pytest.approx(math.sqrt(50))))
 
 
 def test_intervals_of_a_length_count_from_the_epoch_over_all_chunks():

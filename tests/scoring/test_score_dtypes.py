@@ -16,7 +16,6 @@ from batchscore.outputs.rows import open_ranked
 from batchscore.savedmodel.score import exact_dtype
 from batchscore.scoring.pairs import ScorablePairs, ScoredPairs
 from batchscore.scoring.rank import topn
-from batchscore.scoring.rank.statistics import MeanStd
 from batchscore.scoring.rank.topn import TopN
 from batchscore.scoring.run import run
 from batchscore.scoring.source import reader
@@ -142,13 +141,3 @@ def test_a_models_scores_are_ranked_exactly(models, tmp_path, dtype, plan):
     assert report.ties_at_cut == ties
     rounded = exact_dtype(dtype) != np.float32
     assert [f"scores are {dtype}: ranked so" in warning for warning in report.warnings] == [True] * rounded
-
-
-@pytest.mark.parametrize(("dtype", "scores"), [
-    ("float64", [1.0, 1 + 2**-52]), ("int64", [2**62, 2**62 + 1]), ("uint64", [2**64 - 2, 2**64 - 1]),
-])  # fmt: skip
-def test_scores_that_only_float32_takes_for_equal_are_not_equal(dtype, scores):
-    figures = MeanStd()
-    for score in scores:
-        figures.add(np.array([score], dtype))
-    assert (figures.figures().minimum, figures.figures().maximum) == tuple(scores)

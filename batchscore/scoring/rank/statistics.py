@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from batchscore.arrays.distinct import find_distinct, find_used, is_same_array
 from batchscore.arrays.id_hashes import hash_texts, hash_values, mix
+from batchscore.arrays.mean_std import MeanStd
 from batchscore.arrays.sketches import SKETCH_SIZE, BottomK
 from batchscore.run_report import Scores
 from batchscore.scoring.pairs import ScorablePairs, ScoredPairs
@@ -55,6 +56,12 @@ class Statistics:
         self.scores.merge(other.scores)
         self.candidates.merge(other.candidates)
         self.by_candidate.merge(other.by_candidate)
+
+    def figures(self) -> Scores:
+        """Those of the scores so far; nothing before the first. -0.0 is told as 0.0."""
+        if not (scores := self.scores).count:
+            return Scores()
+        return Scores(minimum=scores.minimum + 0, mean=scores.mean, maximum=scores.maximum + 0, spread=scores.std)
 
     @property
     def duplicate_share(self) -> float | None:
@@ -108,43 +115,3 @@ class _IdHashes:
         new = find_used(ids.codes, len(self._taken)) & ~self._taken
         self._taken |= new
         return self._hashes[new]
-
-
-class MeanStd:
-    """Minimum, mean, maximum and standard deviation of all scores; mean and deviation in float64."""
-
-    def __init__(self) -> None:
-        self.count, self._mean, self._squares = 0, 0.0, 0.0
-        self._minimum: int | float = np.inf
-        self._maximum: int | float = -np.inf
-
-    def add(self, scores: np.ndarray) -> None:
-        """Add scores, [n], at least one, all finite."""
-        values = scores.astype(np.float64)
-        mean = float(values.mean())
-        lowest, highest = scores.min().item(), scores.max().item()
-        values -= mean
-        self._join(len(values), mean, float(np.square(values, out=values).sum()), lowest, highest)
-
-    def merge(self, other: MeanStd) -> None:
-        """Add what `other` was given."""
-        if other.count:
-            self._join(other.count, other._mean, other._squares, other._minimum, other._maximum)
-
-    def figures(self) -> Scores:
-        """What is known so far; nothing before the first score. -0.0 is told as 0.0."""
-        if not self.count:
-            return Scores()
-        return Scores(
-            minimum=self._minimum + 0,
-            mean=self._mean,
-            maximum=self._maximum + 0,
-            spread=float(np.sqrt(self._squares / self.count)),
-        )
-
-    def _join(self, count: int, mean: float, squares: float, lowest: float, highest: float) -> None:
-        total, shift = self.count + count, mean - self._mean
-        self._squares += squares + shift**2 * self.count * count / total
-        self._mean += shift * count / total
-        self.count = total
-        self._minimum, self._maximum = min(self._minimum, lowest), max(self._maximum, highest)

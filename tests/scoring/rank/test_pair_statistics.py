@@ -82,7 +82,7 @@ def test_score_figures_are_those_of_all_pairs(parts):
     merged = Statistics(None)
     for batch in batches:
         merged.merge(count([batch]))
-    for found in (count(batches).scores.figures(), merged.scores.figures()):
+    for found in (count(batches).figures(), merged.figures()):
         assert (found.minimum, found.maximum) == (values.min(), values.max())
         assert found.mean == pytest.approx(values.mean(), rel=1e-9, abs=1e-9)
         assert found.spread == pytest.approx(values.std(), rel=1e-6, abs=1e-6)
@@ -90,11 +90,11 @@ def test_score_figures_are_those_of_all_pairs(parts):
 
 def test_no_pairs_have_no_figures():
     found = count([scored([])])
-    assert (found.scores.figures().mean, found.duplicate_share, found.candidates.count()) == (None, None, 0)
+    assert (found.figures().mean, found.duplicate_share, found.candidates.count()) == (None, None, 0)
 
 
 def test_whole_scores_keep_their_digits():
-    found = count([scored([("u", "c", 2**60 + 1), ("u", "d", 2**60 + 3)], dtype=np.int64)]).scores.figures()
+    found = count([scored([("u", "c", 2**60 + 1), ("u", "d", 2**60 + 3)], dtype=np.int64)]).figures()
     assert (found.minimum, found.maximum) == (2**60 + 1, 2**60 + 3)
 
 
