@@ -84,13 +84,18 @@ def ranked_schema(user: pa.Field, candidate: pa.Field, kept: Sequence[pa.Field] 
     return pa.schema([*fields, *(pa.field(field.name, plain_type(field.type)) for field in kept)])
 
 
+def is_text(type_: pa.DataType) -> bool:
+    """Whether the type is a string of any layout."""
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
+
+
 def wide_id_type(type_: pa.DataType) -> pa.DataType:
     """The type in which ids are compared: large_string for text, int64 for integers but uint64; others as they are.
 
     Ids of one such type mean the same whatever their columns' types are.
     """
     plain = plain_type(type_)
-    if pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_string_view(plain):
+    if is_text(plain):
         return pa.large_string()
     if pa.types.is_integer(plain):
         return plain if pa.types.is_uint64(plain) else pa.int64()

@@ -117,6 +117,7 @@ ERROR_IDS: dict[str, str] = {
 
 _MEMORY_WORDS = ("cannot allocate memory", "failed to map segment", "can't start new thread")
 _SHORT = 60
+_MAX_REASON = 300
 _MAX_LINE = 20_000
 _LISTED = 30
 
@@ -149,6 +150,7 @@ class BatchscoreError(Exception):
             raise KeyError(error_id)
         self.error_id = error_id
         self.what = what
+        self.found = None if found is None else _one_line(str(found))
         self.report: Any = None
         lines = [f"{error_id}: {what}"]
         for label, value in (("where", where), ("found", found), ("expected", expected)):
@@ -160,13 +162,22 @@ class BatchscoreError(Exception):
 
     def in_one_line(self) -> str:
         """What went wrong and what was found, for a place where the whole message would not fit."""
-        found = (
-            line.partition("found:")[2].strip() for line in str(self).splitlines() if line.startswith("  found:")
-        )
-        return ": ".join([self.what, *found])
+        return self.what if self.found is None else f"{self.what}: {self.found}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return BaseException.__new__, (type(self), *self.args), self.__dict__
+
+
+def first_line(said: BaseException | str) -> str:
+    """The first line of what an error or a library says, at most 300 characters. The kind of a silent error."""
+    lines = str(said).strip().splitlines()
+    silent = "no message" if isinstance(said, str) else type(said).__name__
+    return lines[0][:_MAX_REASON] if lines else silent
+
+
+def reason_of(error: BaseException) -> str:
+    """Why the error was raised: the words of the operating system, else the first line of its own."""
+    return getattr(error, "strerror", None) or first_line(error)
 
 
 def shorten(text: object) -> str:
@@ -277,7 +288,7 @@ def as_out_of_memory(error: BaseException) -> OutOfMemoryError | None:
     panic = type(error).__name__ == _PANIC and any(words in str(error) for words in _NO_THREAD)
     if not (isinstance(error, MemoryError) or foreign or lost or panic):
         return None
-    found = filter(None, (str(error).strip().partition("\n")[0], format_address_space()))
+    found = filter(None, (first_line(error) if str(error).strip() else "", format_address_space()))
     return OutOfMemoryError(
         "E-MEMORY",
         "memory ran out",

@@ -13,7 +13,9 @@ from batchscore.errors import (
     RefusedError,
     StoppedError,
     as_out_of_memory,
+    first_line,
     format_list,
+    reason_of,
     shorten,
 )
 
@@ -139,3 +141,20 @@ def test_a_limit_of_the_address_space_is_named(monkeypatch):
     monkeypatch.setattr("resource.getrlimit", lambda _: (3 * 2**30, 3 * 2**30))
     told = str(as_out_of_memory(MemoryError("std::bad_alloc")))
     assert "found:    std::bad_alloc; the address space is limited to 3,072 MiB (ulimit -v)" in told
+
+
+def test_the_first_line_of_what_a_library_says():
+    assert first_line("\n indices[0] = 9\n\t [[{{node GatherV2}}]]") == "indices[0] = 9"
+    assert first_line(ValueError("first\nsecond")) == "first"
+    assert len(first_line("x" * 999)) == 300
+
+
+def test_one_who_says_nothing_is_named():
+    assert first_line(" \n") == "no message"
+    assert first_line(RuntimeError()) == "RuntimeError"
+
+
+def test_the_reason_of_an_error_is_what_the_operating_system_says():
+    assert reason_of(OSError(2, "No such file or directory", "a")) == "No such file or directory"
+    assert reason_of(OSError("damaged\nfile")) == "damaged"
+    assert reason_of(OSError()) == "OSError"

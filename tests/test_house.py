@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ ROOMS = {
 PASSED_ON = {
     "source": {"PairBatch", "PairSource", "ReadAhead", "open_pairs"},
     "bind": {
-        "BadRows", "Binding", "FLOATS", "INTEGERS", "VocabularyEvidence", "bind", "is_text", "map_flag",
+        "BadRows", "Binding", "FLOATS", "INTEGERS", "VocabularyEvidence", "bind", "map_flag",
         "placeholders",
     },
     "score": {
@@ -318,6 +319,35 @@ def test_every_error_id_has_one_exit_code_and_stands_with_it_in_the_readme():
     ]  # fmt: skip
     assert {error_id: code for error_id, code in raised if told[error_id] != code} == {}
     assert len({error_id for error_id, _ in raised}) > len(told) / 2
+
+
+@cache
+def _expressions(path):
+    kinds = (ast.Subscript, ast.Attribute, ast.Call, ast.BoolOp)
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, kinds)}
+
+
+def files_with(*parts):
+    """Sources that have one of the expressions `parts`, as `ast.unparse` writes them."""
+    pattern = re.compile("|".join(parts))
+    return {
+        path.relative_to(PACKAGE).as_posix()
+        for path in SOURCES
+        if any(pattern.fullmatch(expression) for expression in _expressions(path))
+    }
+
+
+def test_what_an_error_says_is_shortened_in_one_place():
+    """`errors.first_line` and `errors.reason_of`."""
+    shortened = (r".*\.splitlines\(\)\[0\]", r".*\.partition\(('\\n'|chr\(10\))\)\[0\]")
+    system = (r"\w+\.strerror", r"getattr\(\w+, 'strerror'.*\)")
+    assert files_with(*shortened, *system) == {"errors.py"}
+
+
+def test_what_text_is_stands_in_one_place():
+    """`columns.is_text`."""
+    assert files_with(r"pa\.types\.is_string\((.*)\) or (pa\.types|types)\.is_large_string.*") == {"columns.py"}
 
 
 # files

@@ -124,7 +124,7 @@ def _score_invented(session: Session, choice: Choice) -> tuple[ProbeRows, np.nda
         "E-MODEL-PROBES",
         "the model fails on every row that could be invented for it",
         where=choice.saved.path,
-        found=str(failure).splitlines()[1].partition("found:")[2].strip() if failure else None,
+        found=failure.found if failure else None,
         details=rows.describe(),
         next_step="give real pairs: --probes sample.parquet",
     ) from failure

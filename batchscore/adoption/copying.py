@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from batchscore.errors import ModelError, OutputError
+from batchscore.errors import ModelError, OutputError, reason_of
 from batchscore.savedmodel.fingerprint import PLAN_FILES, fingerprint
 from batchscore.savedmodel.model_files import list_model_files, readable_model
 from batchscore.savedmodel.saved_model import SavedModel
@@ -37,7 +37,7 @@ def copy_model(saved: SavedModel, target: Path) -> None:
     except OSError as error:
         raise OutputError(
             "E-OUTPUT",
-            f"the model cannot be copied: {error.strerror or error}",
+            f"the model cannot be copied: {reason_of(error)}",
             where=error.filename2 or error.filename or target,
             next_step="check the permissions of both places and the free space of --output",
         ) from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from batchscore.columns import is_text
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _WORD = 8
@@ -45,8 +47,7 @@ def hash_values(values: pa.Array) -> np.ndarray:
 def hash_texts(values: pa.Array) -> np.ndarray:
     """A hash of each value (no nulls) as text, uint64 [n]: 42 has that of `42`."""
     if not pa.types.is_large_string(values.type):
-        plain = pa.types.is_integer(values.type) or pa.types.is_string(values.type)
-        plain = plain or pa.types.is_string_view(values.type)
+        plain = pa.types.is_integer(values.type) or is_text(values.type)
         values = (
             values.cast(pa.large_string()) if plain else pa.array(map(str, values.to_pylist()), pa.large_string())
         )

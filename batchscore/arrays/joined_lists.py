@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchscore.columns import plain_type
+from batchscore.columns import is_text, plain_type
 
 CANNOT_JOIN = "a value of the list is null or holds the separator"
 
@@ -26,9 +26,7 @@ def can_join(type_: pa.DataType) -> bool:
     if not (types.is_list(type_) or types.is_large_list(type_) or types.is_fixed_size_list(type_)):
         return False
     item = plain_type(type_.value_type)
-    return bool(
-        types.is_integer(item) or types.is_string(item) or types.is_large_string(item) or types.is_string_view(item)
-    )
+    return bool(types.is_integer(item) or is_text(item))
 
 
 def join_lists(lists: pa.Array, separator: str) -> pa.Array:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from batchscore.cli.console import log_warning
+from batchscore.errors import reason_of
 from batchscore.settings.paths import EMPTY_PATH
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -81,7 +82,7 @@ def print_out(text: str) -> None:
     except BrokenPipeError:
         pass
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+        reason = reason_of(error)
         log_warning(f"the result could not be written to standard output: {reason}")
 
 

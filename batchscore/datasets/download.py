@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchscore.errors import InputError, OutputError, UsageError
+from batchscore.errors import InputError, OutputError, UsageError, reason_of
 
 TIMEOUT_SECONDS = 60
 _CHUNK_BYTES = 1 << 20
@@ -81,7 +81,7 @@ def download_archive(archive: KnownArchive, folder: Path, *, retries: int = 2) -
                 "E-OUTPUT",
                 "the downloaded archive cannot be stored",
                 where=folder / name,
-                found=error.strerror,
+                found=reason_of(error),
                 next_step="check the folder, its permissions and the free space, or give another --output",
             ) from error
         raise InputError(

@@ -13,7 +13,7 @@ from typing import BinaryIO, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchscore.errors import OutputError
+from batchscore.errors import OutputError, reason_of
 from batchscore.observer import Observer
 from batchscore.system.durable import sync, unique_temporary_beside
 
@@ -99,6 +99,6 @@ def _unwritable(path: Path, error: OSError) -> OutputError:
         "E-OUTPUT",
         "the output cannot be written",
         where=path,
-        found=error.strerror or str(error),
+        found=reason_of(error),
         next_step="check the folder, its permissions and the free space, or give another --output",
     )

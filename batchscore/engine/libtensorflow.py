@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from batchscore.engine.quiet import quiet_start
-from batchscore.errors import means_out_of_memory
+from batchscore.errors import first_line, means_out_of_memory
 from batchscore.system.environment import LOG_LEVEL
 
 RESOURCE_EXHAUSTED = 8
@@ -152,12 +152,6 @@ def checked(library: ctypes.CDLL) -> Iterator[int]:
             raise TensorFlowError(code, first_line(library.TF_Message(status).decode(errors="replace")))
     finally:
         library.TF_DeleteStatus(status)
-
-
-def first_line(message: str) -> str:
-    """The first line of a message of TensorFlow, at most 300 characters of it."""
-    text = message.strip()
-    return text.splitlines()[0][:300] if text else "no message"
 
 
 def _load(path: Path) -> ctypes.CDLL:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from batchscore.engine.libtensorflow import first_line
 from batchscore.engine.quiet import quiet_start
 from batchscore.engine.session import (
     Call,
@@ -22,6 +21,7 @@ from batchscore.engine.session import (
     run_failure,
 )
 from batchscore.engine.table import Table
+from batchscore.errors import first_line
 
 with quiet_start():
     import tensorflow as tf

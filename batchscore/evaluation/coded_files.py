@@ -13,11 +13,11 @@ import pyarrow.csv as pa_csv
 
 from batchscore.arrays.codes import Codes
 from batchscore.columns import plain_type, wide_id_type
-from batchscore.errors import InputError, format_list, means_out_of_memory, shorten
+from batchscore.errors import InputError, format_list, means_out_of_memory, reason_of, shorten
 from batchscore.outputs.reader import ListReader
 from batchscore.system.regular_files import require_regular
 from batchscore.tables.lake_tables import require_no_table
-from batchscore.tables.parquet_files import READ_ERRORS, ParquetContent, first_line, open_source, raise_if_limit
+from batchscore.tables.parquet_files import READ_ERRORS, ParquetContent, open_source, raise_if_limit
 
 _BATCH_ROWS = 262_144
 
@@ -98,7 +98,7 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     raise_if_limit(error, path, "the file")
     return InputError(
         "E-TRUTH", "the file cannot be read", where=path,
-        found=error.strerror if isinstance(error, OSError) and error.strerror else first_line(error),
+        found=reason_of(error),
         next_step="check the path and the file: Parquet, or CSV with a line of column names",
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
-from batchscore.errors import OutputError, UsageError
+from batchscore.errors import OutputError, UsageError, reason_of
 from batchscore.golden_cases.outcome import Outcome
 from batchscore.golden_cases.text import csv_lines, parse_type, read_csv, toml_text
 from batchscore.settings.toml_tables import read_toml
@@ -137,7 +137,7 @@ def write_expected(folder: Path, outcome: Outcome) -> None:
     except OSError as error:
         raise OutputError(
             "E-OUTPUT",
-            f"the expected files of a golden case cannot be written: {error.strerror or error}",
+            f"the expected files of a golden case cannot be written: {reason_of(error)}",
             where=error.filename or folder,
             next_step="check the permissions of the folder and the free space, then update again",
         ) from error

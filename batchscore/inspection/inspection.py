@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from batchscore.errors import ModelError
+from batchscore.errors import ModelError, reason_of
 from batchscore.planning.plan import NotPlanned, Plan
 from batchscore.planning.plan_cache import PlanKey, default_cache, read_cached_plan, read_model_plan
 from batchscore.planning.plan_file import PLAN_FILE
@@ -189,7 +189,7 @@ def _version(path: Path, number: int) -> Version:
         cause = failure_to_read(error)
         if cause is None:
             raise
-        return Version(number, [], f"{cause.filename or path} ({cause.strerror})")
+        return Version(number, [], f"{cause.filename or path} ({reason_of(cause)})")
 
 
 def _choose(saved: SavedModel, wanted_signature: str | None, wanted_output: str | None) -> Choice:

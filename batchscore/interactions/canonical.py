@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchscore.arrays.joined_lists import CANNOT_JOIN, can_join, join_lists
-from batchscore.columns import plain_type
+from batchscore.columns import is_text, plain_type
 
 TEXT = pa.large_string()
 WHOLE = pa.int64()
@@ -83,7 +83,7 @@ def find_cast(use: Use, column: pa.DataType, *, is_typed: bool = True, separator
     elif use == "list" and can_join(type_):
         cast = Cast(TEXT, (Step(CANNOT_JOIN, lambda array: join_lists(array, separator)),))
     elif use in ("text", "list"):
-        cast = Cast(TEXT, (_TO_TEXT,)) if _is_text(type_) else None
+        cast = Cast(TEXT, (_TO_TEXT,)) if is_text(type_) else None
     elif use == "moment":
         cast = _to_moment(type_, is_typed=is_typed)
     else:
@@ -123,7 +123,7 @@ def _from_nothing(use: Use) -> Cast:
 
 
 def _to_category(use: Use, type_: pa.DataType) -> Cast | None:
-    if _is_text(type_):
+    if is_text(type_):
         return Cast(TEXT, (_TO_TEXT,))
     if pa.types.is_integer(type_):
         return Cast(WHOLE, (_TO_WHOLE,))
@@ -160,10 +160,6 @@ def _to_number(use: Use, type_: pa.DataType, *, is_typed: bool) -> Cast | None:
     if use == "click":
         steps += (Step("neither 0 nor 1", _zero_or_one),)
     return Cast(NUMBER, steps)
-
-
-def _is_text(type_: pa.DataType) -> bool:
-    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
 
 
 def _valid_text(array: pa.Array) -> pa.Array:

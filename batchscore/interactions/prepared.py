@@ -8,7 +8,7 @@ from typing import Self
 
 import pyarrow as pa
 
-from batchscore.errors import OutputError
+from batchscore.errors import OutputError, reason_of
 from batchscore.interactions.table_files import BATCH_ROWS
 
 IN_MEMORY_BYTES = 256 * 1024 * 1024
@@ -110,7 +110,7 @@ class _RowFile:
     def _cannot_write(self, error: OSError) -> OutputError:
         return OutputError(
             "E-OUTPUT",
-            f"the prepared rows cannot be written: {error.strerror or str(error).splitlines()[0]}",
+            f"the prepared rows cannot be written: {reason_of(error)}",
             where=self._path,
             next_step="give the disk of --output room for the interactions, uncompressed, twice over",
         )

@@ -11,12 +11,11 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from batchscore.errors import InputError, TryLaterError, format_list, shorten
+from batchscore.errors import InputError, TryLaterError, first_line, format_list, shorten
 from batchscore.tables.lake_tables import require_no_table
 from batchscore.tables.parquet_files import (
     READ_ERRORS,
     ParquetContent,
-    first_line,
     open_source,
     raise_if_foreign,
     raise_if_no_damage,

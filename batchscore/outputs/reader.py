@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 
 from batchscore.columns import ListColumns
-from batchscore.errors import InputError, means_out_of_memory
-from batchscore.tables.parquet_files import first_line, raise_if_limit
+from batchscore.errors import InputError, means_out_of_memory, reason_of
+from batchscore.tables.parquet_files import raise_if_limit
 
 if TYPE_CHECKING:
     import polars as pl
@@ -88,6 +88,6 @@ def cannot_be_read(path: Path, error: Exception) -> InputError:
         "E-RANKED-FILE",
         "the output cannot be read",
         where=path,
-        found=error.strerror if isinstance(error, OSError) and error.strerror else first_line(error),
+        found=reason_of(error),
         next_step="check the path; the output before the published one is kept in the state folder (_batchscore/)",
     )

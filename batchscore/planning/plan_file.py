@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
-from batchscore.errors import ModelError
+from batchscore.errors import ModelError, reason_of
 from batchscore.planning.plan import PLANNER_VERSION, NotPlanned, Plan
 from batchscore.system.durable import unique_temporary_beside, write_whole
 from batchscore.system.regular_files import read_regular
@@ -60,7 +60,7 @@ def read_plan(directory: Path) -> Plan | NotPlanned | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise unreadable_plan(path, error.strerror or str(error)) from error
+        raise unreadable_plan(path, reason_of(error)) from error
     return parse_plan(content, path)
 
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchscore.errors import ModelError, OutputError, TryLaterError
+from batchscore.errors import ModelError, OutputError, TryLaterError, reason_of
 from batchscore.savedmodel.card import read_card
 from batchscore.savedmodel.formats import PB
 from batchscore.savedmodel.versions import LOCK, REPORTS, list_versions
@@ -258,7 +258,7 @@ def _output_errors(path: Path) -> Iterator[None]:
             ) from error  # fmt: skip
         raise OutputError(
             "E-OUTPUT",
-            f"the model cannot be written: {error.strerror or error}",
+            f"the model cannot be written: {reason_of(error)}",
             where=error.filename or path,
             expected="a directory that this user may write to, or a new one in an existing directory",
             next_step="check --output, its permissions and the free space",

@@ -20,6 +20,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from batchscore.errors import reason_of
 from batchscore.publishing.job import Job
 from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.records import FoundReport, find_report, identify
@@ -176,7 +177,7 @@ class Claim:
         try:
             write_whole(path, report.to_json())
         except Exception as error:  # noqa: BLE001 - no report is no reason to call the night failed
-            _log.warning("the report %s could not be written: %s", path, getattr(error, "strerror", None) or error)
+            _log.warning("the report %s could not be written: %s", path, reason_of(error))
             with suppress(OSError):
                 path.unlink()
             return

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchscore.columns import RANK, RANK_TYPE, SCORE, SCORE_TYPE
+from batchscore.errors import reason_of
 from batchscore.system.regular_files import require_regular
 
 _BATCH_ROWS = 262_144
@@ -77,5 +78,4 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, MemoryError):
             raise
-        reason = getattr(error, "strerror", None) or str(error).strip()
-        raise ValueError(reason.splitlines()[0].rstrip(".")) from error
+        raise ValueError(reason_of(error).rstrip(".")) from error

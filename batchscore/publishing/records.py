@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from batchscore.errors import reason_of
 from batchscore.run_report import Output, Report
 from batchscore.system.regular_files import open_regular, read_regular
 
@@ -40,7 +41,7 @@ def find_report(places: Sequence[Path], output: Path) -> FoundReport:
         except FileNotFoundError:
             continue
         except OSError as error:
-            problem = problem or f"the report {path} cannot be read: {error.strerror or error}"
+            problem = problem or f"the report {path} cannot be read: {reason_of(error)}"
             continue
         except ValueError as error:
             problem = problem or f"the report {path} {error}"

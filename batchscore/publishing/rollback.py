@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from batchscore.errors import OutputError, UsageError
+from batchscore.errors import OutputError, UsageError, reason_of
 from batchscore.observer import Observer
 from batchscore.publishing.claim import claim
 from batchscore.publishing.job import Job, find_job
@@ -68,7 +68,7 @@ def _report_of(ours: Claim, age: int) -> tuple[Report | None, str]:
     except FileNotFoundError:
         return None, "the output that is published again has no report"
     except OSError as error:
-        return None, f"the report {path} cannot be read: {error.strerror or error}"
+        return None, f"the report {path} cannot be read: {reason_of(error)}"
     except ValueError as error:
         return None, f"the report {path} {error}"
 
@@ -120,7 +120,7 @@ def _copy_whole(kept: Path, target: Path, output: Path, report: Report | None) -
     try:
         require_regular(kept)
     except OSError as error:
-        raise _damaged(kept, error.strerror or str(error), "a Parquet file") from error
+        raise _damaged(kept, reason_of(error), "a Parquet file") from error
     try:
         shutil.copyfile(kept, target)
         found, status = seal(target, output if output.exists() else kept)

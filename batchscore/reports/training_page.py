@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from batchscore.errors import reason_of
 from batchscore.evaluation.bootstrap import Measure
 from batchscore.evaluation.prediction_metrics import CalibrationBin
 from batchscore.evaluation.table import ComparisonTable, format_figure
@@ -116,7 +117,7 @@ def write_page(page: TrainingPage, path: Path, render: Callable[[TrainingPage], 
         try:
             write_whole(path, text)
         except OSError as error:
-            warning = f"the HTML report {path} could not be written: {error.strerror}"
+            warning = f"the HTML report {path} could not be written: {reason_of(error)}"
         else:
             return None
     _LOG.warning("%s", warning)

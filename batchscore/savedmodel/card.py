@@ -42,7 +42,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from batchscore.errors import ModelError
+from batchscore.errors import ModelError, reason_of
 from batchscore.savedmodel.fingerprint import digest_files
 from batchscore.savedmodel.model_files import reading_fails, unreadable
 from batchscore.system.durable import write_whole
@@ -156,7 +156,7 @@ def read_card(model: Path) -> ModelCard | None:
             raise unreadable(error, path) from error
         raise ModelError(
             "E-MODEL-CARD",
-            f"the model card cannot be read: {error.strerror}",
+            f"the model card cannot be read: {reason_of(error)}",
             where=path,
             next_step="copy or export the model again",
         ) from error

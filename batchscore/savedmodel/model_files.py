@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from batchscore.errors import ModelError, as_out_of_memory
+from batchscore.errors import ModelError, as_out_of_memory, reason_of
 
 MAX_MODEL_FILE_BYTES = 2**31
 """Most bytes of a file of a SavedModel that is read as a whole: the limit of protobuf's messages."""
@@ -31,7 +31,7 @@ def unreadable(error: OSError, model: Path) -> ModelError:
     """The error of a file or folder of `model` that cannot be read: E-MODEL-UNREADABLE."""
     return ModelError(
         "E-MODEL-UNREADABLE",
-        f"the model cannot be read: {error.strerror or error}",
+        f"the model cannot be read: {reason_of(error)}",
         where=error.filename or model,
         next_step="check owner and permissions of the file and of the folders above it, and the disk",
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchscore.errors import ModelError
+from batchscore.errors import ModelError, reason_of
 from batchscore.savedmodel.card import CARD_PATH, read_card
 from batchscore.savedmodel.formats import PB, recognise_directory, recognise_file
 from batchscore.savedmodel.model_files import MAX_MODEL_FILE_BYTES, failure_to_read, readable_model, reading_fails
@@ -173,7 +173,7 @@ def missing_files(model: Path) -> list[str]:
         except OSError as error:
             if reading_fails(error):
                 raise
-            missing.append(f"variables/variables.index ({error.strerror})")
+            missing.append(f"variables/variables.index ({reason_of(error)})")
     elif index.exists() or any(index.parent.glob("variables.data-*")) or _restores_variables(model):
         missing.append("variables/variables.index")
     if (model / CARD_PATH).exists():
@@ -191,7 +191,7 @@ def _find_problem(version: Path) -> str | None:
             return INCOMPLETE if missing_files(version) else None
     except (ModelError, DecodeError) as error:
         cause = failure_to_read(error)
-        return INCOMPLETE if cause is None else f"cannot be read ({cause.strerror})"
+        return INCOMPLETE if cause is None else f"cannot be read ({reason_of(cause)})"
 
 
 def _restores_variables(model: Path) -> bool:

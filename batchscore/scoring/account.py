@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchscore.errors import BatchscoreError, ModelError
+from batchscore.errors import BatchscoreError, ModelError, first_line, reason_of
 from batchscore.publishing.baseline import Baseline
 from batchscore.publishing.publish import Claim
 from batchscore.run_report import InputBinding, InputFile, KnownIds, PlanUsed, Report
@@ -101,7 +101,7 @@ def kept(
             else:
                 path.unlink(missing_ok=True)
         except OSError as error:
-            warn(report, f"the rejects {path} could not be written: {error.strerror}")
+            warn(report, f"the rejects {path} could not be written: {reason_of(error)}")
 
 
 def _note_pairs(report: Report, bad: BadRows) -> None:
@@ -119,7 +119,7 @@ def _counted(ids: UnknownIds) -> KnownIds:
     try:
         return ids.counts()
     except (ModelError, MemoryError) as error:
-        return KnownIds(why=f"the look-up failed: {str(error).splitlines()[0]}")
+        return KnownIds(why=f"the look-up failed: {first_line(error)}")
 
 
 def scored(report: Report, scorer: AnyScorer, unknown: list[UnknownIds]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from batchscore.errors import UsageError, did_you_mean
+from batchscore.errors import UsageError, did_you_mean, reason_of
 from batchscore.system.regular_files import read_regular
 
 DECLARATION_TABLES = ("features", "model", "tasks")
@@ -61,7 +61,7 @@ def read_table(config: Path, table: str, more: Sequence[str]) -> dict[str, Any]:
     try:
         document = read_toml(config)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+        reason = reason_of(error)
         raise UsageError(
             "E-CONFIG",
             f"the configuration cannot be read: {reason}",

@@ -10,7 +10,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from batchscore.errors import OutputError
+from batchscore.errors import OutputError, reason_of
 from batchscore.system.durable import sync, temporary_beside
 
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -23,8 +23,7 @@ _NO_FOLDER = "a file stands where a folder is needed: move it away, or give anot
 
 def cannot_write(path: Path, error: BaseException) -> OutputError:
     """The error (E-OUTPUT) for a step on `path` that failed with `error`."""
-    reason = getattr(error, "strerror", None) or (str(error).strip().splitlines() or [type(error).__name__])[0]
-    reason = _ARROW_DETAIL.sub("", reason)
+    reason = _ARROW_DETAIL.sub("", reason_of(error))
     steps = {
         errno.EACCES: "give the job's user the right to write in this directory",
         errno.ENOSPC: "free space on this file system, then run again",

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from batchscore.errors import reason_of
+
 _log = logging.getLogger("batchscore")
 
 
@@ -82,4 +84,4 @@ def tolerated(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - a bug in a later step is no reason to call the night failed
-        _log.warning("%s: %s", what, getattr(error, "strerror", None) or str(error) or type(error).__name__)
+        _log.warning("%s: %s", what, reason_of(error))

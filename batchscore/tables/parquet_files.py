@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from batchscore.errors import InputError, means_out_of_memory
+from batchscore.errors import InputError, first_line, means_out_of_memory, reason_of
 from batchscore.system.regular_files import require_regular
 
 READ_ERRORS = (pa.ArrowException, OSError, ValueError, LookupError, RuntimeError, TypeError, ArithmeticError)
@@ -177,7 +177,7 @@ def raise_if_foreign(error: Exception, path: Path, called: str) -> None:
         raise error
     if isinstance(error, OSError) and error.errno is not None:
         raise InputError(
-            "E-INPUT-UNREADABLE", f"{called} cannot be read: {error.strerror}", where=path,
+            "E-INPUT-UNREADABLE", f"{called} cannot be read: {reason_of(error)}", where=path,
             next_step="check its permissions, the path and the disk",
         ) from error  # fmt: skip
 
@@ -185,12 +185,6 @@ def raise_if_foreign(error: Exception, path: Path, called: str) -> None:
 def is_limit(error: BaseException) -> bool:
     """Whether the error says what pyarrow cannot do, and not that a file is damaged."""
     return isinstance(error, NotImplementedError) or any(words in str(error).lower() for words in _LIMITS)
-
-
-def first_line(error: BaseException) -> str:
-    """What the error says, short; its kind where it says nothing."""
-    text = str(error).strip()
-    return text.splitlines()[0][:300] if text else type(error).__name__
 
 
 def _open(

@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from batchscore.errors import OutputError
+from batchscore.errors import OutputError, first_line, reason_of
 from batchscore.interactions.identity import Identity
 from batchscore.networks.factory_source import find_source
 from batchscore.publishing.model_base import ModelBase, remove
@@ -88,7 +88,7 @@ class Checkpoints:
                 "E-OUTPUT",
                 "the state of the training cannot be written",
                 where=place,
-                found=str(error).splitlines()[0],
+                found=first_line(error),
                 next_step="check the permissions of --output and the free space",
             ) from error
 
@@ -101,7 +101,7 @@ class Checkpoints:
                 "E-OUTPUT",
                 "the state of the training cannot be taken up",
                 where=self._folder,
-                found=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}",
+                found=f"{type(error).__name__}: {first_line(error)}",
                 next_step=f"remove {self._folder} to begin anew",
             ) from error
 
@@ -134,7 +134,7 @@ def open_state(base: ModelBase, files: Mapping[str, Identity], settings: TrainSe
     except OSError as error:
         raise OutputError(
             "E-OUTPUT",
-            f"the state of the training cannot be kept: {error.strerror or error}",
+            f"the state of the training cannot be kept: {reason_of(error)}",
             where=folder,
             next_step="check the permissions of --output and the free space",
         ) from error

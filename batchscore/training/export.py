@@ -18,7 +18,7 @@ import tensorflow_recommenders as tfrs
 from batchscore.columns import SCORE
 from batchscore.engine.probes import ProbeResult, replay_probes, require_stable_scores
 from batchscore.engine.session import open_session
-from batchscore.errors import ModelError, OutputError
+from batchscore.errors import ModelError, OutputError, first_line, reason_of
 from batchscore.interactions.table_rows import TableRows
 from batchscore.networks.dataset import to_tensors
 from batchscore.networks.predictions import predict
@@ -144,7 +144,7 @@ def export_model(
             "E-OUTPUT",
             "the SavedModel cannot be written",
             where=path,
-            found=str(error).rpartition("}} ")[2].splitlines()[0],  # TensorFlow puts its function node first
+            found=first_line(str(error).rpartition("}} ")[2]),  # TensorFlow puts its function node first
             next_step="check the permissions of --output and the free space",
         ) from error
 
@@ -178,7 +178,7 @@ def leave_plan(saved: SavedModel, settings: TrainSettings) -> str | None:
         kept = _load(saved, plan)
     except OSError as error:
         raise OutputError(
-            "E-OUTPUT", "the plan cannot be written", where=saved.path, found=error.strerror,
+            "E-OUTPUT", "the plan cannot be written", where=saved.path, found=reason_of(error),
             next_step="check the permissions of --output and the free space",
         ) from error  # fmt: skip
     if not isinstance(kept, NotPlanned):

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from batchscore.errors import BatchscoreError
+from batchscore.errors import BatchscoreError, first_line
 from batchscore.evaluation.prediction_metrics import CalibrationBin
 from batchscore.evaluation.table import ComparisonTable
 from batchscore.publishing.model_base import ModelBase
@@ -41,7 +41,7 @@ def keep_reports(base: ModelBase, journal: Journal) -> Iterator[None]:
     except BatchscoreError as error:
         report = journal.report("failed", error.exit_code, error.error_id)
         if report.rows is not None:
-            _write(base, FAILED, report, str(error).splitlines()[0])
+            _write(base, FAILED, report, first_line(error))
         raise
     report = journal.report()
     _write(base, str(report.model_version), report, report.summary())

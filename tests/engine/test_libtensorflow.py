@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from batchscore.engine import libtensorflow, tstring
-from batchscore.engine.libtensorflow import LibraryUnavailableError, find_library, first_line, load_library
+from batchscore.engine.libtensorflow import LibraryUnavailableError, find_library, load_library
 from batchscore.engine.session import open_session
 from batchscore.errors import ModelError
 
@@ -147,12 +147,6 @@ def test_the_environment_is_left_as_it_was(monkeypatch):
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
     load_library()
     assert "TF_CPP_MIN_LOG_LEVEL" not in os.environ
-
-
-def test_the_first_line_of_a_message():
-    assert first_line("\n indices[0] = 9\n\t [[{{node GatherV2}}]]") == "indices[0] = 9"
-    assert first_line(" \n") == "no message"
-    assert len(first_line("x" * 999)) == 300
 
 
 def test_the_library_lies_in_the_wheel():

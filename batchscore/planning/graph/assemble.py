@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 
+from batchscore.errors import first_line
 from batchscore.planning.graph import head as heads
 from batchscore.planning.graph.compiled import is_compiled
 from batchscore.planning.graph.describe import describe_steps
@@ -35,7 +36,7 @@ def assemble(given: Given, user_inputs: frozenset[str], candidate_inputs: frozen
         graph, score = inline(given.graph, given.score)
         known = infer(graph, {item.placeholder: item.rank for item in given.inputs.values()})
     except (UnknownOpError, ValueError, TypeError, tf.errors.OpError) as error:
-        raise CannotPlanError(f"the graph is not understood: {str(error).splitlines()[0]}") from error
+        raise CannotPlanError(f"the graph is not understood: {first_line(error)}") from error
     proof = prove(graph, known, given.inputs, RULES)
     original = Draft(graph.nodes, proof.facts, known)
     _require_row_wise(original, proof.stateful, score)

@@ -12,11 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchscore.columns import SCORE
+from batchscore.columns import SCORE, is_text
 from batchscore.errors import InputError, ModelError
 from batchscore.run_report import GuardResult
 from batchscore.scoring.bind.binding import Binding
-from batchscore.scoring.bind.casts import is_text
 from batchscore.scoring.bind.coded import Coded
 from batchscore.scoring.pairs import ScorablePairs, ScoredPairs
 from batchscore.scoring.source.pair_source import PairBatch

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from batchscore.columns import RANK, SCORE, USER_ID, plain_type, ranked_schema
+from batchscore.columns import RANK, SCORE, USER_ID, is_id_type, is_text, plain_type, ranked_schema
 from batchscore.errors import UsageError, did_you_mean, format_list, shorten
 from batchscore.savedmodel.card import ModelCard
 from batchscore.savedmodel.pair_inputs import describe_list_problem, describe_values
 from batchscore.savedmodel.roles import looks_like_label
 from batchscore.savedmodel.saved_model import Signature, TensorSpec, is_column, takes_list
-from batchscore.scoring.bind.casts import FLOATS, Cast, advise_type, find_cast, is_text
+from batchscore.scoring.bind.casts import FLOATS, Cast, advise_type, find_cast
 from batchscore.scoring.bind.constants import find_lists_of_one, parse_constant
 from batchscore.scoring.bind.feeding import Feed, choose_feeds
 from batchscore.scoring.bind.hints import Evidence, fitting_columns, map_flag, match_columns, no_column
@@ -192,7 +192,7 @@ class _Binder:
         elif column not in self.columns:
             hint = did_you_mean(column, self.columns) if column in self._told_ids() else ""
             self.problems.append(f"the pairs have no {role} column {column!r}{hint}")
-        elif not _is_id(plain_type(self.columns[column])):
+        elif not is_id_type(self.columns[column]):
             type_ = self.columns[column]
             self.problems.append(f"{role} column {column!r} is {type_}: ids are strings or integers")
         elif len(self.ids) > 1 and item.other in self.columns and (problem := item.problem()):
@@ -333,7 +333,3 @@ class _Binder:
         except ValueError as error:
             self.problems.append(f"{flag} {spec.name}={text}: {error}")
             return pa.scalar(None)
-
-
-def _is_id(type_: pa.DataType) -> bool:
-    return is_text(type_) or bool(pa.types.is_integer(type_))

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchscore.arrays.joined_lists import CANNOT_JOIN, can_join, join_lists
-from batchscore.columns import plain_type
+from batchscore.columns import is_text, plain_type
 
 INTEGERS = {
     "int8": pa.int8(), "int16": pa.int16(), "int32": pa.int32(), "int64": pa.int64(),
@@ -94,11 +94,6 @@ def placeholders(dtype: str, rows: int) -> pa.Array:
         return pa.repeat(pa.scalar("", pa.large_string()), rows)
     type_ = _FED[dtype]
     return pa.array(np.zeros(rows, type_.to_pandas_dtype()), type_)
-
-
-def is_text(type_: pa.DataType) -> bool:
-    """Whether the type is a string of any layout."""
-    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
 
 
 def _format_nested(type_: pa.DataType) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from batchscore.scoring.bind.casts import is_text
+from batchscore.columns import is_text
 
 
 @dataclass(frozen=True)

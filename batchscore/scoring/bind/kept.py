@@ -6,11 +6,10 @@ from collections.abc import Collection, Mapping
 
 import pyarrow as pa
 
-from batchscore.columns import plain_type
+from batchscore.columns import is_text, plain_type
 from batchscore.errors import UsageError, did_you_mean, format_list, shorten
 from batchscore.savedmodel.saved_model import Signature
 from batchscore.savedmodel.score import kept_type
-from batchscore.scoring.bind.casts import is_text
 from batchscore.settings.run import RunSettings
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from batchscore.engine.known_ids import open_lookup, require_known_signature
 from batchscore.engine.probes import replay_probes
 from batchscore.engine.session import Session, open_session
-from batchscore.errors import ModelError
+from batchscore.errors import ModelError, first_line
 from batchscore.run_report import ModelUsed
 from batchscore.savedmodel.card import KnownSignature, KnownTable, ModelCard
 from batchscore.savedmodel.chosen import choose_scoring
@@ -178,7 +178,7 @@ def _by_vocabulary(session: Session, role: str, vocabulary: Vocabulary) -> _Look
             try:
                 tried.append(opened(nothing))
             except ModelError as error:
-                raise NoLookUpError(f"its table cannot be looked up: {error}".splitlines()[0]) from error
+                raise NoLookUpError(f"its table cannot be looked up: {first_line(error)}") from error
         return opened(ids)
 
     return is_known, None

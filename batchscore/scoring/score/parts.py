@@ -17,10 +17,11 @@ import pyarrow as pa
 
 from batchscore.arrays.distinct import Distinct, find_distinct, find_used, is_same_array
 from batchscore.arrays.keys import find_order_of
+from batchscore.columns import is_text
 from batchscore.engine.session import Call
 from batchscore.engine.table import Table
 from batchscore.planning.plan import Part
-from batchscore.scoring.bind.casts import FLOATS, INTEGERS, is_text
+from batchscore.scoring.bind.casts import FLOATS, INTEGERS
 from batchscore.scoring.score.part_calls import PartCalls, unusable_part
 from batchscore.scoring.score.per_pair import PerPair
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from batchscore.engine.probes import probe_feeds
 from batchscore.engine.session import Session
-from batchscore.errors import ModelError, OutOfMemoryError
+from batchscore.errors import ModelError, OutOfMemoryError, reason_of
 from batchscore.planning.plan import NotPlanned, Plan
 from batchscore.planning.plan_cache import (
     PlanKey,
@@ -161,7 +161,7 @@ def find_plan(model: RunModel, binding: Binding, tensorflow: str, cache: Path | 
         why_not = error.in_one_line()
     except OSError as error:
         place = f" {error.filename}" if error.filename else ""
-        why_not = f"it cannot be kept ({error.strerror or error}:{place}); --plan-cache names another folder"
+        why_not = f"it cannot be kept ({reason_of(error)}:{place}); --plan-cache names another folder"
     warn(f"scored without a plan: {why_not}")
     return FoundPlan(_not_planned(model, tensorflow, why_not))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from batchscore.errors import InputError, TryLaterError
+from batchscore.errors import InputError, TryLaterError, reason_of
 from batchscore.settings.paths import is_utf8
 from batchscore.tables.committers import find_replaced, find_unfinished, promises_success
 from batchscore.tables.lake_tables import require_no_table
@@ -40,7 +40,7 @@ def list_pair_files(folder: Path, require_success: RequireSuccess = "auto") -> l
             _wait_if_asked(folder, folder, require_success, next(promising, None))
     except OSError as error:
         raise InputError(
-            "E-INPUT-UNREADABLE", f"the input folder cannot be read: {error.strerror}", where=folder,
+            "E-INPUT-UNREADABLE", f"the input folder cannot be read: {reason_of(error)}", where=folder,
             next_step="check its permissions and the path",
         ) from error  # fmt: skip
     if files:

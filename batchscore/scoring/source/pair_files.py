@@ -13,10 +13,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchscore.errors import InputError, TryLaterError, format_list, shorten
+from batchscore.errors import InputError, TryLaterError, first_line, format_list, reason_of, shorten
 from batchscore.scoring.source.checksums import has_checksums
 from batchscore.settings.paths import modified_at
-from batchscore.tables.parquet_files import READ_ERRORS, ParquetContent, first_line, open_source, raise_if_no_damage
+from batchscore.tables.parquet_files import READ_ERRORS, ParquetContent, open_source, raise_if_no_damage
 
 _MAGIC = b"PAR1"
 _ENCRYPTED_MAGIC = b"PARE"
@@ -59,7 +59,7 @@ class PairFile:
         try:
             now: object = _identity(self.path.stat())
         except OSError as error:
-            now = error.strerror
+            now = reason_of(error)
         if now != self.identity:
             raise TryLaterError(
                 "E-INPUT-CHANGED",
@@ -130,7 +130,7 @@ def _stat_regular(path: Path, flag: str) -> os.stat_result:
         ) from error  # fmt: skip
     except OSError as error:
         raise InputError(
-            "E-INPUT-UNREADABLE", f"the input cannot be opened: {error.strerror}", where=path,
+            "E-INPUT-UNREADABLE", f"the input cannot be opened: {reason_of(error)}", where=path,
             next_step="check its permissions and the path",
         ) from error  # fmt: skip
     if not stat.S_ISREG(status.st_mode):

@@ -10,7 +10,7 @@ from typing import Self
 
 import pyarrow as pa
 
-from batchscore.columns import plain_type
+from batchscore.columns import is_text, plain_type
 from batchscore.scoring.source.pair_files import PairFile, corrupt
 from batchscore.scoring.source.pair_source import PairBatch
 from batchscore.scoring.source.recurring import RecurringValues
@@ -44,7 +44,7 @@ def read_batches(files: Sequence[PairFile], wanted: pa.Schema) -> Iterator[PairB
 
 def _read_file(file: PairFile, wanted: pa.Schema) -> Iterator[PairBatch]:
     row = 0
-    texts = [field.name for field in wanted if _is_text(plain_type(field.type))]
+    texts = [field.name for field in wanted if is_text(plain_type(field.type))]
     try:
         for table in file.batches(wanted.names, BATCH_ROWS, as_dictionaries=texts):
             yield PairBatch(str(file.path), row, _conform(table, wanted))
@@ -77,10 +77,6 @@ def _as_layout(column: pa.Array, wanted: pa.DataType) -> pa.Array:
     if isinstance(column, pa.DictionaryArray):
         return pa.DictionaryArray.from_arrays(column.indices, column.dictionary.cast(wanted))
     return column.cast(wanted)
-
-
-def _is_text(type_: pa.DataType) -> bool:
-    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
 
 
 class ReadAhead:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscore.scoring.bind.casts import FLOATS, INTEGERS, find_cast, is_text, placeholders
+from batchscore.columns import is_text
+from batchscore.scoring.bind.casts import FLOATS, INTEGERS, find_cast, placeholders
 
 TEXTS = [pa.string(), pa.large_string(), pa.string_view()]
 INTEGER_TYPES = list(INTEGERS.values())
