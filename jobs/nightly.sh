@@ -1,5 +1,5 @@
 #!/bin/sh
-# The nightly run. Exit codes are those of `batchscore run`; see the table in README.md.
+# The nightly run. Exit codes are those of `batchscore run`; see README.md.
 # BATCHSCORE is the command, for example /srv/ranking/.venv/bin/batchscore.
 set -eu
 cd "$(dirname "$0")"

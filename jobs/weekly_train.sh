@@ -1,5 +1,5 @@
 #!/bin/sh
-# The weekly training. Exit codes are those of `batchscore train`; see the table in README.md.
+# The weekly training. Exit codes are those of `batchscore train`; see README.md.
 # BATCHSCORE is the command, for example /srv/ranking/.venv/bin/batchscore.
 set -eu
 cd "$(dirname "$0")"

@@ -102,7 +102,7 @@ ERROR E-GOLDEN: there is no golden case
   where:    <folder>/golden
   found:    no folder
   expected: folders with a case.toml
-  next:     check the path; the README tells what a case looks like
+  next:     check the path; the manual (docs/compare.md) tells what a case looks like
 """  # fmt: skip
 
 
@@ -150,8 +150,8 @@ def test_the_same_from_python(golden, capsys):
 
 
 @pytest.mark.tensorflow
-def test_the_case_in_the_readme_is_one_that_a_team_can_write(tmp_path, batchscore):
-    section = (ROOT / "README.md").read_text("utf-8").partition("## batchscore golden\n")[2].partition("\n## ")[0]
+def test_the_case_in_the_manual_is_one_that_a_team_can_write(tmp_path, batchscore):
+    section = (ROOT / "batchscore" / "docs" / "compare.md").read_text("utf-8").partition("## Golden\n")[2]
     files = dict(re.findall(r"^`(\S+)`\n\n```\w+\n(.*?)^```$", section, re.MULTILINE | re.DOTALL))
     assert {Path(name).name for name in files} == {"case.toml", "pairs.csv", "expected.csv"}
     (tmp_path / "sample_data").symlink_to(ROOT / "sample_data")

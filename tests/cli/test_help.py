@@ -1,16 +1,14 @@
-"""Every command helps, loads nothing heavy for it, and stands in the README."""
+"""Every command helps and loads nothing heavy for it."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from batchscore.cli import COMMANDS
 
-README = Path(__file__).parents[2] / "README.md"
 HEAVY = ("tensorflow", "polars", "tf_keras", "tensorflow_recommenders")
 
 SHOW_HELP = """
@@ -85,10 +83,3 @@ def test_without_a_command_help_is_shown_as_a_usage_error(batchscore):
     told = batchscore()
     assert told.exit_code == 2
     assert told.err.startswith("Usage: batchscore [OPTIONS] COMMAND")
-
-
-def test_every_command_stands_in_the_readme():
-    text = README.read_text("utf-8")
-    assert [
-        " ".join(command) for command in installed_commands() if f"batchscore {' '.join(command)}" not in text
-    ] == []

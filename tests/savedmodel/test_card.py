@@ -86,8 +86,8 @@ def test_a_card_that_cannot_be_read_is_refused(tmp_path):
         read_card(tmp_path)
 
 
-def test_the_card_of_the_readme_is_one_with_every_key():
-    text = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+def test_the_card_of_the_manual_is_one_with_every_key():
+    text = (Path(__file__).parents[2] / "batchscore" / "docs" / "models.md").read_text("utf-8")
     (block,) = re.findall(r"^```json\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     card = ModelCard.model_validate_json(block)
     assert card.model_fields_set == set(ModelCard.model_fields)

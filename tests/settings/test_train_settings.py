@@ -210,8 +210,11 @@ def test_a_factory_is_looked_for_beside_the_toml_and_settings_can_be_given_again
     assert given.model.factory_folder == tmp_path / "models"
 
 
-def test_the_readme_s_declarations_are_valid(tmp_path):
-    text = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+TRAIN_PAGE = Path(__file__).parents[2] / "batchscore" / "docs" / "train.md"
+
+
+def test_the_declarations_of_the_manual_are_valid(tmp_path):
+    text = TRAIN_PAGE.read_text("utf-8")
     blocks = re.findall(r"^```toml\n(\[train\]\n.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert blocks
     for block in blocks:
@@ -221,8 +224,8 @@ def test_the_readme_s_declarations_are_valid(tmp_path):
         assert list(found.all_tasks()) == ["rating", "finished"]
 
 
-def test_the_readme_names_every_kind_of_feature_and_task():
-    text = (Path(__file__).parents[2] / "README.md").read_text("utf-8").partition("## batchscore train\n")[2]
+def test_the_manual_names_every_kind_of_feature_and_task():
+    text = TRAIN_PAGE.read_text("utf-8")
     for declared in (Feature, Task):
         for kind in get_args(get_args(declared)[0]):
             for name in get_args(kind.model_fields["kind"].annotation):

@@ -1,8 +1,8 @@
 """Casts from a pair column's Arrow type to a model input's dtype. Lossless, or the row is named bad.
 
-The table is that of the README: ids never travel through floats, text becomes a number only if the number prints
-as that text, numbers are range-checked, integers become floats only where exact. A float feature is rounded to
-the nearest float of the input's width.
+The table is that of docs/inputs.md: ids never travel through floats, text becomes a number only if it
+round-trips through that number, numbers are range-checked, integers become floats only if that is exact. A float
+feature is rounded to the nearest float of the input's width.
 """
 
 from __future__ import annotations
