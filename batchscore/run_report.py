@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, Field, PrivateAttr
 
 from batchscore.errors import EXIT_BUG, EXIT_OK, EXIT_SIGNAL_BASE
+from batchscore.system.json_document import JsonDocument
 from batchscore.system.regular_files import read_regular
 
 _T = TypeVar("_T")
@@ -23,11 +24,7 @@ _T = TypeVar("_T")
 LIBRARIES = ("batchscore", "tensorflow", "pyarrow", "polars", "numpy")
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", protected_namespaces=(), defer_build=True)
-
-
-class InputFile(_Part):
+class InputFile(JsonDocument):
     """An input file as it was when the run opened it."""
 
     path: str
@@ -40,7 +37,7 @@ class InputFile(_Part):
     """Whether its pages have checksums, which the run checks; null where it has no page."""
 
 
-class ModelUsed(_Part):
+class ModelUsed(JsonDocument):
     """The model of the run, and how it was chosen."""
 
     path: str
@@ -56,7 +53,7 @@ class ModelUsed(_Part):
     score. Null in older reports."""
 
 
-class InputBinding(_Part):
+class InputBinding(JsonDocument):
     """Where one input of the model came from."""
 
     input: str
@@ -69,7 +66,7 @@ class InputBinding(_Part):
     """What else could have fed it, in words: the pairs' own column, the card's constant."""
 
 
-class KnownIds(_Part):
+class KnownIds(JsonDocument):
     """Distinct ids inside and outside the model's vocabulary; null where the model cannot tell, and `why`."""
 
     known: int | None = None
@@ -84,7 +81,7 @@ class KnownIds(_Part):
         return self.unknown / (self.known + self.unknown)
 
 
-class Scores(_Part):
+class Scores(JsonDocument):
     """The scores of all ranked and cut pairs. `spread` is the standard deviation.
 
     Minimum and maximum are whole numbers if the model's scores are integers of 64 bits.
@@ -96,7 +93,7 @@ class Scores(_Part):
     spread: float | None = None
 
 
-class PlanUsed(_Part):
+class PlanUsed(JsonDocument):
     """Whether the run was scored by a plan, and why not; the pair that differed most when both were compared.
 
     The check compares `checked_pairs` pairs, whose scores may differ by `tolerance`. `sha256` is that of the plan
@@ -115,7 +112,7 @@ class PlanUsed(_Part):
     plan_score: float | None = None
 
 
-class Output(_Part):
+class Output(JsonDocument):
     """The published file."""
 
     path: str
@@ -126,7 +123,7 @@ class Output(_Part):
     """By what the file is known again without reading it: inode and time of the last write."""
 
 
-class GuardResult(_Part):
+class GuardResult(JsonDocument):
     """A guard's figure against its limit. Shares are 0 to 1, ages seconds; null where nothing can be measured."""
 
     name: str
@@ -137,7 +134,7 @@ class GuardResult(_Part):
     """Why the figure is null."""
 
 
-class Report(_Part):
+class Report(JsonDocument):
     """What a run did, as far as it got. Times are UTC, durations seconds, sizes bytes."""
 
     schema_version: Literal[1] = 1
@@ -283,10 +280,6 @@ class Report(_Part):
         if self.model is None or other.model is None or self.model.fingerprint != other.model.fingerprint:
             return False
         return not (self.plan.used and other.plan.used) or self.plan.sha256 == other.plan.sha256
-
-    def to_json(self) -> str:
-        """The report as JSON text."""
-        return self.model_dump_json(indent=1) + "\n"
 
     def summary(self) -> str:
         """The run in one line."""

@@ -45,7 +45,7 @@ ROOMS = {
     "networks": {"engine", "interactions", "settings", "system"},
     "interactions": {"arrays", "settings", "system", "tables"},
     "evaluation": {"arrays", "outputs", "settings", "system", "tables"},
-    "outputs": {"arrays", "settings", "tables"},
+    "outputs": {"arrays", "settings", "system", "tables"},
     "datasets": {"settings", "system"},
     "inspection": {"planning", "savedmodel", "settings"},
     "scoring": {
@@ -348,6 +348,15 @@ def test_what_an_error_says_is_shortened_in_one_place():
 def test_what_text_is_stands_in_one_place():
     """`columns.is_text`."""
     assert files_with(r"pa\.types\.is_string\((.*)\) or (pa\.types|types)\.is_large_string.*") == {"columns.py"}
+
+
+def test_documents_have_one_strict_base():
+    """Settings have another: what people write is frozen, and told in their words where it is wrong."""
+    bases = files_with(r"ConfigDict\(.*extra='forbid'.*\)")
+    assert {name for name in bases if not name.startswith("settings/")} == {
+        "planning/plan.py",  # dataclasses, which cannot have it
+        "system/json_document.py",
+    }
 
 
 # files

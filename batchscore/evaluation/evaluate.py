@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from batchscore.errors import EXIT_OK, InputError
 from batchscore.evaluation.baselines import Biases, count_popularity, fit_biases, look_up, popularity_percentiles
@@ -31,17 +31,14 @@ from batchscore.observer import Observer
 from batchscore.outputs.open_lists import open_lists
 from batchscore.outputs.reader import ListReader
 from batchscore.settings.lists import EvaluateSettings
+from batchscore.system.json_document import JsonDocument
 
 _LOG = logging.getLogger(__name__)
 _UNOBSERVED = Observer()
 MODEL, MEAN, BIASES, POPULARITY = "model", "mean", "biases", "popularity"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-
-
-class EvaluatedFile(_Part):
+class EvaluatedFile(JsonDocument):
     """The ranked lists; `columns` are those that they were read from (`user`, `candidate`, `rank`, `score`).
 
     `is_output` says whether they are an output of a run, and not another table.
@@ -54,7 +51,7 @@ class EvaluatedFile(_Part):
     columns: dict[str, str | None]
 
 
-class TruthFile(_Part):
+class TruthFile(JsonDocument):
     """The truth: `pairs` are distinct, `duplicates` the rows that repeat one; relevant ones as the settings say."""
 
     path: str
@@ -65,7 +62,7 @@ class TruthFile(_Part):
     relevant_users: int
 
 
-class Evaluation(_Part):
+class Evaluation(JsonDocument):
     """How good the lists of a ranked file are.
 
     Metrics of lists are means over `truth.relevant_users`; `users_without_list` of them have no list and count as 0
@@ -89,10 +86,6 @@ class Evaluation(_Part):
     scores_are: Literal["ratings", "probabilities", "logits"] | None
     table: dict[str, dict[str, dict[str, float | None]]]
     calibration: list[CalibrationBin] = Field(default_factory=list)
-
-    def to_json(self) -> str:
-        """The evaluation as JSON text."""
-        return self.model_dump_json(indent=1) + "\n"
 
     def to_table(self) -> ComparisonTable:
         """The figures as a table."""

@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+from pydantic import ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
 from batchscore.errors import OutputError, UsageError, reason_of
 from batchscore.golden_cases.outcome import Outcome
 from batchscore.golden_cases.text import csv_lines, parse_type, read_csv, toml_text
 from batchscore.settings.toml_tables import read_toml
 from batchscore.system.durable import write_whole
+from batchscore.system.json_document import JsonDocument
 
 CASE = "case.toml"
 PAIRS = "pairs.csv"
@@ -36,10 +37,10 @@ EXPECTED_ROWS = "expected.csv"
 _PLACES = ("input", "output", "model", "state_dir", "plan_cache")
 
 
-class CaseFile(BaseModel):
+class CaseFile(JsonDocument):
     """`case.toml` of one case. `pairs` maps each column to the name of its Arrow type."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
     about: str
     model: str | None = None

@@ -5,19 +5,14 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from batchscore.errors import EXIT_OK, EXIT_REFUSED, RefusedError
+from batchscore.system.json_document import JsonDocument
 
 DETAIL_LINES = 40
 """Lines of one case's differences that the error message shows; the report has all."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class CaseResult(_Part):
+class CaseResult(JsonDocument):
     """One case by its name below the directory. `rewritten`: it differed, and now expects what the run did."""
 
     case: str
@@ -25,7 +20,7 @@ class CaseResult(_Part):
     differences: list[str]
 
 
-class GoldenReport(_Part):
+class GoldenReport(JsonDocument):
     """The results, by the names of the cases. `model` is the one that all were run with, null for their own."""
 
     schema_version: Literal[1] = 1
@@ -49,10 +44,6 @@ class GoldenReport(_Part):
         outcomes = sorted(result.outcome for result in self.results)
         counts = ", ".join(f"{len(list(same))} {outcome}" for outcome, same in groupby(outcomes))
         return f"{len(self.results)} golden case{'s' if len(self.results) > 1 else ''}: {counts}"
-
-    def to_json(self) -> str:
-        """The report as JSON text."""
-        return self.model_dump_json(indent=1) + "\n"
 
     def require_as_expected(self) -> None:
         """Raise RefusedError (E-GOLDEN-DIFFERS), with all differences and this report, where a case differs."""

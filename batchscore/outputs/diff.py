@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from batchscore.errors import EXIT_OK, EXIT_REFUSED, RefusedError
 from batchscore.outputs.compare import Changes, compare
@@ -13,13 +13,10 @@ from batchscore.outputs.describe import describe_lists, describe_shift, percent
 from batchscore.outputs.open_lists import open_lists
 from batchscore.outputs.reader import ListReader
 from batchscore.settings.lists import DiffSettings
+from batchscore.system.json_document import JsonDocument
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ComparedFile(_Part):
+class ComparedFile(JsonDocument):
     """One of the two files. `not_compared` are columns which play no part.
 
     `columns` are those that the lists were read from (`user`, `candidate`, `rank`, `score`); `is_output` says
@@ -34,7 +31,7 @@ class ComparedFile(_Part):
     not_compared: list[str]
 
 
-class CheckedLimit(_Part):
+class CheckedLimit(JsonDocument):
     """A figure against its limit, both as a person reads them; `ok` where the limit is kept."""
 
     name: str
@@ -44,7 +41,7 @@ class CheckedLimit(_Part):
     error_id: str
 
 
-class Examples(_Part):
+class Examples(JsonDocument):
     """At most five of a kind, each a line for a person; ids as they stand in the files."""
 
     users_lost: list[str | int] = Field(default_factory=list)
@@ -54,7 +51,7 @@ class Examples(_Part):
     shifted: list[str] = Field(default_factory=list)
 
 
-class Difference(_Part):
+class Difference(JsonDocument):
     """How NEW differs from OLD. Shares are of the users in both files; null where there is none.
 
     `overlap` is the mean over those users of the candidates that stand in both lists, divided by the longer list's
@@ -84,10 +81,6 @@ class Difference(_Part):
     near_ties: int
     limits: list[CheckedLimit]
     examples: Examples
-
-    def to_json(self) -> str:
-        """The difference as JSON text."""
-        return self.model_dump_json(indent=1) + "\n"
 
     def require_within_limits(self) -> None:
         """Raise RefusedError (E-DIFF-...: the id of the first limit that is exceeded), with all of them."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, ValidationError
 from pydantic_core import from_json
 
 from batchscore.errors import ModelError, reason_of
 from batchscore.planning.plan import PLANNER_VERSION, NotPlanned, Plan
 from batchscore.system.durable import unique_temporary_beside, write_whole
+from batchscore.system.json_document import JsonDocument
 from batchscore.system.regular_files import read_regular
 
 PLAN_FILE = "batchscore.plan.json"
@@ -24,8 +25,8 @@ MAX_PLAN_BYTES = 48 * 2**20
 _MODE = 0o644
 
 
-class _PlanFile(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", defer_build=True)
+class _PlanFile(JsonDocument):
+    model_config = ConfigDict(strict=True)
 
     planner_version: int
     sha256: str

@@ -40,19 +40,20 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from batchscore.errors import ModelError, reason_of
 from batchscore.savedmodel.fingerprint import digest_files
 from batchscore.savedmodel.model_files import reading_fails, unreadable
 from batchscore.system.durable import write_whole
+from batchscore.system.json_document import JsonDocument
 from batchscore.system.regular_files import read_regular
 
 CARD_PATH = Path("assets.extra") / "batchscore.json"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), defer_build=True)
+class _Part(JsonDocument):
+    model_config = ConfigDict(frozen=True)
 
 
 class KnownSignature(_Part):
