@@ -147,23 +147,25 @@ def adopt(
 
 
 def inspect(
-    model: str | os.PathLike[str],
+    model: _Path,
     *,
     model_version: int | None = None,
     signature: str | None = None,
     score_output: str | None = None,
-    plan_cache: str | os.PathLike[str] | None = None,
+    plan_cache: _Path | None = None,
 ) -> Inspection:
     """Look at a SavedModel, or at a version below a base directory, without loading it.
 
     Raises ModelError where there is nothing to look at.
     """
-    from pathlib import Path
-
+    told = dict(locals())
     from batchscore.inspection.inspection import inspect_model
+    from batchscore.settings.inspect import InspectSettings
 
-    cache = None if plan_cache is None else Path(plan_cache)
-    return inspect_model(Path(model), model_version, signature, score_output, plan_cache=cache)
+    given = _resolve(InspectSettings, "inspect", told)
+    return inspect_model(
+        given.model, given.model_version, given.signature, given.score_output, plan_cache=given.plan_cache
+    )
 
 
 def diff(
@@ -227,41 +229,41 @@ def evaluate(
     return evaluate_lists(_resolve(EvaluateSettings, "evaluate", told))
 
 
-def golden(
-    directory: str | os.PathLike[str], model: str | os.PathLike[str] | None = None, *, update: bool = False
-) -> GoldenReport:
+def golden(directory: _Path, model: _Path | None = None, *, update: bool | None = None) -> GoldenReport:
     """Run the golden cases at and below `directory`, with `model` or each with its own, and compare.
 
     `update` makes cases that differ expect what their runs do. Returns the results; raises RefusedError
     (E-GOLDEN-DIFFERS, the results are its `.report`) where a case differs, UsageError (E-GOLDEN) where there is no
     case or one is not valid.
     """
-    from pathlib import Path
-
+    told = dict(locals())
     from batchscore.golden_cases.runner import check_cases
+    from batchscore.settings.golden import GoldenSettings
 
-    report = check_cases(Path(directory), None if model is None else Path(model), update=update)
+    given = _resolve(GoldenSettings, "golden", told)
+    report = check_cases(given.directory, given.model, update=given.update)
     report.require_as_expected()
     return report
 
 
 def rollback(
-    output: str | os.PathLike[str],
+    output: _Path,
     *,
-    state_dir: str | os.PathLike[str] | None = None,
-    date: dt.date | None = None,
+    state_dir: _Path | None = None,
     job: str | None = None,
+    date: dt.date | str | None = None,
 ) -> Report | None:
     """Publish the output before the published one at `output` again; returns its report, None where it has none.
 
     `output` may have `{date}` in it, which stands for `date`, today in UTC by default. Raises BatchscoreError:
     E-NO-PREVIOUS where no other output is kept.
     """
-    from pathlib import Path
-
+    told = dict(locals())
     from batchscore.publishing.rollback import rollback as roll_back
+    from batchscore.settings.rollback import RollbackSettings
 
-    return roll_back(Path(output), None if state_dir is None else Path(state_dir), date=date, job=job)
+    given = _resolve(RollbackSettings, "rollback", told)
+    return roll_back(given.output.written, given.state_dir, date=given.date, job=given.job)
 
 
 def train(

@@ -6,28 +6,12 @@ from typing import Any
 
 import click
 
-from batchscore.cli.options import list_options, print_out
+from batchscore.cli.options import JSON, parameters, print_out
+from batchscore.cli.settings import resolve_settings
 from batchscore.settings.lists import DiffSettings
-from batchscore.settings.resolve import resolve
 
 
-@click.command("diff")
-@click.argument("old", metavar="OLD.parquet")
-@click.argument("new", metavar="NEW.parquet")
-@click.option("--max-users-lost", metavar="LIMIT", help="Users only in OLD: 100, 0.1% or off.  [default: 0]")
-@click.option("--max-users-gained", metavar="LIMIT", help="Users only in NEW, as a share of OLD's.  [default: 0]")
-@click.option("--max-changed-users", metavar="LIMIT", help="Users whose list really differs.  [default: 0]")
-@click.option("--max-changed-first", metavar="LIMIT", help="Users whose first place really differs.  [default: 0]")
-@click.option(
-    "--min-overlap", metavar="SHARE", help="Mean share of candidates that two lists share: 95%.  [default: 0%]"
-)
-@click.option(
-    "--max-score-shift",
-    metavar="SCORE",
-    help="Largest change of a pair's score: a number, tolerance or off.  [default: tolerance]",
-)
-@list_options
-@click.option("--json", "as_json", is_flag=True, help="Print the difference to stdout as JSON.")
+@click.command("diff", params=parameters(DiffSettings, JSON))
 def command(as_json: bool, **flags: Any) -> None:
     """Compare two outputs: users, ranks and scores. Exit 6 where a limit is exceeded.
 
@@ -39,7 +23,7 @@ def command(as_json: bool, **flags: Any) -> None:
     list, where their scores lie within the tolerance (1e-4 of the spread of the scores, at least 8 float32 steps of
     the largest). By default every other difference exceeds a limit. Kept columns are not compared.
     """
-    settings = resolve(DiffSettings, "diff", flags, given_as="flag").settings
+    settings = resolve_settings(DiffSettings, "diff", flags).settings
 
     from batchscore.outputs.describe import describe
     from batchscore.outputs.diff import diff

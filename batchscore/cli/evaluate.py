@@ -9,49 +9,13 @@ from typing import Any
 import click
 
 from batchscore.cli.console import job_console
-from batchscore.cli.options import list_options, print_out, shared_options
+from batchscore.cli.options import job_parameters, print_out
 from batchscore.cli.settings import print_config as show_config
 from batchscore.cli.settings import resolve_settings
 from batchscore.settings.lists import EvaluateSettings
 
 
-@click.command("evaluate")
-@click.argument("ranked", metavar="RANKED.parquet", required=False)
-@click.argument("truth", metavar="TRUTH", required=False)
-@click.option("--label-column", metavar="COLUMN", help="The label of TRUTH: a rating, or 1 and 0.  [default: none]")
-@click.option(
-    "--relevant",
-    metavar="X",
-    help="Pairs with labels of at least X are relevant.  [default: labels above 0; without a label, every pair]",
-)
-@click.option("--k", multiple=True, metavar="K,...", help="Measure the first K of each list.  [default: 10]")
-@click.option(
-    "--gain",
-    metavar="HOW",
-    help="What a pair is worth to NDCG: its label (linear), 2^label - 1 (exponential), or 1 where it is relevant "
-    "(binary).  [default: linear]",
-)
-@click.option(
-    "--training",
-    metavar="FILE",
-    help="The rows that the model has learned: adds baselines and popularity bias.",
-)
-@click.option(
-    "--scores",
-    metavar="WHAT",
-    help="What scores are where labels are 0 and 1: probabilities or logits.  [default: probabilities where all "
-    "are from 0 to 1, else logits]",
-)
-@click.option(
-    "--bootstrap", metavar="N", help="Resamples of the users for the intervals; 0: none.  [default: 1000]"
-)
-@click.option("--seed", metavar="N", help="Decides the resamples.  [default: 42]")
-@list_options
-@click.option("--truth-user-column", metavar="COLUMN", help="The user column of TRUTH.  [default: as in RANKED]")
-@click.option(
-    "--truth-candidate-column", metavar="COLUMN", help="The candidate column of TRUTH.  [default: as in RANKED]"
-)
-@shared_options
+@click.command("evaluate", params=job_parameters(EvaluateSettings))
 def command(
     config: Path | None, date: dt.datetime | None, print_config: bool, as_json: bool, quiet: bool, verbose: bool,
     **flags: Any,
@@ -65,10 +29,6 @@ def command(
     and MAE, or AUC and log loss where the labels are 1 and 0. Every setting may stand in the table [evaluate] of
     --config instead.
     """
-    if config is None:
-        for name, metavar in (("ranked", "RANKED.parquet"), ("truth", "TRUTH")):
-            if flags[name] is None:
-                raise click.UsageError(f"Missing argument '{metavar}'.")
     resolved = resolve_settings(EvaluateSettings, "evaluate", flags, config, date)
     if print_config:
         show_config(resolved)

@@ -5,38 +5,30 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any
 
 import click
 
 from batchscore.cli.console import job_console
-from batchscore.cli.options import FilePath, print_out
+from batchscore.cli.options import JSON, QUIET, VERBOSE, parameters, print_out
+from batchscore.cli.settings import resolve_settings
+from batchscore.settings.golden import GoldenSettings
 
 
-@click.command("golden")
-@click.argument("directory", type=FilePath(), metavar="DIR")
-@click.option(
-    "--model",
-    type=FilePath(),
-    metavar="DIR",
-    help="Run all cases with this model. Default: the one that each names.",
-)
-@click.option("--update", is_flag=True, help="Make cases that differ expect what their runs do.")
-@click.option("--json", "as_json", is_flag=True, help="Print the results to stdout as JSON.")
-@click.option("-q", "--quiet", is_flag=True, help="Say only what differs.")
-@click.option("-v", "--verbose", is_flag=True, help="Say what each run says, too.")
-def command(directory: Path, model: Path | None, update: bool, as_json: bool, quiet: bool, verbose: bool) -> None:
+@click.command("golden", params=parameters(GoldenSettings, JSON, QUIET, VERBOSE))
+def command(*, as_json: bool, quiet: bool, verbose: bool, **flags: Any) -> None:
     """Run the golden cases at and below DIR and compare with what they expect. Exit 6 where one differs.
 
     A case is a folder with case.toml (a model, settings of a run, column types), pairs.csv, and what is expected:
     expected.toml, and expected.csv where the run publishes. Nothing is written outside a temporary folder, but
     what --update rewrites.
     """
+    settings = resolve_settings(GoldenSettings, "golden", flags).settings
     with job_console(quiet=quiet, verbose=verbose):
         from batchscore.golden_cases.runner import check_cases
 
         with _lines_of_cases_only(silent=not verbose):
-            report = check_cases(directory, model, update=update)
+            report = check_cases(settings.directory, settings.model, update=settings.update)
         logging.getLogger("batchscore").info("%s", report.summary())
     report.require_as_expected()
     if as_json:

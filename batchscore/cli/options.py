@@ -1,20 +1,22 @@
-"""What the job commands have in common: options, and results on stdout."""
+"""The options of the commands, made of the declarations of their settings; and results on stdout."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, get_origin
 
 import click
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from batchscore.cli.console import log_warning
 from batchscore.errors import reason_of
+from batchscore.settings.base import Settings
 from batchscore.settings.paths import EMPTY_PATH
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+from batchscore.settings.setting import Argument, Setting, Switch
 
 
 class FilePath(click.Path):
@@ -44,32 +46,85 @@ class Day(click.DateTime):
             self.fail(f"{value!r} is not a date: write YYYY-MM-DD", param, ctx)
 
 
-def shared_options(function: _Function) -> _Function:
-    """Add --config, --date, --print-config, --json, --quiet and --verbose."""
-    for option in reversed((
-        click.option("--config", type=FilePath(), metavar="FILE.toml",
-                     help="Read settings from this TOML file. Flags win over it."),
-        click.option("--date", type=Day(), metavar="YYYY-MM-DD",
-                     help="What {date} in paths and constants stands for. Default: today (UTC)."),
-        click.option("--print-config", is_flag=True, help="Print each setting with its source, and stop."),
-        click.option("--json", "as_json", is_flag=True, help="Print the report to stdout as JSON."),
-        click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong."),
-        click.option("-v", "--verbose", is_flag=True, help="Say more."),
-    )):  # fmt: skip
-        function = option(function)
-    return function
+class DeclaredOption(click.Option):
+    """An option of the command line and the declaration that it was made of."""
+
+    def __init__(self, names: list[str], declared: Setting, default_text: str = "", **attributes: Any) -> None:
+        ending = f"  [default: {default_text}]" if default_text else ""
+        super().__init__(
+            names, metavar=declared.metavar or None, help=declared.meaning + ending,
+            is_flag=isinstance(declared, Switch), **attributes,
+        )  # fmt: skip
+        self.declared, self.default_text = declared, default_text
 
 
-def list_options(function: _Function) -> _Function:
-    """Add the flags that name the columns of ranked lists."""
-    for role, meaning in reversed((
-        ("user", "The user column of lists that are no output of `run`.  [default: user_id, else the first]"),
-        ("candidate", "Their candidate column.  [default: the second, or the only other column of ids]"),
-        ("rank", "Their rank: integers, whose order counts.  [default: rank]"),
-        ("score", "Their score, by which lists without a rank are ordered; off: none.  [default: score]"),
-    )):  # fmt: skip
-        function = click.option(f"--{role}-column", metavar="COLUMN", help=meaning)(function)
-    return function
+class DeclaredArgument(click.Argument):
+    """An argument of the command line and the declaration that it was made of."""
+
+    def __init__(self, name: str, declared: Argument, *, required: bool) -> None:
+        super().__init__([name], metavar=declared.metavar, required=required)
+        self.declared = declared
+
+
+CONFIG = DeclaredOption(
+    ["--config"], Setting("FILE.toml", "Read settings from this TOML file. Flags win over it."), type=FilePath()
+)
+DATE = DeclaredOption(
+    ["--date"],
+    Setting(
+        "YYYY-MM-DD",
+        "What {date} in paths and constants stands for.",
+        "A file cannot give it: every other night it would be wrong. In a crontab `%` must be escaped: "
+        "`--date $(date +\\%F)`.",
+    ),
+    "today (UTC)",
+    type=Day(),
+)
+PRINT_CONFIG = DeclaredOption(["--print-config"], Switch("Print each setting with its source, and stop."))
+JSON = DeclaredOption(
+    ["--json", "as_json"],
+    Switch("Print the result to stdout as JSON.", "A failure too, with its message and exit code."),
+)
+QUIET = DeclaredOption(["-q", "--quiet"], Switch("Say only what went wrong."))
+VERBOSE = DeclaredOption(["-v", "--verbose"], Switch("Say more on the way."))
+
+
+def job_parameters(kind: type[Settings]) -> list[click.Parameter]:
+    """The parameters of a command that a TOML file may configure: its settings, and what such commands share."""
+    return [*_of_settings(kind, in_file=True), CONFIG, DATE, PRINT_CONFIG, JSON, QUIET, VERBOSE]
+
+
+def parameters(kind: type[Settings], *shared: DeclaredOption) -> list[click.Parameter]:
+    """The parameters of a command that has no TOML file: its settings, and those of the shared options it takes."""
+    return [*_of_settings(kind, in_file=False), *shared]
+
+
+def _of_settings(kind: type[Settings], *, in_file: bool) -> Iterator[click.Parameter]:
+    """The class's own settings first, then those it shares. Arguments may be left out if a file may give them."""
+    for key, declared in sorted(kind.declarations().items(), key=lambda item: item[0] not in kind.__annotations__):
+        if key not in kind.tables:
+            yield _parameter(key, declared, kind.model_fields[key], in_file=in_file)
+
+
+def _parameter(key: str, declared: Setting, field: FieldInfo, *, in_file: bool) -> click.Parameter:
+    if isinstance(declared, Argument):
+        return DeclaredArgument(key, declared, required=not in_file)
+    name = key.replace("_", "-")
+    if isinstance(declared, Switch):
+        names = f"--{name}/--no-{name}" if field.default else f"--{name}"
+        return DeclaredOption([names], declared, name if field.default else "", default=None)
+    repeated = get_origin(field.annotation) in (dict, tuple)
+    required = field.is_required() and not in_file
+    return DeclaredOption(
+        [f"--{name}"], declared, _default_text(declared, field), multiple=repeated, required=required
+    )  # fmt: skip
+
+
+def _default_text(declared: Setting, field: FieldInfo) -> str:
+    default = declared.default or field.default
+    if isinstance(default, tuple):
+        return ",".join(map(str, default))
+    return "" if default in (None, PydanticUndefined) else str(default)
 
 
 def print_out(text: str) -> None:

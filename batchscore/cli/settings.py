@@ -1,4 +1,4 @@
-"""Where the settings of a job command come from; apart from its options, since validation takes long to import."""
+"""Where the settings of a command come from."""
 
 from __future__ import annotations
 
@@ -7,18 +7,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import click
+
 from batchscore.cli.options import print_out
 from batchscore.settings.base import Settings
 from batchscore.settings.resolve import Resolved, resolve
+from batchscore.settings.setting import Argument
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
 def resolve_settings(
-    kind: type[SettingsT], table: str, flags: Mapping[str, Any], config: Path | None, date: dt.datetime | None
+    kind: type[SettingsT],
+    command: str,
+    flags: Mapping[str, Any],
+    config: Path | None = None,
+    date: dt.datetime | None = None,
 ) -> Resolved[SettingsT]:
-    """The settings of one command; see `settings.resolve`."""
-    return resolve(kind, table, flags, config=config, date=date.date() if date else None, given_as="flag")
+    """The settings of one command; see `settings.resolve`. Raises click.UsageError if an argument is missing."""
+    for key, declared in kind.declarations().items():
+        if isinstance(declared, Argument) and flags[key] is None and config is None:
+            raise click.UsageError(f"Missing argument '{declared.metavar}'.", click.get_current_context())
+    return resolve(kind, command, flags, config=config, date=date.date() if date else None, given_as="flag")
 
 
 def print_config(resolved: Resolved[Any]) -> None:

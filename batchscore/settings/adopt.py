@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
@@ -11,27 +10,70 @@ from pydantic import AfterValidator, Field, PositiveInt
 
 from batchscore.settings.base import Settings, today
 from batchscore.settings.limits import Limit
+from batchscore.settings.setting import Argument, Setting, Switch
 from batchscore.settings.values import ColumnMap, Constants, share
 
 
 class AdoptSettings(Settings):
-    """Settings of `batchscore adopt`: what `run` could be told about a model, told once and kept with it.
+    """Settings of `batchscore adopt`: what `run` could be told about a model, told once and kept with it."""
 
-    `saved_model` is a SavedModel or a directory of versions of it; `probes` a Parquet sample of pairs.
-    """
-
-    saved_model: Path
-    output: Path
-    model_version: PositiveInt | None = None
-    signature: str | None = None
-    score_output: str | None = None
-    user_input: str | None = None
-    candidate_input: str | None = None
-    map: ColumnMap = Field(default_factory=dict)
-    set: Constants = Field(default_factory=dict)
-    fill: Constants = Field(default_factory=dict)
-    probes: Path | None = None
-    max_identical_lists: Annotated[Limit, AfterValidator(share)] = Limit("50%", fraction=Fraction(1, 2))
-    allow_equal_scores: bool = False
-    trust_model: bool = False
+    saved_model: Annotated[Path, Argument("SAVEDMODEL", "A SavedModel, or a directory of versions of it.")]
+    output: Annotated[
+        Path, Setting("DIR", "The model's directory; the adoption adds a version to it.", written=True)
+    ]
+    model_version: Annotated[
+        PositiveInt | None,
+        Setting("N", "The version of SAVEDMODEL, if it has versions.", default="the highest complete one"),
+    ] = None
+    signature: Annotated[str | None, Setting("NAME", "The signature that scores.", default="serving_default")] = (
+        None
+    )
+    score_output: Annotated[
+        str | None,
+        Setting(
+            "NAME",
+            "The output that is the score, or 0.7*rating + 0.3*click.",
+            default="the only one with one number per pair",
+        ),
+    ] = None
+    user_input: Annotated[
+        str | None, Setting("INPUT", "The input that takes the user's id.", default="user_id")
+    ] = None
+    candidate_input: Annotated[
+        str | None, Setting("INPUT", "The same for the candidate.", default="the only other")
+    ] = None
+    map: Annotated[ColumnMap, Setting("INPUT=COLUMN", "The pair column that feeds an input.")] = Field(
+        default_factory=dict
+    )
+    set: Annotated[
+        Constants,
+        Setting(
+            "INPUT=VALUE",
+            "The constant that an input is fed, each night.",
+            "An export of `tfrs.Model` often lists the label among its inputs: `--set user_rating=0`. `{date}` is "
+            "kept as it is and filled in each night.",
+        ),
+    ] = Field(default_factory=dict)
+    fill: Annotated[Constants, Setting("INPUT=VALUE", "What stands in for a null, each night.")] = Field(
+        default_factory=dict
+    )
+    probes: Annotated[
+        Path | None,
+        Setting(
+            "SAMPLE.parquet",
+            "Real pairs to remember the scores of.",
+            "Rows are invented from the vocabularies in the model: text of several lengths, numbers over a range, "
+            "an unknown user and an unknown candidate.",
+            default="32 invented rows",
+        ),
+    ] = None
+    max_identical_lists: Annotated[
+        Limit,
+        AfterValidator(share),
+        Setting("LIMIT", "Probe rows whose score ignores the user, as a run limits lists that do."),
+    ] = Limit.parse("50%")
+    allow_equal_scores: Annotated[bool, Switch("Adopt although all probe rows have the same score.")] = False
+    trust_model: Annotated[
+        bool, Switch("Load the model although it reads or writes files, calls Python or opens connections.")
+    ] = False
     date: dt.date = Field(default_factory=today)

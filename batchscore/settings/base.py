@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 
 from batchscore.settings.limits import Age, Limit
 from batchscore.settings.paths import EMPTY_PATH, DatedPath, require_no_pattern, require_usable
-
-_WRITTEN = frozenset({"output", "state_dir", "plan_cache", "tensorboard"})
-"""Paths that a command writes to; every other one is read."""
+from batchscore.settings.setting import Setting
 
 
 class Settings(BaseModel):
@@ -22,6 +21,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), defer_build=True)
     tables: ClassVar[tuple[str, ...]] = ()
     """Settings that are tables at the top of a TOML file, beside the command's own."""
+
+    @classmethod
+    def declarations(cls) -> dict[str, Setting]:
+        """What is declared of each setting but `date`, which is the same of every command."""
+        return {key: declaration(field) for key, field in cls.model_fields.items() if key != "date"}
 
     @field_validator("*", mode="before")
     @classmethod
@@ -42,10 +46,16 @@ class Settings(BaseModel):
         if isinstance(value, DatedPath):
             require_usable(value.path, written=True)
         elif isinstance(value, Path):
-            require_usable(value, written=info.field_name in _WRITTEN)
-            if info.field_name not in _WRITTEN:
+            written = declaration(cls.model_fields[str(info.field_name)]).written
+            require_usable(value, written=written)
+            if not written:
                 require_no_pattern(value)
         return value
+
+
+def declaration(field: FieldInfo) -> Setting:
+    """What the annotation of `field` says of its setting; StopIteration if it says nothing."""
+    return next(item for item in field.metadata if isinstance(item, Setting))
 
 
 def today() -> dt.date:

@@ -19,8 +19,8 @@ from pydantic import BaseModel, ValidationError
 from batchscore.errors import UsageError, did_you_mean
 from batchscore.settings.base import Settings, is_path, today
 from batchscore.settings.paths import DatedPath, fill_date, is_foreign, is_same_file, require_paths
+from batchscore.settings.setting import Argument
 from batchscore.settings.toml_tables import read_table
-from batchscore.system.environment import MODEL_ENVIRONMENT
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
@@ -50,28 +50,14 @@ def resolve(
     `given_as` is what messages call the flags: the Python API has arguments. Raises UsageError: E-CONFIG names
     every wrong value and where it came from; E-OUTPUT-IS-INPUT where the output would replace the configuration.
     """
-    environ = os.environ if environ is None else environ
-    values: dict[str, Any] = {}
-    sources = dict.fromkeys(kind.model_fields, "default")
-    if is_path(kind, "model") and environ.get(MODEL_ENVIRONMENT):
-        values["model"], sources["model"] = environ[MODEL_ENVIRONMENT], f"environment {MODEL_ENVIRONMENT}"
     day = _day(date)
+    given = _from_environment(kind, os.environ if environ is None else environ)
     if config is not None:
         config = Path(config)
-        require_paths(config, next_step="correct --config")
-        told = read_table(config, table, kind.tables)
-        if "date" in told:
-            raise UsageError(
-                "E-CONFIG", "date cannot stand in a file: every other night it would be wrong", where=config,
-                next_step="leave it out, and give --date if the date is not today",
-            )  # fmt: skip
-        for key, value in told.items():
-            values[key] = _anchored(kind, key, value, config.resolve().parent)
-            sources[key] = str(config)
-    for key, value in flags.items():
-        if value is not None and not (isinstance(value, tuple) and not value):
-            values[key], sources[key] = value, given_as
-    values = {key: _dated(kind, key, value, day) for key, value in values.items()}
+        given |= _from_file(kind, table, config)
+    given |= {key: (value, given_as) for key, value in flags.items() if not _is_left_out(value)}
+    values = {key: _dated(kind, key, value, day) for key, (value, _) in given.items()}
+    sources = dict.fromkeys(kind.model_fields, "default") | {key: source for key, (_, source) in given.items()}
     if "date" in kind.model_fields:
         values["date"], sources["date"] = day, "default" if date is None else given_as
     try:
@@ -91,6 +77,32 @@ def resolve(
             next_step="give --output a path of its own",
         )  # fmt: skip
     return Resolved(settings, sources)
+
+
+def _from_environment(kind: type[Settings], environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """The settings that the environment gives, each with its source."""
+    variables = {key: declared.environment for key, declared in kind.declarations().items() if declared.environment}
+    return {
+        key: (environ[name], f"environment {name}") for key, name in variables.items() if environ.get(name)
+    }  # fmt: skip
+
+
+def _from_file(kind: type[Settings], table: str, config: Path) -> dict[str, tuple[Any, str]]:
+    """The settings that the TOML file gives, each with its source; paths are resolved against the file's folder."""
+    require_paths(config, next_step="correct --config")
+    told = read_table(config, table, kind.tables)
+    if "date" in told:
+        raise UsageError(
+            "E-CONFIG", "date cannot stand in a file: every other night it would be wrong", where=config,
+            next_step="leave it out, and give --date if the date is not today",
+        )  # fmt: skip
+    folder = config.resolve().parent
+    return {key: (_anchored(kind, key, value, folder), str(config)) for key, value in told.items()}
+
+
+def _is_left_out(value: object) -> bool:
+    """Whether a flag was not given: None, or no value of a flag that may be repeated."""
+    return value is None or (isinstance(value, tuple) and not value)
 
 
 def _day(date: dt.date | str | None) -> dt.date:
@@ -144,12 +156,16 @@ def _problem(item: Mapping[str, Any], kind: type[Settings], sources: Mapping[str
     if not item["loc"]:
         return f"{key}: {message}"  # several settings, each from wherever it came
     if item["type"] == "missing":
-        flag = given_as == "flag" and not within
-        how = f"; add --{key.replace('_', '-')} or the key {key}" if flag else ""
-        return f"{key}: not given{how}"
+        return f"{key}: not given{'' if within or given_as != 'flag' else _how_to_give(key, kind)}"
     if item["type"] == "union_tag_not_found":
         return f"{key}.kind: not given"
     if item["type"] == "extra_forbidden":
         message = "there is no such setting"
         hint = did_you_mean(str(item["loc"][-1]), _names_beside(item["loc"], kind))
     return f"{key}: {message} (from {sources.get(setting, given_as)}){hint}"
+
+
+def _how_to_give(key: str, kind: type[Settings]) -> str:
+    declared = kind.declarations()[key]
+    word = declared.metavar if isinstance(declared, Argument) else f"--{key.replace('_', '-')}"
+    return f"; add {word} or the key {key}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -20,6 +19,7 @@ from batchscore.settings.base import Settings
 from batchscore.settings.limits import Limit
 from batchscore.settings.paths import DATE, fill_date, find_placeholder
 from batchscore.settings.recipe import Feature, Model, Rating, Task, Vocabulary, require_one_model
+from batchscore.settings.setting import Setting, Switch
 from batchscore.settings.toml_tables import DECLARATION_TABLES
 from batchscore.settings.values import Constants, InputColumn, Widths, input_name, require_number, share, tabular
 
@@ -42,34 +42,122 @@ class TrainSettings(Settings):
 
     tables: ClassVar[tuple[str, ...]] = DECLARATION_TABLES
 
-    input: Annotated[Path, AfterValidator(tabular)]
-    output: Path
-    users: Path | None = None
-    candidates: Path | None = None
-    user_column: InputColumn = "user_id"
-    candidate_column: InputColumn = "movie_id"
-    rating_column: str = "user_rating"
-    timestamp_column: str | None = None
-    embedding_dimension: PositiveInt = 32
-    layers: Widths = (256, 64)
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
-    batch_rows: PositiveInt = 8192
-    shuffle_rows: PositiveInt = 100_000
-    epochs: PositiveInt = 3
-    split: Literal["time", "random", "last"] | None = None
-    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    last: PositiveInt = 1
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    patience: NonNegativeInt = 0
-    refit: bool = True
-    max_regression: Annotated[Limit, AfterValidator(share)] = Limit("2%", fraction=Fraction(1, 50))
-    keep_versions: Annotated[PositiveInt, Field(le=1000)] = 5
-    tensorboard: Path | None = None
-    set: Constants = Field(default_factory=dict)
-    seed: Annotated[NonNegativeInt, Field(lt=2**31)] = 42
-    features: dict[str, Feature] = Field(default_factory=dict)
-    model: Model = Model()
-    tasks: dict[str, Task] = Field(default_factory=dict)
+    input: Annotated[
+        Path, AfterValidator(tabular), Setting("FILE", "The interactions to learn from: .parquet or .csv.")
+    ]
+    output: Annotated[
+        Path, Setting("DIR", "The model's directory; each training adds a version to it.", written=True)
+    ]
+    users: Annotated[
+        Path | None,
+        Setting(
+            "FILE",
+            "A row of features for each user, joined by the user column.",
+            "Side tables are joined in training alone: every feature is a column of the nightly pairs, or a "
+            "constant (`set`).",
+        ),
+    ] = None
+    candidates: Annotated[
+        Path | None, Setting("FILE", "The same for candidates, joined by the candidate column.")
+    ] = None
+    user_column: Annotated[InputColumn, Setting("COLUMN", "Who rated.")] = "user_id"
+    candidate_column: Annotated[InputColumn, Setting("COLUMN", "What was rated.")] = "movie_id"
+    rating_column: Annotated[
+        str, Setting("COLUMN", "The rating, a number.", "Declared tasks name their labels themselves.")
+    ] = "user_rating"
+    timestamp_column: Annotated[str | None, Setting("COLUMN", "When it was rated; needed for a split by time.")] = (
+        None
+    )
+    embedding_dimension: Annotated[PositiveInt, Setting("N", "Numbers that stand for one value.")] = 32
+    layers: Annotated[Widths, Setting("N,N,...", "Widths of the hidden layers.")] = (256, 64)
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False), Setting("X", "The optimizer's step.")] = 0.1
+    batch_rows: Annotated[
+        PositiveInt,
+        Setting("N", "Interactions per training step. Fewer for small data: 256 for some ten thousand."),
+    ] = 8192
+    shuffle_rows: Annotated[PositiveInt, Setting("N", "Interactions that are shuffled at once.")] = 100_000
+    epochs: Annotated[PositiveInt, Setting("N", "Passes over the training rows.")] = 3
+    held_out: Annotated[float, Field(gt=0, lt=1), Setting("SHARE", "Share of the rows to test the model on.")] = 0.2
+    split: Annotated[
+        Literal["time", "random", "last"] | None,
+        Setting(
+            "HOW",
+            "What is held out: the latest rows (time), rows at random (random), or each user's last ones (last).",
+            "At random a pair draws by what it is, not by where it stands: it stays on its side when rows are "
+            "added, so the shares are only about right.",
+            default="time with --timestamp-column, else random",
+        ),
+    ] = None
+    last: Annotated[
+        PositiveInt,
+        Setting(
+            "N",
+            "Rows of each user that --split last holds out.",
+            "A user with no more rows than that keeps them for training. Without a `timestamp_column` the last "
+            "rows are those that come last in the file.",
+        ),
+    ] = 1
+    validation: Annotated[
+        float, Field(gt=0, lt=1), Setting("SHARE", "Share of the other rows that --patience watches.")
+    ] = 0.1
+    patience: Annotated[
+        NonNegativeInt,
+        Setting(
+            "N",
+            "Stop after so many epochs without a better one; 0: never.",
+            "The best epoch's weights are then taken.",
+        ),
+    ] = 0
+    refit: Annotated[
+        bool,
+        Switch(
+            "Publish a model that has learned the held-out rows too.",
+            "It learns all rows for as many epochs as were best; `--no-refit` publishes the evaluated model.",
+        ),
+    ] = True
+    max_regression: Annotated[
+        Limit,
+        AfterValidator(share),
+        Setting("SHARE", "How much worse than the live version it may be, or off.", "On the same held-out rows."),
+    ] = Limit.parse("2%")
+    keep_versions: Annotated[
+        PositiveInt,
+        Field(le=1000),
+        Setting(
+            "N",
+            "Versions that stay below --output; older ones are removed.",
+            "Only versions that `batchscore train` made are removed, with their reports.",
+        ),
+    ] = 5
+    set: Annotated[
+        Constants,
+        Setting(
+            "FEATURE=VALUE",
+            "What a feature is fed each night if the pairs lack it: {date} or a value.",
+            "It goes into the model card.",
+        ),
+    ] = Field(default_factory=dict)
+    tensorboard: Annotated[
+        Path | None, Setting("DIR", "Write logs for TensorBoard here (extra tensorboard).", written=True)
+    ] = None
+    seed: Annotated[NonNegativeInt, Field(lt=2**31), Setting("N", "Decides the split and every random number.")] = (
+        42
+    )
+    features: Annotated[
+        dict[str, Feature],
+        Setting("[features.COLUMN]", "What the model is given: one table per column.", default="the two ids"),
+    ] = Field(default_factory=dict)
+    model: Annotated[
+        Model, Setting("[model]", "How the model is made.", default="the TensorFlow Recommenders tutorial's model")
+    ] = Model()
+    tasks: Annotated[
+        dict[str, Task],
+        Setting(
+            "[tasks.NAME]",
+            "What the model predicts: one table per task. The first one gives the score.",
+            default="the rating",
+        ),
+    ] = Field(default_factory=dict)
 
     @field_validator("candidate_column", "rating_column")
     @classmethod

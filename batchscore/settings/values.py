@@ -11,7 +11,6 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, PositiveInt
 
-from batchscore.columns import RANK, SCORE
 from batchscore.settings.limits import Limit
 from batchscore.settings.paths import require_no_pattern, require_usable
 
@@ -94,6 +93,8 @@ def input_name(name: str) -> str:
             f"{name!r} cannot name an input of a SavedModel: letters, digits and _ only, a letter first; "
             "rename the column"
         )
+    from batchscore.columns import RANK, SCORE  # noqa: PLC0415 - it loads pyarrow, which `run --help` does without
+
     if name in (SCORE, RANK):
         raise ValueError(f"{name!r} would clash with the output column of that name; rename the column")
     return name
@@ -106,18 +107,14 @@ def job_name(name: str) -> str:
     return name
 
 
-def _comma_list(value: object) -> object:
-    """`"256,64"` from the command line as `["256", "64"]`; a TOML array as it stands."""
-    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
-
-
-def _cutoffs(value: object) -> object:
-    """`("5,10", "20")` from the command line, or 10, as a list; a TOML array as it stands."""
+def _comma_separated(value: object) -> object:
+    """`("5,10", "20")` from the command line, `"5,10"` or 10 as a list; a TOML array as it stands."""
     if isinstance(value, (str, int)):
         value = [value]
     if not isinstance(value, (list, tuple)):
         return value
-    return [part for item in value for part in (item.split(",") if isinstance(item, str) else [item])]
+    parts = [part for item in value for part in (item.split(",") if isinstance(item, str) else [item])]
+    return [part for part in parts if not isinstance(part, str) or part.strip()]
 
 
 def _ascending(cutoffs: tuple[int, ...]) -> tuple[int, ...]:
@@ -139,8 +136,8 @@ def _bytes(value: object) -> object:
 
 JobName = Annotated[str, AfterValidator(job_name)]
 InputColumn = Annotated[str, AfterValidator(input_name)]
-Widths = Annotated[tuple[PositiveInt, ...], BeforeValidator(_comma_list)]
-Cutoffs = Annotated[tuple[PositiveInt, ...], BeforeValidator(_cutoffs), AfterValidator(_ascending)]
+Widths = Annotated[tuple[PositiveInt, ...], BeforeValidator(_comma_separated)]
+Cutoffs = Annotated[tuple[PositiveInt, ...], BeforeValidator(_comma_separated), AfterValidator(_ascending)]
 Bytes = Annotated[PositiveInt, BeforeValidator(_bytes)]
 ColumnMap = Annotated[dict[str, str], BeforeValidator(_assignments)]
 Constants = Annotated[dict[str, str], BeforeValidator(_toml_scalars), BeforeValidator(_assignments)]

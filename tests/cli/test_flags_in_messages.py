@@ -36,6 +36,12 @@ SPEAKS_FOR = {
     "scoring/bind/badrows.py": ["run"],
     "scoring/bind/constants.py": ["run", "adopt"],
     "scoring/source/inputs.py": ["run", "adopt"],
+    "settings/adopt.py": ["adopt"],
+    "settings/inspect.py": ["inspect"],
+    "settings/lists.py": ["diff", "evaluate"],
+    "settings/rollback.py": ["rollback"],
+    "settings/run.py": ["run"],
+    "settings/train.py": ["train"],
     "settings/toml_tables.py": ["run", "train", "adopt", "evaluate"],
     "system/memory.py": ["run"],
     "training": ["train"],
@@ -73,7 +79,7 @@ def flags_of(name):
     command = importlib.import_module(f"batchscore.cli.{name}").command
     return {"--help"} | {
         option for item in walk(command) for parameter in item.params
-        if isinstance(parameter, click.Option) for option in parameter.opts
+        if isinstance(parameter, click.Option) for option in (*parameter.opts, *parameter.secondary_opts)
     }  # fmt: skip
 
 
