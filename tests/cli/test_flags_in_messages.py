@@ -35,7 +35,8 @@ SPEAKS_FOR = {
     "scoring": ["run"],
     "scoring/bind/badrows.py": ["run"],
     "scoring/bind/constants.py": ["run", "adopt"],
-    "scoring/source/inputs.py": ["run", "adopt"],
+    "scoring/source/pair_files.py": ["run", "adopt"],
+    "scoring/source/parquet_source.py": ["run", "adopt"],
     "settings/adopt.py": ["adopt"],
     "settings/inspect.py": ["inspect"],
     "settings/lists.py": ["diff", "evaluate"],
@@ -63,7 +64,7 @@ ONLY_IN_ONE = {
     ("settings/resolve.py", "--output"): "only outputs are compared with what else is read",
     ("savedmodel/roles.py", "--user-input"): "said only if an adoption was given it",
     ("savedmodel/roles.py", "--candidate-input"): "said only if an adoption was given it",
-    ("scoring/source/inputs.py", "--input"): "the default of a parameter: `adopt` gives its own",
+    ("scoring/source/parquet_source.py", "--input"): "the default of a parameter: `adopt` gives its own",
 }
 WHOSE = r"`(?:batchscore )?\w+`? |run (?:again )?with |an earlier model \("
 FLAG = re.compile(rf"(?P<whose>(?:{WHOSE})?)(?P<flag>--[a-z][a-z-]*[a-z])(?![a-z…-])")
