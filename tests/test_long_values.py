@@ -83,7 +83,7 @@ def test_what_the_model_says_of_a_row(tmp_path):
     bad = BadRows(Limit.parse("0"), 1)
     with pytest.raises(BatchscoreError):
         list(bad.drop_unranked(iter([ScoredPairs(pairs, np.array([np.nan]), {0: LONG})])))
-    assert len(bad.rejects[0].value) <= 200
+    assert len(bad.rejects.rows[0].value) <= 200
 
 
 def test_columns_that_are_called_so(tmp_path):

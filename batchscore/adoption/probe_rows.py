@@ -73,7 +73,7 @@ def draw_rows(path: Path, choice: Choice) -> ProbeRows:
             "E-BAD-ROWS",
             "no row of the sample can be scored",
             where=path,
-            found="; ".join(f"{reason}: {count:,}" for reason, count in sorted(bad.by_reason.items())) or "no rows",
+            found=bad.left_out.describe() or "no rows",
             next_step="give a sample of the pairs that the nightly run scores",
         )
     wanted = fixed_rows(choice) or min(DRAWN_ROWS, len(usable))

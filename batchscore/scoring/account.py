@@ -96,7 +96,7 @@ def kept(
         path = output.rejects_path(failed=True)
         try:
             if bad.count:
-                bad.write_rejects(path)
+                bad.rejects.write(path, bad.count)
                 report.rejects = str(path)
             else:
                 path.unlink(missing_ok=True)
@@ -107,7 +107,7 @@ def kept(
 def _note_pairs(report: Report, bad: BadRows) -> None:
     report.rows_read = bad.rows
     report.pairs_scored = bad.scored
-    report.bad_rows = dict(sorted(bad.by_reason.items()))
+    report.bad_rows = dict(sorted(bad.left_out.pairs.items()))
 
 
 def _note_ids(report: Report, unknown: list[UnknownIds]) -> None:
@@ -157,7 +157,7 @@ def ranked(report: Report, lists: RankedLists, statistics: Statistics, bad: BadR
     """The lists that are about to be published, against those published before."""
     _note_pairs(report, bad)
     report.rows_written = lists.rows
-    report.users_none = lists.count_missing(bad.users)
+    report.users_none = lists.count_missing(bad.left_out.users())
     report.users_served = lists.users
     report.users = lists.users + report.users_none
     report.users_short = lists.users_short

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -17,28 +17,15 @@ from batchscore.errors import InputError, ModelError
 from batchscore.run_report import GuardResult
 from batchscore.scoring.bind.binding import Binding
 from batchscore.scoring.bind.coded import Coded
+from batchscore.scoring.bind.rejects import Found, Rejects
+from batchscore.scoring.left_out import LeftOut
 from batchscore.scoring.pairs import ScorablePairs, ScoredPairs
 from batchscore.scoring.source.pair_source import PairBatch
 from batchscore.settings.limits import Limit
-from batchscore.system.durable import replacing
-
-REJECTS_CAP = 10_000
-"""Rejects written to the file; all are counted."""
 
 _VALUE_CHARACTERS = 200
 _NULL_FEATURE = "null feature"
 _NOT_FINITE = "NaN or infinite"
-
-
-@dataclass(frozen=True)
-class Reject:
-    """A row that was left out. `row` is 0-based within `file`."""
-
-    file: str
-    row: int
-    column: str
-    reason: str
-    value: str | None
 
 
 @dataclass
@@ -48,13 +35,10 @@ class BadRows:
     budget: Limit
     total_rows: int | None
     """Rows of the input; None until they are known, and a budget that is a share waits for that."""
-    count: int = 0
-    by_reason: Counter[str] = field(default_factory=Counter)
+    left_out: LeftOut = field(default_factory=LeftOut)
+    rejects: Rejects = field(default_factory=Rejects)
     filled: Counter[str] = field(default_factory=Counter)
-    rejects: list[Reject] = field(default_factory=list)
-    first: dict[tuple[str, str], Reject] = field(default_factory=dict)
-    users: set[str | int] = field(default_factory=set)
-    """Users that had a bad row."""
+    """Nulls that were filled, by model input."""
     rows: int = 0
     scored: int = 0
     finite: int = 0
@@ -62,6 +46,21 @@ class BadRows:
     """Where the rejects lie when the run refuses."""
     advice: dict[tuple[str, str], str] = field(default_factory=dict)
     """What to do about a reason in a column, where there is more to say than to fix the rows."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self.left_out.count
+
+    def merge(self, other: Self) -> None:
+        """Add the rows that `other`, with the same budget, was given."""
+        self.left_out.merge(other.left_out)
+        self.rejects.merge(other.rejects)
+        self.filled.update(other.filled)
+        self.advice |= other.advice
+        self.rows += other.rows
+        self.scored += other.scored
+        self.finite += other.finite
 
     @property
     def over_budget(self) -> bool:
@@ -125,27 +124,19 @@ class BadRows:
         """Raise InputError (E-BAD-ROWS) where there are more bad rows than the budget allows."""
         if not self.over_budget:
             return
-        first = next(iter(self.first.values()))
+        first, *_ = told = self.rejects.in_order()
         raise InputError(
             "E-BAD-ROWS",
             "1 bad row" if self.count == 1 else f"{self.count:,} bad rows",
             where=f"{first.file}, row {first.row:,}, column {first.column}: {first.reason}",
-            found="; ".join(f"{reason}: {count:,}" for reason, count in sorted(self.by_reason.items())),
+            found=self.left_out.describe(),
             expected=f"at most {self.budget} of {self.total_rows or self.rows:,} rows (--max-bad-rows)",
             details=[f"column {item.column}, first at row {item.row:,}: {item.reason}"
-                     + ("" if item.value is None else f", value {item.value}") for item in self.first.values()]
+                     + ("" if item.value is None else f", value {item.value}") for item in told]
             + ([f"rejects file: {self.rejects_path}"] if self.rejects_path else []),
-            next_step="".join(f"{self.advice[key]}; " for key in self.first if self.advice.get(key))
+            next_step="".join(f"{self.advice[item.kind]}; " for item in told if self.advice.get(item.kind))
             + "fix the rows in the rejects file where they come from, or raise --max-bad-rows",
         )  # fmt: skip
-
-    def write_rejects(self, path: Path) -> None:
-        """Write the rejects as JSON Lines (file, row, column, reason, value) by row; a last line tells of a cap."""
-        with replacing(path) as temporary, temporary.open("x", encoding="utf-8") as file:
-            for reject in sorted(self.rejects, key=lambda reject: (reject.file, reject.row)):
-                file.write(json.dumps(reject.__dict__, ensure_ascii=False) + "\n")
-            if self.count > len(self.rejects):
-                file.write(json.dumps({"written": len(self.rejects), "total": self.count}) + "\n")
 
     def _check(self, batch: PairBatch, binding: Binding) -> ScorablePairs:
         originals = {name: Coded.read(batch.table.column(name)) for name in binding.columns}
@@ -186,36 +177,12 @@ class BadRows:
         self._note(pairs, bad.found)
         return pairs.keep(~bad.rows) if bad.found else pairs
 
-    def _note(self, pairs: ScorablePairs, found: Sequence[_Found]) -> None:
-        """Count the bad rows of a batch; tell the first ones up to the cap, and the first of each kind."""
-        if not found:
-            return
-        for item in found:
-            self.count += len(item.positions)
-            self.by_reason[item.reason] += len(item.positions)
-        positions = np.concatenate([item.positions for item in found])
-        kinds = np.repeat(np.arange(len(found)), [len(item.positions) for item in found])
-        order = np.argsort(positions)
-        room = max(REJECTS_CAP - len(self.rejects), 0)
-        told = set(order[:room].tolist())
-        firsts = np.unique(kinds, return_index=True)[1].tolist()
-        for index in order[np.isin(order, [*told, *firsts])].tolist():
-            item, position = found[kinds[index]], int(positions[index])
-            reject = Reject(pairs.file, int(pairs.rows[position]), item.column, item.reason, item.spell(position))
-            self.first.setdefault((item.column, item.reason), reject)
-            if index in told:
-                self.rejects.append(reject)
-        self.users |= _distinct(pairs.user.take(pa.array(positions)))
-
-
-@dataclass(frozen=True)
-class _Found:
-    """Rows of one batch, ascending, that are bad for one reason; `spell` gives the value in one of them."""
-
-    positions: np.ndarray
-    column: str
-    reason: str
-    spell: Callable[[int], str | None]
+    def _note(self, pairs: ScorablePairs, found: Sequence[Found]) -> None:
+        """Count the bad rows of a batch, and tell the first ones."""
+        if found:
+            for item in found:
+                self.left_out.add(item.reason, pairs.user.take(pa.array(item.positions)))
+            self.rejects.add(pairs.file, pairs.rows, found)
 
 
 def _advise(binding: Binding) -> dict[tuple[str, str], str]:
@@ -235,19 +202,19 @@ class _Marks:
 
     def __init__(self, rows: int, columns: Mapping[str, Coded]) -> None:
         self.rows = np.zeros(rows, bool)
-        self.found: list[_Found] = []
+        self.found: list[Found] = []
         self._columns = columns
 
     def mark(self, mask: np.ndarray | None, column: str, reason: str) -> None:
         if mask is not None and (fresh := mask & ~self.rows).any():
             values = self._columns[column]
             self.found.append(
-                _Found(np.flatnonzero(fresh), column, reason, lambda position: _format(values.scalar(position)))
+                Found(np.flatnonzero(fresh), column, reason, lambda position: _format(values.scalar(position)))
             )
             self.rows |= fresh
 
 
-def _find_unranked(batch: ScoredPairs, finite: np.ndarray) -> list[_Found]:
+def _find_unranked(batch: ScoredPairs, finite: np.ndarray) -> list[Found]:
     """The pairs that have no score to be ranked by, by the reason."""
     failed = np.zeros(len(finite), bool)
     failed[list(batch.failures)] = True
@@ -260,18 +227,11 @@ def _find_unranked(batch: ScoredPairs, finite: np.ndarray) -> list[_Found]:
         return batch.failures[position][:_VALUE_CHARACTERS]
 
     found = [
-        _Found(np.flatnonzero(failed), SCORE, "the model failed on the row", failure),
-        _Found(np.flatnonzero(overflowing), SCORE, "score overflows float32", score),
-        _Found(np.flatnonzero(~finite & ~failed & ~overflowing), SCORE, "score is not finite", score),
+        Found(np.flatnonzero(failed), SCORE, "the model failed on the row", failure),
+        Found(np.flatnonzero(overflowing), SCORE, "score overflows float32", score),
+        Found(np.flatnonzero(~finite & ~failed & ~overflowing), SCORE, "score is not finite", score),
     ]
     return [item for item in found if len(item.positions)]
-
-
-def _distinct(ids: pa.Array) -> set[str | int]:
-    """The ids that are not null, each once."""
-    if isinstance(ids, pa.DictionaryArray):
-        ids = ids.dictionary.take(ids.indices.unique())
-    return set(ids.unique().drop_null().to_pylist())
 
 
 def _not_finite(array: pa.Array) -> np.ndarray | None:

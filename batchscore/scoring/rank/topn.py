@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from batchscore.arrays.distinct_ids import DistinctIds
 from batchscore.scoring.pairs import ScoredPairs
 from batchscore.scoring.rank.cut import cut
 
@@ -138,11 +139,12 @@ class RankedLists:
         """The users, each once."""
         return self.frame.filter(pl.col(_RANK) == 1)[_USER].to_arrow()
 
-    def count_missing(self, users: set[str | int]) -> int:
+    def count_missing(self, users: DistinctIds) -> int:
         """How many of `users` have no row."""
-        if not users:
+        ids = users.values()
+        if ids is None:
             return 0
-        wanted = pl.Series(list(users), dtype=self.frame.schema[_USER])
+        wanted = pl.Series(pl.from_arrow(ids)).cast(self.frame.schema[_USER])
         return int((~wanted.is_in(self.frame[_USER].unique().implode())).sum())
 
     def write(self, path: Path) -> None:

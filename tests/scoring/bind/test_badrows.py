@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from batchscore.errors import InputError, ModelError
 from batchscore.savedmodel.saved_model import Signature, TensorSpec
-from batchscore.scoring.bind import badrows
+from batchscore.scoring.bind import rejects
 from batchscore.scoring.bind.badrows import BadRows
 from batchscore.scoring.bind.binding import bind
 from batchscore.scoring.pairs import ScoredPairs
@@ -58,8 +58,13 @@ def check(table, binding=None, budget=OFF, size=1000):
     return bad, pairs
 
 
+def users_of(bad):
+    users = bad.left_out.users().values()
+    return set() if users is None else set(users.to_pylist())
+
+
 def found(bad):
-    return [(reject.row, reject.column, reject.reason, reject.value) for reject in bad.rejects]
+    return [(reject.row, reject.column, reject.reason, reject.value) for reject in bad.rejects.rows]
 
 
 def table_of(rows, schema=SCHEMA):
@@ -92,8 +97,8 @@ def test_each_kind_of_bad_row_is_named_with_column_reason_and_value():
     assert pairs[0].user.to_pylist() == ["u", ""], "an empty string is a valid id"
     assert pairs[0].feeds["age"].to_pylist() == [1, -128]
     assert pairs[0].feeds["age"].type == pa.int8()
-    assert (bad.count, bad.rows, bad.by_reason["null id"]) == (4, 6, 2)
-    assert bad.users == {"u"}
+    assert (bad.count, bad.rows, bad.left_out.pairs["null id"]) == (4, 6, 2)
+    assert users_of(bad) == {"u"}
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
@@ -105,7 +110,7 @@ def test_numbers_that_are_not_finite_are_bad_unless_the_model_takes_them(dtype):
 
     def bad_of(**how):
         bad, pairs = check(table, binding_of(schema, signature=signature, fill={"price": "7"}, **how))
-        return {reject.row: reject.reason for reject in bad.rejects}, pairs[0].feeds["price"].to_pylist()
+        return {reject.row: reject.reason for reject in bad.rejects.rows}, pairs[0].feeds["price"].to_pylist()
 
     reasons, fed = bad_of()
     overflows = {} if dtype == "float64" else {5: f"overflows {dtype}"}
@@ -122,7 +127,7 @@ def test_a_column_of_nulls_alone_is_filled_or_bad():
     signature = signature_of(user_id="string", item_id="string", age="int8")
     table = table_of([("u", "a", None), ("u", "b", None)], schema)
     bad, _ = check(table, binding_of(schema, signature=signature))
-    assert dict(bad.by_reason) == {"null feature": 2}
+    assert dict(bad.left_out.pairs) == {"null feature": 2}
     bad, pairs = check(table, binding_of(schema, signature=signature, fill={"age": "7"}))
     assert (bad.count, pairs[0].feeds["age"].to_pylist(), bad.filled["age"]) == (0, [7, 7], 2)
 
@@ -150,7 +155,7 @@ def test_row_numbers_are_those_of_the_file_whatever_the_batches(data, size):
         not array.null_count for part in pairs for array in (part.user, part.candidate, *part.feeds.values())
     )
     assert bad.rows == len(drawn)
-    assert sum(bad.by_reason.values()) == bad.count == len(bad.rejects)
+    assert sum(bad.left_out.pairs.values()) == bad.count == len(bad.rejects.rows)
 
 
 @settings(max_examples=60, deadline=None)
@@ -164,18 +169,18 @@ def test_what_is_told_is_the_first_rows_up_to_the_cap_and_the_first_of_each_kind
         "too old": (("w", "a", 1000, None), ("age", "not a whole number that int8 holds")),
     }
     drawn = data.draw(st.lists(st.sampled_from(list(kinds)), max_size=40))
-    with mock.patch.object(badrows, "REJECTS_CAP", cap):
+    with mock.patch.object(rejects, "REJECTS_CAP", cap):
         bad, _ = check(table_of([kinds[kind][0] for kind in drawn]), size=size)
     wrong = [(row, *kinds[kind][1]) for row, kind in enumerate(drawn) if kind != "good"]
     assert [reject[:3] for reject in found(bad)] == wrong[:cap]
     firsts = {}
     for row, *kind in wrong:
         firsts.setdefault(tuple(kind), row)
-    assert [(kind, reject.row) for kind, reject in bad.first.items()] == list(firsts.items())
+    assert [(reject.kind, reject.row) for reject in bad.rejects.in_order()] == list(firsts.items())
     assert bad.count == len(wrong)
-    assert bad.by_reason == Counter(reason for _, _, reason in wrong)
+    assert bad.left_out.pairs == Counter(reason for _, _, reason in wrong)
     users = {"no item": "u", "no age": "v", "too old": "w"}
-    assert bad.users == {users[kind] for kind in drawn if kind in users}
+    assert users_of(bad) == {users[kind] for kind in drawn if kind in users}
 
 
 def test_kept_columns_may_be_null_but_not_invalid():
@@ -272,7 +277,7 @@ def test_a_bad_value_of_any_type_is_told_and_short(array, dtype):
     binding = binding_of(table.schema, signature=signature_of(user_id="string", item_id="string", x=dtype))
     bad, _ = check(table, binding)
     assert bad.count == 1
-    assert 0 < len(bad.rejects[0].value) <= 200
+    assert 0 < len(bad.rejects.rows[0].value) <= 200
 
 
 # fills
@@ -335,7 +340,7 @@ def test_over_the_budget_the_rest_is_only_checked_and_the_count_is_whole():
     with pytest.raises(InputError, match=r"E-BAD-ROWS: 4 bad rows"):
         passed.extend(bad.drop_unusable(batches_of(table, 10), binding_of()))
     assert (bad.count, bad.rows) == (4, 100)
-    assert [reject.row for reject in bad.rejects] == [10, 55, 56, 99]
+    assert [reject.row for reject in bad.rejects.rows] == [10, 55, 56, 99]
 
 
 def test_over_the_budget_nothing_more_is_passed_on():
@@ -369,7 +374,7 @@ def test_scores_that_are_not_finite_are_bad_rows():
         (4, "score", "score is not finite", "inf"),
     ]
     assert (bad.scored, bad.finite) == (6, 3)
-    assert bad.users == {"u1", "u2", "u4"}
+    assert users_of(bad) == {"u1", "u2", "u4"}
 
 
 def test_a_finite_score_that_float32_cannot_hold_is_a_bad_row():
@@ -439,7 +444,7 @@ def test_no_pairs_at_all_are_nobodys_fault():
 
 def test_rejects_are_json_lines_of_five_keys(tmp_path):
     bad, _ = check(table_of([("ü\n", None, 1, None), GOOD, ("u", "a", 1000, None)]))
-    bad.write_rejects(tmp_path / "rejects.jsonl")
+    bad.rejects.write(tmp_path / "rejects.jsonl", bad.count)
     lines = [json.loads(line) for line in (tmp_path / "rejects.jsonl").read_text("utf-8").splitlines()]
     assert lines == [
         {"file": "pairs.parquet", "row": 0, "column": "item_id", "reason": "null id", "value": None},
@@ -451,9 +456,9 @@ def test_rejects_are_json_lines_of_five_keys(tmp_path):
 
 @pytest.mark.parametrize(("count", "last"), [(5, None), (6, {"written": 5, "total": 6})])
 def test_the_file_is_capped_with_the_total_stated(tmp_path, count, last):
-    with mock.patch.object(badrows, "REJECTS_CAP", 5):
+    with mock.patch.object(rejects, "REJECTS_CAP", 5):
         bad, _ = check(bad_table(10, range(count)))
-        bad.write_rejects(tmp_path / "rejects.jsonl")
+        bad.rejects.write(tmp_path / "rejects.jsonl", bad.count)
     lines = [json.loads(line) for line in (tmp_path / "rejects.jsonl").read_text().splitlines()]
     assert [line.get("row") for line in lines[:5]] == [0, 1, 2, 3, 4]
     assert lines[5:] == ([] if last is None else [last])
@@ -466,7 +471,7 @@ def test_rejects_that_cannot_be_written_leave_no_half_file(tmp_path, monkeypatch
     target.write_text("old\n")
     monkeypatch.setattr(Path, "replace", mock.Mock(side_effect=OSError))
     with pytest.raises(OSError):  # noqa: PT011 - any will do
-        bad.write_rejects(target)
+        bad.rejects.write(target, bad.count)
     assert target.read_text() == "old\n"
 
 
