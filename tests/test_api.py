@@ -34,6 +34,7 @@ from batchscore.publishing.job import Job
 from batchscore.publishing.publish import Claim
 from batchscore.run_report import Report
 from batchscore.scoring import run as run_module
+from batchscore.scoring.bind.rejects import Rejects
 from batchscore.scoring.score import model as model_module
 from batchscore.scoring.source import reader
 from batchscore.settings.adopt import AdoptSettings
@@ -304,7 +305,7 @@ def test_nothing_after_the_commit_can_turn_a_publication_into_a_failure(job, mon
         raise OSError(28, "No space left on device")
 
     write(job["input"], [("u1", "a", 1.0), (None, "b", 2.0)])
-    monkeypatch.setattr(run_module.BadRows, "write_rejects", fail)
+    monkeypatch.setattr(Rejects, "write", fail)
     report = batchscore.run(**job, max_bad_rows=1)
     assert report.status == "published"
     assert any("rejects" in warning and "could not be written" in warning for warning in report.warnings)

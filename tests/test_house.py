@@ -49,8 +49,8 @@ ROOMS = {
     "datasets": {"settings", "system"},
     "inspection": {"planning", "savedmodel", "settings"},
     "scoring": {
-        "arrays",        "engine", "publishing", "scoring.bind", "scoring.guard", "scoring.rank", "scoring.score", "scoring.source",
-        "settings", "system",
+        "arrays", "engine", "publishing", "scoring.bind", "scoring.guard", "scoring.rank", "scoring.score",
+        "scoring.source", "settings", "system",
     },
     "scoring.score": {
         "arrays", "engine", "planning", "savedmodel", "scoring", "scoring.bind", "scoring.guard", "scoring.source",
@@ -81,10 +81,10 @@ PASSED_ON = {
         "placeholders",
     },
     "score": {
-        "AnyScorer", "PlanCheck", "PlanUnfitError", "RunModel", "choose_model", "evidence_of", "id_roles",
+        "PairScorer", "PlanCheck", "PlanUnfitError", "RunModel", "choose_model", "evidence_of", "id_roles",
         "load_in_background", "open_scorer", "require_probes",
     },
-    "rank": {"RankedLists", "Statistics", "TopN", "find_starts", "sketch_users"},
+    "rank": {"RankedLists", "Statistics", "TopN", "find_starts", "sketch_users", "write_lists"},
     "guard": {"Guards", "IdRole", "IsKnown", "NoLookUpError", "UnknownIds", "watch_unknown"},
 }  # fmt: skip
 """What each room of `scoring` gives to the others: steps of the story, and what passes from one to the next."""
@@ -92,7 +92,7 @@ PASSED_ON = {
 SHARED = {"left_out", "pairs"}
 """Modules of `scoring` that all its rooms know."""
 
-STORY = {"run", "account"}
+STORY = {"account", "run", "scoring_pass"}
 """They tell the run, and know the rooms of `scoring`; no room knows them."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,18 +16,20 @@ from batchscore.run_report import InputBinding, InputFile, KnownIds, PlanUsed, R
 from batchscore.scoring.bind.badrows import BadRows
 from batchscore.scoring.bind.binding import Binding
 from batchscore.scoring.guard.unknown import UnknownIds
-from batchscore.scoring.rank.statistics import Statistics, sketch_users
+from batchscore.scoring.rank.statistics import sketch_users
+from batchscore.scoring.rank.writer import write_lists
 from batchscore.scoring.score.model import RunModel
-from batchscore.scoring.score.plans import AnyScorer
+from batchscore.scoring.score.pair_scorer import PairScorer
 from batchscore.scoring.source.pair_source import PairSource
 
 if TYPE_CHECKING:
-    from batchscore.scoring.rank.topn import RankedLists
+    from batchscore.scoring.rank.lists import RankedLists
+    from batchscore.scoring.scoring_pass import PassState
 
 _log = logging.getLogger("batchscore")
 
 
-def begun(report: Report, pairs: PairSource, model: RunModel, binding: Binding) -> None:
+def record_inputs(report: Report, pairs: PairSource, model: RunModel, binding: Binding) -> None:
     """Input, model and bindings, before anything heavy is done."""
     report.inputs = [
         InputFile(
@@ -67,7 +70,7 @@ def begun(report: Report, pairs: PairSource, model: RunModel, binding: Binding) 
         warn(report, f"the input {pairs.path} has no rows: the output will be empty")
 
 
-def compared(report: Report, baseline: Baseline) -> None:
+def record_baseline(report: Report, baseline: Baseline) -> None:
     """What the run compares itself with."""
     report.compared_with = None if baseline.output is None else str(baseline.output)
     for note in baseline.notes:
@@ -75,13 +78,12 @@ def compared(report: Report, baseline: Baseline) -> None:
 
 
 @contextmanager
-def kept(
-    report: Report, bad: BadRows, unknown: list[UnknownIds], scorer: AnyScorer, output: Claim
-) -> Iterator[None]:
-    """Whatever happens inside, what was seen is told: bad rows, ids, the check of the plan; rejects are written.
+def record_whatever_happens(report: Report, state: PassState, scorer: PairScorer, output: Claim) -> Iterator[None]:
+    """However the block ends, what was seen is told: bad rows, ids, the check of the plan; rejects are written.
 
     They are those of a failure until the output is published.
     """
+    bad, unknown = state.bad, state.unknown
     try:
         yield
     finally:
@@ -122,9 +124,9 @@ def _counted(ids: UnknownIds) -> KnownIds:
         return KnownIds(why=f"the look-up failed: {first_line(error)}")
 
 
-def scored(report: Report, scorer: AnyScorer, unknown: list[UnknownIds]) -> None:
+def record_scoring(report: Report, scorer: PairScorer, state: PassState) -> None:
     """Say which way the run was scored, and of how many ids the model knows."""
-    _note_ids(report, unknown)
+    _note_ids(report, state.unknown)
     if scorer.positions_left_out:
         _log.info("%d positions of a call give other bits and stay empty", scorer.positions_left_out)
     _note_plan(report, scorer)
@@ -134,7 +136,7 @@ def scored(report: Report, scorer: AnyScorer, unknown: list[UnknownIds]) -> None
         _log.info("plan off: %s", report.plan.why_not)
 
 
-def _note_plan(report: Report, scorer: AnyScorer) -> None:
+def _note_plan(report: Report, scorer: PairScorer) -> None:
     check = scorer.check
     if check is None:
         report.plan.why_not = report.plan.why_not or "there was no pair to check it with"
@@ -153,8 +155,9 @@ def _note_plan(report: Report, scorer: AnyScorer) -> None:
     )
 
 
-def ranked(report: Report, lists: RankedLists, statistics: Statistics, bad: BadRows, baseline: Baseline) -> None:
-    """The lists that are about to be published, against those published before."""
+def record_lists(report: Report, lists: RankedLists, state: PassState, baseline: Baseline) -> None:
+    """The lists that are about to be published, compared with those published before."""
+    bad, statistics = state.bad, state.statistics
     _note_pairs(report, bad)
     report.rows_written = lists.rows
     report.users_none = lists.count_missing(bad.left_out.users())
@@ -204,7 +207,7 @@ def _figures_before(baseline: Baseline) -> dict[str, float]:
 def park(report: Report, lists: RankedLists, output: Claim) -> Path | None:
     """Put lists that are refused into the state folder, and say where. A failure to do so only warns."""
     try:
-        report.refused_output = str(output.park(lists.write))
+        report.refused_output = str(output.park(partial(write_lists, lists)))
     except BatchscoreError as error:
         warn(report, f"the refused output could not be kept: {error.what}")
         return None

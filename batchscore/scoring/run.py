@@ -25,10 +25,9 @@ from batchscore.scoring import account
 from batchscore.scoring.bind.badrows import BadRows
 from batchscore.scoring.bind.binding import Binding, bind
 from batchscore.scoring.guard.guards import Guards
-from batchscore.scoring.guard.unknown import UnknownIds, watch_unknown
 from batchscore.scoring.pairs import ScorablePairs
-from batchscore.scoring.rank.statistics import Statistics
-from batchscore.scoring.score.model import choose_model, evidence_of, id_roles, load_in_background, require_probes
+from batchscore.scoring.rank.writer import write_lists
+from batchscore.scoring.score.model import choose_model, evidence_of, load_in_background, require_probes
 from batchscore.scoring.score.plan_check import PlanCheck, PlanUnfitError
 from batchscore.scoring.score.plans import open_scorer
 from batchscore.scoring.source.pair_source import PairBatch, PairSource
@@ -42,7 +41,7 @@ from batchscore.system.durable import tolerated
 if TYPE_CHECKING:
     import polars as pl
 
-    from batchscore.scoring.rank.topn import RankedLists
+    from batchscore.scoring.rank.lists import RankedLists
 
 _log = logging.getLogger("batchscore")
 
@@ -64,7 +63,7 @@ def run(settings: RunSettings, observer: Observer | None = None) -> Report:
             observer.stage("publishing")
             with Clock(report.seconds).stage("publish"):
                 report.output = output.publish(
-                    lists.write,
+                    partial(write_lists, lists),
                     lists.rows,
                     keep_replaced=settings.keep_previous > 0,
                     committing=observer.committing,
@@ -112,11 +111,11 @@ def rank(
             folder_keys=pairs.folder_keys,
         )
         pairs.require_same_columns(binding.columns)
-    account.begun(report, pairs, model, binding)
+    account.record_inputs(report, pairs, model, binding)
     with clock.stage("guard"):
         baseline = find_baseline(output.job)
         guards = Guards(settings, baseline, report.guards, partial(account.warn, report))
-        account.compared(report, baseline)
+        account.record_baseline(report, baseline)
         account.warn_all(report, guards.warnings(pairs, report))
         guards.check_input(pairs, lambda: _read_users(pairs, binding))
         guards.check_model(model.saved.path)
@@ -126,7 +125,7 @@ def rank(
         with clock.stage("load"):
             observer.stage("loading the model")
             loading = opened.enter_context(load_in_background(model, settings))
-            from batchscore.scoring.rank.topn import TopN  # noqa: PLC0415 - polars loads while the model does
+            from batchscore.scoring.scoring_pass import ScoringPass  # noqa: PLC0415 - polars loads meanwhile
 
             session = loading.result()
             report.runtime = session.runtime
@@ -141,28 +140,20 @@ def rank(
             )
             opened.enter_context(closing(scorer))
             require_probes(model, session, settings)
-        bad = BadRows(settings.max_bad_rows, pairs.row_count.known, rejects_path=output.rejects_path(failed=True))
-        unknown = [UnknownIds(role) for role in id_roles(model, session, binding, settings)]
-        top = TopN(settings.top_n, binding.schema, model.score.ranked_dtype)
-        statistics = Statistics(binding.candidate_input)
-        opened.enter_context(account.kept(report, bad, unknown, scorer, output))
+        scoring = ScoringPass(model, binding, session, scorer, settings)
+        state = scoring.begin(pairs.row_count.known, output.rejects_path(failed=True))
+        opened.enter_context(account.record_whatever_happens(report, state, scorer, output))
         observer.stage("scoring", pairs.row_count.rows)
         batches = _observed(clock.each("read", ahead), observer)
-        usable = clock.each("check", bad.drop_unusable(batches, binding))
-        watched = clock.each("guard", watch_unknown(usable, unknown, lambda: _read_ids(pairs, binding)))
-        scored = clock.each("score", bad.drop_unranked(scorer.score(watched)))
-        for batch in clock.each("guard", statistics.watch(scored)):
-            with clock.stage("rank"):
-                top.add(batch)
-        account.scored(report, scorer, unknown)
-        bad.require_some_finite()
+        scoring.add(batches, state, clock, lambda: _read_ids(pairs, binding))
+        account.record_scoring(report, scorer, state)
         pairs.require_unchanged()
 
         with clock.stage("rank"):
-            lists = top.finish()
-        account.ranked(report, lists, statistics, bad, baseline)
+            lists = state.top.finish()
+        account.record_lists(report, lists, state, baseline)
         with clock.stage("guard"):
-            guards.check_lists(lists, statistics, report, lambda: account.park(report, lists, output))
+            guards.check_lists(lists, state.statistics, report, lambda: account.park(report, lists, output))
     return lists
 
 

@@ -10,11 +10,8 @@ from hypothesis import strategies as st
 from batchscore.arrays import distinct_ids
 from batchscore.arrays.distinct_ids import DistinctIds
 
-TYPES = {
-    pa.string(): st.text(max_size=3),
-    pa.large_string(): st.text(max_size=3),
-    pa.uint64(): st.integers(0, 2**64 - 1),
-}
+TEXT = st.text(max_size=3)
+TYPES = {pa.string(): TEXT, pa.large_string(): TEXT, pa.uint64(): st.integers(0, 2**64 - 1)}
 
 
 @pytest.fixture(autouse=True)

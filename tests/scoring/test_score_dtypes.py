@@ -17,6 +17,7 @@ from batchscore.savedmodel.score import exact_dtype
 from batchscore.scoring.pairs import ScorablePairs, ScoredPairs
 from batchscore.scoring.rank import topn
 from batchscore.scoring.rank.topn import TopN
+from batchscore.scoring.rank.writer import write_lists
 from batchscore.scoring.run import run
 from batchscore.scoring.source import reader
 from batchscore.settings.run import RunSettings
@@ -67,7 +68,7 @@ def test_ranks_are_exact_for_any_dtype_and_any_batches(tmp_path_factory, data, d
             top.add(ScoredPairs(pairs, np.array(scores, dtype)))
         lists = top.finish()
     path = tmp_path_factory.getbasetemp() / "ranked.parquet"
-    lists.write(path)
+    write_lists(lists, path)
     listed, ties = rank_exactly(rows, top_n)
     found = [tuple(row.values()) for row in pq.read_table(path).to_pylist()]
     assert found == [(user, candidate, as_written(score), rank) for user, candidate, score, rank in listed]

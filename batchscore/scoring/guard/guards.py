@@ -29,7 +29,7 @@ from batchscore.settings.run import RunSettings
 if TYPE_CHECKING:
     import polars as pl
 
-    from batchscore.scoring.rank.topn import RankedLists
+    from batchscore.scoring.rank.lists import RankedLists
 
 
 _MIN_PAIRS = 100

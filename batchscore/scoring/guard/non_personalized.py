@@ -10,8 +10,8 @@ import polars as pl
 from batchscore.errors import format_value
 from batchscore.run_report import KnownIds
 from batchscore.scoring.guard.verdict import EXAMPLES, Refusal, Verdict, format_limit, format_share
+from batchscore.scoring.rank.lists import RankedLists
 from batchscore.scoring.rank.pair_sample import find_starts
-from batchscore.scoring.rank.topn import RankedLists
 from batchscore.settings.run import RunSettings
 
 _MIN_USERS = 10

@@ -16,7 +16,7 @@ from batchscore.settings.limits import Multiple
 from batchscore.settings.run import RunSettings
 
 if TYPE_CHECKING:
-    from batchscore.scoring.rank.topn import RankedLists
+    from batchscore.scoring.rank.lists import RankedLists
 
 
 def check_equal_scores(lists: RankedLists, report: Report, settings: RunSettings) -> Verdict:

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -79,6 +80,16 @@ class UnknownIds:
         self._pending_ids += len(ids)
         if self._pending_ids > max(_FIRST_LOOK_ROWS, self._seen_ids):
             self._look_up()
+
+    def merge(self, other: Self) -> None:
+        """Add the ids that `other`, of the same role, was given."""
+        if self._is_known is None or other._is_known is None:
+            self._is_known, self._why = None, self._why or other._why
+            return
+        for ids in (*other._seen, *other._pending):
+            self._pending.append(ids)
+            self._pending_ids += len(ids)
+        self._look_up()
 
     def counts(self) -> KnownIds:
         """Distinct known and unknown ids so far."""

@@ -11,24 +11,20 @@ in the file may differ here, and their candidates then stand in any order.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Self
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from batchscore.arrays.distinct_ids import DistinctIds
 from batchscore.scoring.pairs import ScoredPairs
-from batchscore.scoring.rank.cut import cut
+from batchscore.scoring.rank.lists import CANDIDATE, RANK, SCORE, USER, RankedLists
+from batchscore.scoring.rank.prefilter import prefilter_top_n
 
 _MIN_PENDING_ROWS = 1_000_000
 _MAX_SORTED_ROWS = 4_194_304
 _SAMPLES_A_PART = 64
-_ROW_GROUP_ROWS = 1_048_576
-_USER, _CANDIDATE, _SCORE, _RANK = "user", "candidate", "score", "rank"
 
 
 class TopN:
@@ -49,7 +45,7 @@ class TopN:
         if not len(pairs):
             return
         scores = scored.scores + scored.scores.dtype.type(0)  # -0.0 becomes 0.0
-        rows = cut(pairs.user, pairs.candidate, scores, self._top_n + 1)
+        rows = prefilter_top_n(pairs.user, pairs.candidate, scores, self._top_n + 1)
         chosen = pa.array(rows)
         columns = [column.take(chosen) for column in (pairs.user, pairs.candidate, *pairs.kept)]
         self._pending.append(self._frame([*columns[:2], None, None, *columns[2:]], scores[rows]))
@@ -57,18 +53,25 @@ class TopN:
         if self._pending_rows >= max(_MIN_PENDING_ROWS, self._best.height):
             self._merge()
 
+    def merge(self, other: Self) -> None:
+        """Add what `other`, of the same N, was given."""
+        self._pending += [other._best, *other._pending]
+        self._pending_rows += other._best.height + other._pending_rows
+        if self._pending_rows >= max(_MIN_PENDING_ROWS, self._best.height):
+            self._merge()
+
     def finish(self) -> RankedLists:
         """The ranked lists of all users that had a pair."""
         self._merge()
         best = self._best
-        first = (best[_USER] != best[_USER].shift()).fill_null(value=True).to_numpy()
+        first = (best[USER] != best[USER].shift()).fill_null(value=True).to_numpy()
         starts = np.flatnonzero(first).astype(np.int32)
         lengths = np.diff(starts, append=np.int32(best.height))
         ranks = np.arange(1, best.height + 1, dtype=np.int32) - np.repeat(starts, lengths)
-        beyond, scores = np.flatnonzero(ranks > self._top_n), best[_SCORE].to_numpy()
-        ranked = best.select(_USER, _CANDIDATE, _SCORE, pl.Series(_RANK, ranks), *self._kept)
+        beyond, scores = np.flatnonzero(ranks > self._top_n), best[SCORE].to_numpy()
+        ranked = best.select(USER, CANDIDATE, SCORE, pl.Series(RANK, ranks), *self._kept)
         return RankedLists(
-            frame=ranked.filter(pl.col(_RANK) <= self._top_n) if len(beyond) else ranked,
+            frame=ranked.filter(pl.col(RANK) <= self._top_n) if len(beyond) else ranked,
             schema=self._schema,
             users=len(starts),
             users_short=int(np.count_nonzero(lengths < self._top_n)),
@@ -77,9 +80,9 @@ class TopN:
 
     def _frame(self, arrays: list[pa.Array | None], scores: np.ndarray) -> pl.DataFrame:
         user, candidate, _, _, *kept = map(_plain, arrays)
-        columns = {_USER: user, _CANDIDATE: candidate, **dict(zip(self._kept, map(_carried, kept), strict=True))}
+        columns = {USER: user, CANDIDATE: candidate, **dict(zip(self._kept, map(_carried, kept), strict=True))}
         frame = pl.DataFrame({name: pl.from_arrow(array) for name, array in columns.items()})
-        return frame.with_columns(pl.Series(_SCORE, scores))
+        return frame.with_columns(pl.Series(SCORE, scores))
 
     def _merge(self) -> None:
         if not self._pending:
@@ -90,13 +93,13 @@ class TopN:
 
     def _sort_and_cut(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The best N + 1 distinct candidates of each user, by user, then rank."""
-        ordered = {f"{name}_order": _order(frame[name]) for name in (_USER, _CANDIDATE)}
+        ordered = {f"{name}_order": _order(frame[name]) for name in (USER, CANDIDATE)}
         user, candidate = ordered
         ties = [key for name in self._kept for key in _total_order(name, frame.schema[name])]
         return (
             frame.lazy()
             .with_columns(**ordered)
-            .sort([user, pl.col(_SCORE), candidate, *ties], descending=[False, True, False, *(False for _ in ties)])
+            .sort([user, pl.col(SCORE), candidate, *ties], descending=[False, True, False, *(False for _ in ties)])
             .unique([user, candidate], keep="first", maintain_order=True)
             .group_by(user, maintain_order=True)
             .head(self._top_n + 1)
@@ -114,58 +117,10 @@ def _split_by_user(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
         yield frame
         return
     step = max(1, _MAX_SORTED_ROWS // _SAMPLES_A_PART)
-    bounds = frame[_USER].gather_every(step).sort().gather_every(_SAMPLES_A_PART, _SAMPLES_A_PART).unique().sort()
-    part = pl.Series(bounds.search_sorted(frame[_USER], side="right")).cast(pl.UInt16)
+    bounds = frame[USER].gather_every(step).sort().gather_every(_SAMPLES_A_PART, _SAMPLES_A_PART).unique().sort()
+    part = pl.Series(bounds.search_sorted(frame[USER], side="right")).cast(pl.UInt16)
     for number in range(len(bounds) + 1):
         yield frame.filter(part == number)
-
-
-@dataclass(frozen=True)
-class RankedLists:
-    """Each user's list: rows by user, then rank. `users` have at least one row, `users_short` fewer than N."""
-
-    frame: pl.DataFrame
-    schema: pa.Schema
-    users: int
-    users_short: int
-    ties_at_cut: int
-
-    @property
-    def rows(self) -> int:
-        """Rows of all lists together."""
-        return self.frame.height
-
-    def list_users(self) -> pa.Array:
-        """The users, each once."""
-        return self.frame.filter(pl.col(_RANK) == 1)[_USER].to_arrow()
-
-    def count_missing(self, users: DistinctIds) -> int:
-        """How many of `users` have no row."""
-        ids = users.values()
-        if ids is None:
-            return 0
-        wanted = pl.Series(pl.from_arrow(ids)).cast(self.frame.schema[_USER])
-        return int((~wanted.is_in(self.frame[_USER].unique().implode())).sum())
-
-    def write(self, path: Path) -> None:
-        """Write the lists as Parquet. The bytes depend on nothing but the rows and the libraries' versions."""
-        with pq.ParquetWriter(
-            path, self.schema, compression="zstd", write_page_checksum=True, store_schema=True
-        ) as writer:
-            for part in self._parts():
-                writer.write_table(part, row_group_size=_ROW_GROUP_ROWS)
-
-    def _parts(self) -> Iterator[pa.Table]:
-        for start in range(0, max(self.rows, 1), _ROW_GROUP_ROWS):
-            table = _with_written_scores(self.frame.slice(start, _ROW_GROUP_ROWS)).to_arrow()
-            yield table.rename_columns(self.schema.names).cast(self.schema).combine_chunks()
-
-
-def _with_written_scores(frame: pl.DataFrame) -> pl.DataFrame:
-    """The rows with scores as float32, each rounded once; what rounds to -0.0 becomes 0.0."""
-    if frame.schema[_SCORE] == pl.Float32:
-        return frame
-    return frame.with_columns(pl.Series(_SCORE, frame[_SCORE].to_numpy().astype(np.float32) + np.float32(0)))
 
 
 def _carried(array: pa.Array) -> pa.Array:

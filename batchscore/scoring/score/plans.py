@@ -32,6 +32,7 @@ from batchscore.savedmodel.model_files import list_model_files
 from batchscore.scoring.bind.binding import Binding
 from batchscore.scoring.pairs import ScorablePairs
 from batchscore.scoring.score.model import RunModel
+from batchscore.scoring.score.pair_scorer import PairScorer
 from batchscore.scoring.score.plan_check import PlanCheck
 from batchscore.scoring.score.planned import PlannedScorer, plan_required
 from batchscore.scoring.score.scorer import Scorer
@@ -39,7 +40,6 @@ from batchscore.settings.run import RunSettings
 from batchscore.system.address_space import PLANNED_RUN_BYTES, require_address_space
 from batchscore.system.memory import part_budget
 
-AnyScorer = Scorer | PlannedScorer
 Warn = Callable[[str], None]
 
 _log = logging.getLogger("batchscore")
@@ -66,7 +66,7 @@ def open_scorer(
     pairs: int | None,
     unfit: PlanCheck | None,
     warn: Warn,
-) -> tuple[AnyScorer, str | None]:
+) -> tuple[PairScorer, str | None]:
     """The scorer for `pairs` pairs (None: unknown): by a plan if there is one and it pays; else the signature's.
 
     The second is why no plan is used, None if one is.

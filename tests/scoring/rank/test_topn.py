@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from batchscore.arrays.distinct_ids import DistinctIds
 from batchscore.columns import ranked_schema
 from batchscore.scoring.pairs import ScorablePairs, ScoredPairs
-from batchscore.scoring.rank import topn
+from batchscore.scoring.rank import topn, writer
 from batchscore.scoring.rank.topn import TopN
+from batchscore.scoring.rank.writer import write_lists
 
 KEPT = [pa.field("weight", pa.float64()), pa.field("title", pa.string()), pa.field("new", pa.bool_())]
 
@@ -124,7 +125,7 @@ def test_equals_sorting_everything_for_any_arrival_order(tmp_path_factory, data,
             topn, _MIN_PENDING_ROWS=least_pending, _MAX_SORTED_ROWS=most_sorted, _SAMPLES_A_PART=samples
         ):
             lists = rank((batch_of(part, user_type, candidate_type) for part in parts), top_n, schema)
-        lists.write(folder / name)
+        write_lists(lists, folder / name)
         assert _exact(rows_of(folder / name)) == _exact(expected)
         written.append((folder / name).read_bytes())
     assert written[0] == written[1]
@@ -152,7 +153,7 @@ def test_of_equal_scores_the_smallest_kept_values_win(tmp_path):
                (0.0, "", False), (0.0, "", True), (5e-324, None, None), (math.nan, None, None)]  # fmt: skip
     for first in range(len(ordered)):
         rows = [("u", "c", 1.0, *kept) for kept in reversed(ordered[first:])]
-        rank([batch_of(rows, pa.string(), pa.string())], 1, schema).write(tmp_path / "out")
+        write_lists(rank([batch_of(rows, pa.string(), pa.string())], 1, schema), tmp_path / "out")
         assert _exact(rows_of(tmp_path / "out")) == _exact([("u", "c", 1.0, *ordered[first], 1)])
 
 
@@ -178,7 +179,7 @@ def test_kept_nans_of_other_bits_do_not_change_the_bytes(tmp_path):
         batch = batch_of([("u", "c", 1.0, None)] * 3, pa.string(), pa.string(), KEPT[:1])
         batch.pairs.kept[0] = pa.array(np.array(order))
         lists = rank([batch], 1, schema)
-        lists.write(tmp_path / str(index))
+        write_lists(lists, tmp_path / str(index))
         assert math.isnan(pq.read_table(tmp_path / str(index))["weight"][0].as_py())
         written.add((tmp_path / str(index)).read_bytes())
     assert len(written) == 1
@@ -208,7 +209,7 @@ def test_a_kept_column_comes_out_as_it_went_in(tmp_path, type_, values):
     batch = batch_of(rows, pa.string(), pa.string(), [])
     batch.pairs.kept.append(as_checked(array))
     schema = schema_of(pa.string(), pa.string(), [pa.field("kept", type_)])
-    rank([batch], 5, schema).write(tmp_path / "out")
+    write_lists(rank([batch], 5, schema), tmp_path / "out")
     column = pq.read_table(tmp_path / "out")["kept"]
     assert column.type == type_
     assert column.combine_chunks().equals(array)
@@ -220,7 +221,7 @@ def test_a_kept_column_comes_out_as_it_went_in(tmp_path, type_, values):
 def test_ids_keep_their_type_and_nothing_else_is_written(tmp_path, type_):
     values = ["x", "y"] if "str" in str(type_) else [1, 2]
     batch = batch_of([(value, value, 1.0) for value in values], type_, type_, [])
-    rank([batch], 1, schema_of(type_, type_, [])).write(tmp_path / "out")
+    write_lists(rank([batch], 1, schema_of(type_, type_, [])), tmp_path / "out")
     schema = pq.read_schema(tmp_path / "out")
     assert schema.names == ["u", "c", "score", "rank"]
     assert schema.types == [type_, type_, pa.float32(), pa.int32()]
@@ -231,17 +232,16 @@ def test_ids_keep_their_type_and_nothing_else_is_written(tmp_path, type_):
 def test_no_pairs_give_a_valid_empty_file(tmp_path):
     schema = schema_of(pa.string(), pa.int64())
     lists = rank([batch_of([], pa.string(), pa.int64())], 3, schema)
-    lists.write(tmp_path / "out")
+    write_lists(lists, tmp_path / "out")
     assert pq.read_table(tmp_path / "out").schema == schema
     assert (lists.rows, lists.users, lists.users_short, lists.ties_at_cut) == (0, 0, 0, 0)
 
 
 def test_row_groups_are_cut_at_a_fixed_number_of_rows(tmp_path):
     rows = [(user, 1, 0.5) for user in range(10)]
-    with mock.patch.object(topn, "_ROW_GROUP_ROWS", 4):
-        rank([batch_of(rows, pa.int64(), pa.int64(), [])], 1, schema_of(pa.int64(), pa.int64(), [])).write(
-            tmp_path / "out"
-        )
+    lists = rank([batch_of(rows, pa.int64(), pa.int64(), [])], 1, schema_of(pa.int64(), pa.int64(), []))
+    with mock.patch.object(writer, "_ROW_GROUP_ROWS", 4):
+        write_lists(lists, tmp_path / "out")
     metadata = pq.read_metadata(tmp_path / "out")
     assert [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)] == [4, 4, 2]
     assert pq.read_table(tmp_path / "out")["u"].to_pylist() == list(range(10))

@@ -1,4 +1,4 @@
-"""The first cut of a batch: rows that can still be among their user's top N, found without sorting text."""
+"""A first look at a batch: rows that can still be among their user's top N, found without sorting text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from batchscore.arrays.keys import sort_by_both
 _MAX_CODES = 2**20
 
 
-def cut(users: pa.Array, candidates: pa.Array, scores: np.ndarray, keep: int) -> np.ndarray:
+def prefilter_top_n(users: pa.Array, candidates: pa.Array, scores: np.ndarray, keep: int) -> np.ndarray:
     """Row numbers, ascending, that hold every row of each user's best `keep` distinct candidates in this batch.
 
     Rows that share the lowest of those scores all stay: which of them comes first is decided elsewhere. `scores`

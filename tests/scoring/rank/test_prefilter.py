@@ -1,4 +1,4 @@
-"""The first cut of a batch: what stays gives the same lists as what came."""
+"""A first look at a batch: what stays gives the same lists as what came."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscore.scoring.rank.cut import cut
+from batchscore.scoring.rank.prefilter import prefilter_top_n
 
 TINY = float(np.finfo(np.float32).smallest_subnormal)
 LARGEST = float(np.finfo(np.float32).max)
@@ -57,7 +57,7 @@ def test_what_stays_gives_the_same_lists(data, keep, kind):
     if kind == "dictionary":
         index = data.draw(st.sampled_from([pa.int8(), pa.uint8(), pa.int32(), pa.int64()]))
         arrays = [as_dictionary(data.draw, column, index) for column in (users, candidates)]
-    staying = cut(*arrays, scores, keep).tolist()
+    staying = prefilter_top_n(*arrays, scores, keep).tolist()
     assert staying == sorted(set(staying))
     assert best(users, candidates, scores, staying, keep) == best(users, candidates, scores, range(len(rows)), keep)
 
@@ -65,7 +65,7 @@ def test_what_stays_gives_the_same_lists(data, keep, kind):
 def test_a_candidate_that_stands_twice_in_a_dictionary_is_one_candidate():
     users = pa.array(["u"] * 3).dictionary_encode()
     candidates = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2], pa.int32()), pa.array(["a", "a", "b"]))
-    assert cut(users, candidates, np.array([3, 2, 1], np.float32), 2).tolist() == [0, 1, 2]
+    assert prefilter_top_n(users, candidates, np.array([3, 2, 1], np.float32), 2).tolist() == [0, 1, 2]
 
 
 def test_it_cuts():
@@ -73,7 +73,7 @@ def test_it_cuts():
     draw = np.random.default_rng(1)
     users = pa.array(draw.integers(0, 10, rows))
     candidates, scores = pa.array(np.arange(rows)), draw.permutation(rows).astype(np.float32)
-    staying = cut(users, candidates, scores, keep)
+    staying = prefilter_top_n(users, candidates, scores, keep)
     assert len(staying) == 10 * keep
     assert np.sort(scores[staying])[-1] == rows - 1
 
@@ -83,9 +83,10 @@ def test_slices_of_dictionaries_are_read_where_they_begin(offset):
     users = pa.array(["x", "y"] * 6).dictionary_encode().slice(offset, 6)
     candidates = pa.array([f"c{n}" for n in range(12)]).dictionary_encode().slice(offset, 6)
     scores = np.array([6, 5, 4, 3, 2, 1], np.float32)
-    assert cut(users, candidates, scores, 1).tolist() == [0, 1]
+    assert prefilter_top_n(users, candidates, scores, 1).tolist() == [0, 1]
 
 
 def test_ties_with_the_last_one_all_stay():
-    staying = cut(pa.array([7] * 5), pa.array([5, 4, 3, 2, 1]), np.array([2, 1, 1, 1, 0], np.float32), 2)
+    users, candidates = pa.array([7] * 5), pa.array([5, 4, 3, 2, 1])
+    staying = prefilter_top_n(users, candidates, np.array([2, 1, 1, 1, 0], np.float32), 2)
     assert staying.tolist() == [0, 1, 2, 3]
