@@ -34,6 +34,10 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from batchscore.settings.resolve import resolve
+from batchscore.settings.run import RunSettings
+from batchscore.settings.train import TrainSettings
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "batchscore" / "docs"
 MOVIELENS = Path(os.environ.get("BATCHSCORE_MOVIELENS") or ROOT.parent / "shared" / "data" / "ml-latest-small.zip")
@@ -178,8 +182,15 @@ def test_python_that_is_not_run_compiles(block):
 
 
 @pytest.mark.parametrize("block", [block for block in every("toml") if not block.values[0].file])
-def test_toml_parses(block):
-    assert tomllib.loads(block.text)
+def test_toml_is_a_valid_configuration(block, tmp_path):
+    tables = tomllib.loads(block.text)
+    assert tables
+    (tmp_path / "jobs").mkdir()
+    config = tmp_path / "jobs" / "job.toml"
+    config.write_text(block.text)
+    for table, kind in {"run": RunSettings, "train": TrainSettings}.items():
+        if table in tables:
+            assert resolve(kind, table, {}, config=config, environ={}).settings
 
 
 def resolve_installed(command, batchscore):
