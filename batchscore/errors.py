@@ -80,6 +80,7 @@ ERROR_IDS: dict[str, str] = {
     "E-INPUT-TOO-OLD": "the input is older than --max-input-age allows",
     "E-MODEL-TOO-OLD": "the model is older than --max-model-age allows",
     "E-CLOCK": "the date of the input or the model lies in the future, and its age has a limit",
+    "E-NOTHING-RANKED": "there are pairs, and none of them is ranked",
     "E-TOO-FEW-PAIRS": "fewer pairs than --min-pairs",
     "E-TOO-FEW-USERS": "fewer users than --min-users",
     "E-PAIRS-DROPPED": "more pairs are missing against the published output than --max-pair-drop allows",

@@ -164,6 +164,8 @@ class Report(JsonDocument):
     users_none: int = 0
     """Users all of whose pairs were bad rows."""
     bad_rows: dict[str, int] = Field(default_factory=dict)
+    left_out: dict[str, int] | None = None
+    """Pairs that were read and not ranked, by reason, bad rows among them. Null in older reports."""
     rejects: str | None = None
     known_users: KnownIds = Field(default_factory=KnownIds)
     known_candidates: KnownIds = Field(default_factory=KnownIds)
@@ -218,9 +220,15 @@ class Report(JsonDocument):
         return self.candidates
 
     @property
-    def pairs_ranked(self) -> int:
+    def pairs_with_scores(self) -> int:
         """Pairs of the input that are no bad rows."""
         return self.rows_read - sum(self.bad_rows.values())
+
+    @property
+    def pairs_ranked(self) -> int:
+        """Pairs of the input that could stand in a list."""
+        left_out = self.bad_rows if self.left_out is None else self.left_out
+        return self.rows_read - sum(left_out.values())
 
     @classmethod
     def begin(cls, settings: BaseModel) -> Report:

@@ -159,8 +159,10 @@ def record_lists(report: Report, lists: RankedLists, state: PassState, baseline:
     """The lists that are about to be published, compared with those published before."""
     bad, statistics = state.bad, state.statistics
     _note_pairs(report, bad)
+    left_out = state.left_out()
+    report.left_out = dict(sorted(left_out.pairs.items()))
     report.rows_written = lists.rows
-    report.users_none = lists.count_missing(bad.left_out.users())
+    report.users_none = lists.count_missing(left_out.users())
     report.users_served = lists.users
     report.users = lists.users + report.users_none
     report.users_short = lists.users_short

@@ -17,12 +17,20 @@ class LeftOut:
         self.pairs: Counter[str] = Counter()
         self._users: dict[str, DistinctIds] = {}
 
+    @classmethod
+    def of(cls, *parts: LeftOut) -> Self:
+        """What was left out by all of `parts`."""
+        whole = cls()
+        for part in parts:
+            whole.merge(part)
+        return whole
+
     def add(self, reason: str, users: pa.Array) -> None:
         """Count the pairs of these `users`, [n], of which some may be null: nobody's, and counted as pairs."""
         self.pairs[reason] += len(users)
         self._users.setdefault(reason, DistinctIds()).add(users)
 
-    def merge(self, other: Self) -> None:
+    def merge(self, other: LeftOut) -> None:
         """Add what `other` was given."""
         self.pairs.update(other.pairs)
         for reason, users in other._users.items():

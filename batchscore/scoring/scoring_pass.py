@@ -12,6 +12,7 @@ from batchscore.run_report import Clock
 from batchscore.scoring.bind.badrows import BadRows
 from batchscore.scoring.bind.binding import Binding
 from batchscore.scoring.guard.unknown import UnknownIds, watch_unknown
+from batchscore.scoring.left_out import LeftOut
 from batchscore.scoring.pairs import ScorablePairs
 from batchscore.scoring.rank.statistics import Statistics
 from batchscore.scoring.rank.topn import TopN
@@ -29,6 +30,10 @@ class PassState:
     unknown: list[UnknownIds]
     statistics: Statistics
     top: TopN
+
+    def left_out(self) -> LeftOut:
+        """All pairs that were read and cannot stand in a list."""
+        return LeftOut.of(self.bad.left_out)
 
     def merge(self, other: Self) -> None:
         """Add what passes over other pairs of the same night left.

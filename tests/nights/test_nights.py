@@ -532,3 +532,14 @@ def test_another_top_n_is_published_with_a_warning(published):
     assert (told.exit_code, told.troubles) == (0, warning)
     published.retrieve(night=3)
     assert published.run("--top-n", 3).troubles == ""
+
+
+def test_a_night_that_loses_all_its_pairs_is_refused_whatever_is_allowed(job):
+    job.retrieve(users=4, movies=3)
+    pairs = pq.read_table(job.pairs).to_pydict()
+    pq.write_table(pa.table(pairs | {"user_id": pa.nulls(len(pairs["user_id"]), pa.string())}), job.pairs)
+    told = job.run("--max-bad-rows", "off")
+    assert "ERROR E-NOTHING-RANKED: none of the input's 12 pairs is ranked. Nothing was published." in told.err
+    assert "found:    null id: 12" in told.err
+    assert told.exit_code == 6
+    assert not job.output.exists()

@@ -114,10 +114,11 @@ class Guards:
         All guards are asked, so that one message tells everything there is to accept. `park` puts refused lists
         where somebody can look at them, and gives their path.
 
-        Raises RefusedError: E-SCORES-EQUAL, E-IDENTICAL-LISTS, E-TOO-FEW-USERS, E-USERS-DROPPED, E-TOO-FEW-PAIRS,
-        E-PAIRS-DROPPED, E-CANDIDATES-DROPPED, E-USERS-REPLACED, E-SHORT-LISTS, E-DUPLICATE-PAIRS, E-SCORES-MOVED,
-        E-SCORES-SPREAD.
+        Raises RefusedError: E-NOTHING-RANKED, E-SCORES-EQUAL, E-IDENTICAL-LISTS, E-TOO-FEW-USERS, E-USERS-DROPPED,
+        E-TOO-FEW-PAIRS, E-PAIRS-DROPPED, E-CANDIDATES-DROPPED, E-USERS-REPLACED, E-SHORT-LISTS, E-DUPLICATE-PAIRS,
+        E-SCORES-MOVED, E-SCORES-SPREAD.
         """
+        self._require_a_list(lists, report)
         before = self._baseline.report
         verdicts = list(self._judge_lists(lists, statistics, report))
         self._warn_of_missing_figures(verdicts)
@@ -156,6 +157,18 @@ class Guards:
                 yield Verdict(name, None, str(getattr(settings, name)), reason=reason)
             else:
                 yield check(report, before, settings)
+
+    def _require_a_list(self, lists: RankedLists, report: Report) -> None:
+        """A night of no pairs is published as it is; one that loses all its pairs never."""
+        if report.rows_read and not lists.rows:
+            reasons = report.left_out or {}
+            raise RefusedError(
+                "E-NOTHING-RANKED",
+                f"none of the input's {report.rows_read:,} pairs is ranked. {self._kept}",
+                where=self._settings.input,
+                found="; ".join(f"{reason}: {pairs:,}" for reason, pairs in reasons.items()),
+                next_step="look at what left them out",
+            )
 
     def _warn_of_missing_figures(self, verdicts: Sequence[Verdict]) -> None:
         """Say once which guards found nothing in the published report to compare with, as in that of an old run."""

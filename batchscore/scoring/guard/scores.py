@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def check_equal_scores(lists: RankedLists, report: Report, settings: RunSettings) -> Verdict:
     """Whether all scores are one number. E-SCORES-EQUAL."""
-    lowest, highest, pairs = report.scores.minimum, report.scores.maximum, report.pairs_ranked
+    lowest, highest, pairs = report.scores.minimum, report.scores.maximum, report.pairs_with_scores
     equal = pairs > 1 and lowest is not None and lowest == highest
     allowed = settings.allow_equal_scores
     refusal = Refusal(
