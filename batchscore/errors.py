@@ -1,7 +1,7 @@
 """Error classes, their stable ids, exit codes, and the anatomy of a message.
 
 A message is written for the person on call. It says what happened, where, what was found against what was
-expected, and what to do next; the id is the same in the log, in the report and in the README.
+expected, and what to do next; the id is the same in the log, in the report and in the manual (docs/errors.md).
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class BatchscoreWarning(UserWarning):
 class BatchscoreError(Exception):
     """A failure that batchscore understands.
 
-    `str(error)` is the whole message. `exit_code` is the process exit code of the README's table,
+    `str(error)` is the whole message. `exit_code` is the process exit code of the manual's table,
     `error_id` the stable id, `report` the report of the failed run as far as it got (None before it began).
     """
 

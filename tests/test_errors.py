@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
+import re
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from batchscore import errors
+from batchscore.cli.help import sections_of
 from batchscore.errors import (
     ERROR_IDS,
     BatchscoreError,
@@ -158,3 +163,62 @@ def test_the_reason_of_an_error_is_what_the_operating_system_says():
     assert reason_of(OSError(2, "No such file or directory", "a")) == "No such file or directory"
     assert reason_of(OSError("damaged\nfile")) == "damaged"
     assert reason_of(OSError()) == "OSError"
+
+
+# the examples in docs/errors.md
+
+PACKAGE = Path(errors.__file__).parent
+_MIN_CHARACTERS = 9
+"""Characters of a text in the source that are not filled in; a shorter one would fit nearly any message."""
+
+
+def texts_of(tree):
+    """Each string of a source file that is no docstring, as its parts between what is filled in."""
+    documents = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield tuple(part.value if isinstance(part, ast.Constant) else "" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in documents:
+            yield (node.value,)
+
+
+@pytest.fixture(scope="module")
+def texts():
+    found = {text for path in PACKAGE.rglob("*.py") for text in texts_of(ast.parse(path.read_text("utf-8")))}
+    return [text for text in found if len("".join(text)) >= _MIN_CHARACTERS]
+
+
+def prints(text, message):
+    """Whether the message, or a part of it that a mark begins, begins with the text."""
+    if not all(part in message for part in text):
+        return False
+    pattern = "".join(re.escape(part) or ".+?" for part in text)
+    return re.search(f"(^|[;:,] ){pattern}", message) is not None
+
+
+GOLDEN = {
+    facts["message"].strip().replace("<folder>", "/data"): facts["error_id"]
+    for path in (PACKAGE.parent / "tests" / "golden").glob("*/expected.toml")
+    if "message" in (facts := tomllib.loads(path.read_text("utf-8")))
+}
+
+
+def example_of(error_id):
+    """The lines of the example in the manual."""
+    section = sections_of((PACKAGE / "docs" / "errors.md").read_text("utf-8"))[error_id]
+    return section.partition("**Example.**\n\n```\n")[2].partition("\n```\n")[0].splitlines()
+
+
+@pytest.mark.parametrize("error_id", sorted(ERROR_IDS.keys() - set(GOLDEN.values())))
+def test_the_example_of_the_manual_is_what_the_code_prints(error_id, texts):
+    """If this fails, a message was changed: change its example in docs/errors.md too."""
+    lines = example_of(error_id)
+    told = [lines[0].removeprefix(f"{error_id}: "), *(line[12:] for line in lines if line.startswith("  next:"))]
+    if error_id in ("E-BUG", "E-STOPPED"):
+        told = lines
+    assert [message for message in told if not any(prints(text, message) for text in texts)] == []
+
+
+@pytest.mark.parametrize("error_id", sorted(set(GOLDEN.values())))
+def test_the_example_of_the_manual_is_that_of_a_golden_case_where_there_is_one(error_id):
+    assert "\n".join(example_of(error_id)) in GOLDEN

@@ -307,8 +307,8 @@ def test_every_error_id_is_raised_somewhere_and_every_one_raised_is_listed():
     assert raised == set(ERROR_IDS)
 
 
-def test_every_error_id_has_one_exit_code_and_stands_with_it_in_the_readme():
-    text = (ROOT / "README.md").read_text("utf-8").partition("## Errors")[2]
+def test_every_error_id_has_one_exit_code_and_stands_with_it_in_the_manual():
+    text = (PACKAGE / "docs" / "errors.md").read_text("utf-8")
     rows = re.findall(r"^\| (.+?) \| `(E-.+?)` \| (.+) \|$", text, re.MULTILINE)
     assert {error_id: meaning for _, error_id, meaning in rows} == ERROR_IDS
     told = {error_id: code for code, error_id, _ in rows}
@@ -378,6 +378,7 @@ def test_test_files_have_unique_names():
 
 READS_BY_NAME = {
     "cli/aborts.py": "files of the kernel, which have no size",
+    "cli/help.py": "pages of the package",
     "datasets/archive.py": "members of an archive",
     "system/regular_files.py": "the one place",
     "savedmodel/risky_ops.py": "a file of the package",

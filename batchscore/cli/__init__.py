@@ -36,6 +36,7 @@ COMMANDS = {
     "golden": "Run golden cases and compare.",
     "rollback": "Publish the output before the published one again.",
     "data": "Make data to try batchscore on.",
+    "help": "Show a page of the manual, or what an error means.",
 }
 """Every command with its line in `batchscore --help`; each lives in the module of its name."""
 
@@ -68,12 +69,12 @@ def group() -> None:
     """The nightly ranking job for TensorFlow Recommenders.
 
     Pairs of user and candidate in, each user's top N out: right and whole, or refused with last night's file
-    untouched.
+    untouched. `batchscore help` lists the pages of the manual; `batchscore help E-USERS-DROPPED` explains an error.
     """
 
 
 def main() -> NoReturn:
-    """Run the command line and exit with the code that the README's table explains."""
+    """Run the command line and exit with the code that docs/errors.md explains."""
     settle_environment()
     gc.disable()  # while modules load there is nothing to collect, and looking for it takes a tenth of the time
     _reopen_closed_streams()

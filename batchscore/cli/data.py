@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from batchscore.cli.console import job_console
-from batchscore.cli.options import QUIET, VERBOSE, parameters, print_aside
+from batchscore.cli.options import QUIET, VERBOSE, parameters
+from batchscore.cli.output import print_aside
 from batchscore.cli.settings import resolve_settings
 from batchscore.settings.data import MovieLensSettings, SyntheticSettings
 

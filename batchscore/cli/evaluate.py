@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from batchscore.cli.console import job_console
-from batchscore.cli.options import job_parameters, print_out
+from batchscore.cli.options import job_parameters
+from batchscore.cli.output import print_out
 from batchscore.cli.settings import print_config as show_config
 from batchscore.cli.settings import resolve_settings
 from batchscore.settings.lists import EvaluateSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from batchscore.cli.options import print_out
+from batchscore.cli.output import print_out
 
 
 def print_failure(error: BaseException, error_id: str, exit_code: int, message: str) -> None:

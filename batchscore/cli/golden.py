@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from batchscore.cli.console import job_console
-from batchscore.cli.options import JSON, QUIET, VERBOSE, parameters, print_out
+from batchscore.cli.options import JSON, QUIET, VERBOSE, parameters
+from batchscore.cli.output import print_out
 from batchscore.cli.settings import resolve_settings
 from batchscore.settings.golden import GoldenSettings
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from batchscore.cli.options import JSON, parameters, print_out
+from batchscore.cli.options import JSON, parameters
+from batchscore.cli.output import print_out
 from batchscore.cli.settings import resolve_settings
 from batchscore.settings.inspect import InspectSettings
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeVar
 
 from batchscore.cli.console import job_console, log_warning
-from batchscore.cli.options import print_out
+from batchscore.cli.output import print_out
 from batchscore.observer import Observer
 
 

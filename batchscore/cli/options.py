@@ -1,10 +1,8 @@
-"""The options of the commands, made of the declarations of their settings; and results on stdout."""
+"""The options of the commands, made of the declarations of their settings."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -12,8 +10,6 @@ import click
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from batchscore.cli.console import log_warning
-from batchscore.errors import reason_of
 from batchscore.settings.base import Settings
 from batchscore.settings.paths import EMPTY_PATH
 from batchscore.settings.setting import Argument, Setting, Switch
@@ -125,23 +121,3 @@ def _default_text(declared: Setting, field: FieldInfo) -> str:
     if isinstance(default, tuple):
         return ",".join(map(str, default))
     return "" if default in (None, PydanticUndefined) else str(default)
-
-
-def print_out(text: str) -> None:
-    """Write a result to stdout; a reader that has gone away is no failure, and any other only warns."""
-    encoding = sys.stdout.encoding or "utf-8"
-    text = text.rstrip("\n").encode(encoding, "backslashreplace").decode(encoding)
-    try:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        pass
-    except (OSError, ValueError) as error:
-        reason = reason_of(error)
-        log_warning(f"the result could not be written to standard output: {reason}")
-
-
-def print_aside(text: object) -> None:
-    """Write what a person may want to read to stderr; nobody there is no failure."""
-    with suppress(OSError, ValueError):
-        click.echo(text, err=True)

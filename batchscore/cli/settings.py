@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from batchscore.cli.options import print_out
+from batchscore.cli.output import print_out
 from batchscore.settings.base import Settings
 from batchscore.settings.resolve import Resolved, resolve
 from batchscore.settings.setting import Argument

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from batchscore.cli.options import print_out
+from batchscore.cli.output import print_out
 
 pytestmark = pytest.mark.usefixtures("batchscore")  # it puts the logging back
 
