@@ -295,13 +295,11 @@ def test_sql_gives_the_pairs_that_it_should(block):
     database.execute("CREATE MACRO explode(items) AS unnest(items)")
     retrieved = pa.table({
         "user_id": ["1", "1", "2"],
-        "candidates": pa.array(
-            [
-                [{"movie_id": "1001", "score": 0.9}, {"movie_id": "1002", "score": 0.8}],
-                [{"movie_id": "1001", "score": 0.9}],
-                [{"movie_id": "1003", "score": 0.7}],
-            ]
-        ),
+        "candidates": [
+            [{"movie_id": "1001", "score": 0.9}, {"movie_id": "1002", "score": 0.8}],
+            [{"movie_id": "1001", "score": 0.9}],
+            [{"movie_id": "1002", "score": 0.7}, {"movie_id": "1003", "score": 0.7}],
+        ],
     })  # fmt: skip
     movies = pa.table({"movie_id": ["1001", "1002"], "genres": ["Drama", "War"]})
     seen = pa.table({"user_id": ["1"], "movie_id": ["1002"]})
@@ -309,4 +307,4 @@ def test_sql_gives_the_pairs_that_it_should(block):
         database.register(name, table)
     database.execute(block.text)
     rows = database.execute("SELECT user_id, movie_id, genres FROM pairs ORDER BY ALL").fetchall()
-    assert rows == [("1", "1001", "Drama"), ("2", "1003", None)]
+    assert rows == [("1", "1001", "Drama"), ("2", "1002", "War"), ("2", "1003", None)]
