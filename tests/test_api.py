@@ -38,8 +38,11 @@ from batchscore.scoring.bind.rejects import Rejects
 from batchscore.scoring.score import model as model_module
 from batchscore.scoring.source import reader
 from batchscore.settings.adopt import AdoptSettings
+from batchscore.settings.golden import GoldenSettings
+from batchscore.settings.inspect import InspectSettings
 from batchscore.settings.lists import DiffSettings, EvaluateSettings
 from batchscore.settings.paths import DatedPath
+from batchscore.settings.rollback import RollbackSettings
 from batchscore.settings.run import RunSettings
 from batchscore.settings.train import TrainSettings
 
@@ -177,19 +180,26 @@ def test_a_frame_is_told_in_words(job):
 
 KINDS = {
     "run": RunSettings, "train": TrainSettings, "adopt": AdoptSettings, "evaluate": EvaluateSettings,
-    "diff": DiffSettings,
+    "diff": DiffSettings, "inspect": InspectSettings, "golden": GoldenSettings, "rollback": RollbackSettings,
 }  # fmt: skip
+
+WITHOUT_FILE = {"diff": ["old", "new"], "inspect": ["model"], "golden": ["directory"], "rollback": ["output"]}
+"""Functions that no TOML file may configure, and the arguments that they need."""
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_function_has_an_argument_for_each_setting(name):
     arguments = signature(getattr(batchscore, name)).parameters
-    settings = [setting for setting in KINDS[name].model_fields if setting != "date"]
-    assert sorted(arguments) == sorted(settings + ([] if name == "diff" else ["config", "date"]))
-    defaults = {argument.default for argument in arguments.values()}
-    assert defaults <= {None, Parameter.empty}, "None: as the file or the default says"
-    assert (Parameter.empty in defaults) == (name == "diff"), "a file may tell whatever a command needs"
-    assert {argument.kind for argument in arguments.values()} == {Parameter.KEYWORD_ONLY}
+    shared = [] if name in WITHOUT_FILE else ["config", "date"]
+    settings = {*KINDS[name].model_fields, *shared}
+    assert {*arguments} == settings
+    needed = WITHOUT_FILE.get(name, [])
+    assert [argument.name for argument in arguments.values() if argument.default is Parameter.empty] == needed
+    defaults = {argument.default for argument in arguments.values()} - {Parameter.empty}
+    assert defaults == {None}, "None: as the file or the default says"
+    by_place = [argument for argument in arguments.values() if argument.kind is not Parameter.KEYWORD_ONLY]
+    assert {argument.name for argument in by_place} <= {"directory", "model", "output"} & {*settings}
+    assert not by_place or name in ("inspect", "golden", "rollback")
 
 
 @pytest.mark.parametrize("name", KINDS)

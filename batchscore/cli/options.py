@@ -84,10 +84,13 @@ JSON = DeclaredOption(
 QUIET = DeclaredOption(["-q", "--quiet"], Switch("Say only what went wrong."))
 VERBOSE = DeclaredOption(["-v", "--verbose"], Switch("Say more on the way."))
 
+SHARED_OPTIONS = (CONFIG, DATE, PRINT_CONFIG, JSON, QUIET, VERBOSE)
+"""What several commands take; a command that a TOML file may configure takes all of them."""
+
 
 def job_parameters(kind: type[Settings]) -> list[click.Parameter]:
     """The parameters of a command that a TOML file may configure: its settings, and what such commands share."""
-    return [*_of_settings(kind, in_file=True), CONFIG, DATE, PRINT_CONFIG, JSON, QUIET, VERBOSE]
+    return [*_of_settings(kind, in_file=True), *SHARED_OPTIONS]
 
 
 def parameters(kind: type[Settings], *shared: DeclaredOption) -> list[click.Parameter]:
@@ -96,8 +99,8 @@ def parameters(kind: type[Settings], *shared: DeclaredOption) -> list[click.Para
 
 
 def _of_settings(kind: type[Settings], *, in_file: bool) -> Iterator[click.Parameter]:
-    """The class's own settings first, then those it shares. Arguments may be left out if a file may give them."""
-    for key, declared in sorted(kind.declarations().items(), key=lambda item: item[0] not in kind.__annotations__):
+    """What stands on the command line; arguments may be left out if a file may give them."""
+    for key, declared in kind.declarations().items():
         if key not in kind.tables:
             yield _parameter(key, declared, kind.model_fields[key], in_file=in_file)
 
@@ -109,15 +112,22 @@ def _parameter(key: str, declared: Setting, field: FieldInfo, *, in_file: bool) 
     if isinstance(declared, Switch):
         names = f"--{name}/--no-{name}" if field.default else f"--{name}"
         return DeclaredOption([names], declared, name if field.default else "", default=None)
-    repeated = get_origin(field.annotation) in (dict, tuple)
     required = field.is_required() and not in_file
     return DeclaredOption(
-        [f"--{name}"], declared, _default_text(declared, field), multiple=repeated, required=required
+        [f"--{name}"], declared, format_default(declared, field), multiple=is_repeatable(field), required=required
     )  # fmt: skip
 
 
-def _default_text(declared: Setting, field: FieldInfo) -> str:
+def is_repeatable(field: FieldInfo) -> bool:
+    """Whether a setting may be given several times: a list or a table."""
+    return get_origin(field.annotation) in (dict, tuple)
+
+
+def format_default(declared: Setting, field: FieldInfo) -> str:
+    """What counts if a setting is not given, as text; empty if nothing does."""
     default = declared.default or field.default
+    if isinstance(default, bool):
+        return "yes" if default else "no"
     if isinstance(default, tuple):
         return ",".join(map(str, default))
     return "" if default in (None, PydanticUndefined) else str(default)

@@ -32,7 +32,7 @@ class AdoptSettings(Settings):
         str | None,
         Setting(
             "NAME",
-            "The output that is the score, or 0.7*rating + 0.3*click.",
+            "The output that is the score, or `0.7*rating + 0.3*click`.",
             default="the only one with one number per pair",
         ),
     ] = None

@@ -24,8 +24,10 @@ class Settings(BaseModel):
 
     @classmethod
     def declarations(cls) -> dict[str, Setting]:
-        """What is declared of each setting but `date`, which is the same of every command."""
-        return {key: declaration(field) for key, field in cls.model_fields.items() if key != "date"}
+        """What is declared of each setting, the class's own first; not of `date`, which a shared flag gives."""
+        own = [key for key in cls.model_fields if key in cls.__annotations__]
+        keys = [*own, *(key for key in cls.model_fields if key not in own)]
+        return {key: declaration(cls.model_fields[key]) for key in keys if key != "date"}
 
     @field_validator("*", mode="before")
     @classmethod
@@ -54,8 +56,11 @@ class Settings(BaseModel):
 
 
 def declaration(field: FieldInfo) -> Setting:
-    """What the annotation of `field` says of its setting; StopIteration if it says nothing."""
-    return next(item for item in field.metadata if isinstance(item, Setting))
+    """What the annotation of `field` says of its setting; TypeError if it says nothing."""
+    for item in field.metadata:
+        if isinstance(item, Setting):
+            return item
+    raise TypeError(f"a setting has no declaration in its annotation: {field!r}")
 
 
 def today() -> dt.date:

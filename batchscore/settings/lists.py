@@ -97,7 +97,8 @@ class DiffSettings(ListSettings):
             "SCORE",
             "Largest change of a pair's score: a number, tolerance or off.",
             "`tolerance` is 1e-4 of the spread (standard deviation) of a file's scores, at least 8 float32 steps "
-            "of the largest; of the two files, the smaller one.",
+            "of the largest; of the two files, the smaller one. "
+            "Unless both files have scores, a number is exceeded.",
         ),
     ] = "tolerance"
 

@@ -241,7 +241,8 @@ class RunSettings(Settings):
         Setting("SHARE", "Candidates that have one score for all their users.", "`off` if that is meant."),
     ] = Limit.parse("99%")
     allow_equal_scores: Annotated[
-        bool, Switch("Publish although all scores are equal.", "Without it two or more equal pairs refuse.")
+        bool,
+        Switch("Publish although all scores are equal.", "Without it such a night is refused."),
     ] = False
     plan: Annotated[
         Literal["auto", "require", "off"],
