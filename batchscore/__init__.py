@@ -68,6 +68,7 @@ def run(
     signature: str | None = None,
     score_output: str | None = None,
     top_n: int | None = None,
+    min_score: float | None = None,
     user_column: str | None = None,
     candidate_column: str | None = None,
     keep: _Names | None = None,

@@ -67,6 +67,8 @@ def _facts(report: Report, places: Mapping[str, str]) -> dict[str, Any]:
     facts: dict[str, Any] = {name: getattr(report, name) for name in _FACTS}
     facts["warnings"] = [_replace(warning, places) for warning in report.warnings]
     facts["bad_rows"] = report.bad_rows
+    if report.left_out != report.bad_rows:
+        facts["left_out"] = report.left_out
     facts["known_users"] = report.known_users.model_dump(exclude_none=True)
     facts["known_candidates"] = report.known_candidates.model_dump(exclude_none=True)
     facts["inputs"] = {

@@ -14,6 +14,7 @@ from batchscore.scoring.bind.binding import Binding
 from batchscore.scoring.guard.unknown import UnknownIds, watch_unknown
 from batchscore.scoring.left_out import LeftOut
 from batchscore.scoring.pairs import ScorablePairs
+from batchscore.scoring.rank.min_score import MinScore
 from batchscore.scoring.rank.statistics import Statistics
 from batchscore.scoring.rank.topn import TopN
 from batchscore.scoring.score.model import RunModel, id_roles
@@ -29,11 +30,12 @@ class PassState:
     bad: BadRows
     unknown: list[UnknownIds]
     statistics: Statistics
+    min_score: MinScore
     top: TopN
 
     def left_out(self) -> LeftOut:
         """All pairs that were read and cannot stand in a list."""
-        return LeftOut.of(self.bad.left_out)
+        return LeftOut.of(self.bad.left_out, self.min_score.left_out)
 
     def merge(self, other: Self) -> None:
         """Add what passes over other pairs of the same night left.
@@ -44,6 +46,7 @@ class PassState:
         for ids, more in zip(self.unknown, other.unknown, strict=True):
             ids.merge(more)
         self.statistics.merge(other.statistics)
+        self.min_score.merge(other.min_score)
         self.top.merge(other.top)
 
 
@@ -68,6 +71,7 @@ class ScoringPass:
             bad=BadRows(self._settings.max_bad_rows, total_rows, rejects_path=rejects_path),
             unknown=[UnknownIds(role) for role in self._roles],
             statistics=Statistics(self._binding.candidate_input),
+            min_score=MinScore(self._settings.min_score),
             top=TopN(self._settings.top_n, self._binding.schema, self._score_dtype),
         )
 
@@ -86,7 +90,8 @@ class ScoringPass:
         usable = clock.each("check", state.bad.drop_unusable(batches, self._binding))
         watched = clock.each("guard", watch_unknown(usable, state.unknown, read_ids))
         scored = clock.each("score", state.bad.drop_unranked(self._scorer.score(watched)))
-        for batch in clock.each("guard", state.statistics.watch(scored)):
+        rankable = state.min_score.apply(state.statistics.watch(scored))
+        for batch in clock.each("guard", rankable):
             with clock.stage("rank"):
                 state.top.add(batch)
         state.bad.require_some_finite()

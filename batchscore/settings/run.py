@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, Field, FiniteFloat, NonNegativeInt, PositiveInt
 
 from batchscore.settings.base import Settings, today
 from batchscore.settings.limits import Age, Limit, Multiple
@@ -82,6 +82,16 @@ class RunSettings(Settings):
         Field(lt=2**31),
         Setting("N", "Candidates per user.", "A user with fewer candidates gets a short list."),
     ] = 10
+    min_score: Annotated[
+        FiniteFloat | None,
+        Setting(
+            "SCORE",
+            "Rank no pair with a lower score.",
+            "Users of whom no pair is left have no list (`users_none` in the report). The figures of scores count "
+            "all pairs.",
+            default="every pair is ranked",
+        ),
+    ] = None
     user_column: Annotated[
         str | None,
         Setting(
