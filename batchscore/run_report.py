@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, Field, PrivateAttr
 
 from batchscore.errors import EXIT_BUG, EXIT_OK, EXIT_SIGNAL_BASE
+from batchscore.system.clock import utc_now
 from batchscore.system.json_document import JsonDocument
 from batchscore.system.regular_files import read_regular
 
@@ -233,7 +234,7 @@ class Report(JsonDocument):
     @classmethod
     def begin(cls, settings: BaseModel) -> Report:
         """The report of a run that begins now."""
-        now = dt.datetime.now(dt.UTC)
+        now = utc_now()
         return cls(
             run_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
             started_at=now,
@@ -266,7 +267,7 @@ class Report(JsonDocument):
             self._fail(error)
         if not self.versions:
             self.note_versions()
-        self.finished_at = dt.datetime.now(dt.UTC)
+        self.finished_at = utc_now()
         self.seconds["total"] = max(time.perf_counter() - self._began, 1e-6)
         self.peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         self.seconds = {name: round(seconds, 6) for name, seconds in self.seconds.items()}

@@ -19,6 +19,7 @@ from batchscore.errors import ERROR_IDS
 from batchscore.settings.resolve import resolve
 from batchscore.settings.run import RunSettings
 from batchscore.settings.train import TrainSettings
+from batchscore.system import environment
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "batchscore"
@@ -29,7 +30,7 @@ BASE = ["columns", "errors", "observer", "run_report"]
 
 ROOMS = {
     "cli": {
-        "adoption", "datasets", "engine", "evaluation", "golden_cases", "inspection", "networks", "outputs",
+        "adoption", "datasets", "engine", "evaluation", "golden_cases", "inspection", "outputs",
         "publishing", "scoring", "settings", "system", "training",
     },
     "adoption": {
@@ -57,7 +58,7 @@ ROOMS = {
         "settings", "system",
     },
     "scoring.guard": {
-        "arrays", "publishing", "scoring", "scoring.bind", "scoring.rank", "scoring.source", "settings",
+        "arrays", "publishing", "scoring", "scoring.bind", "scoring.rank", "scoring.source", "settings", "system",
     },
     "scoring.rank": {"arrays", "scoring"},
     "scoring.bind": {"arrays", "savedmodel", "scoring", "scoring.source", "settings", "system"},
@@ -361,6 +362,62 @@ def test_documents_have_one_strict_base():
         "planning/plan.py",  # dataclasses, which cannot have it
         "system/json_document.py",
     }
+
+
+def test_each_module_has_the_logger_of_its_name():
+    """The command line alone says what all of them say; `golden` silences the runs, but not its own lines."""
+    modules = files_with(r"logging\.getLogger\(__name__\)")
+    assert {
+        path for path in modules if "_log = logging.getLogger(__name__)" not in (PACKAGE / path).read_text()
+    } == set()
+    assert files_with(r"logging\.getLogger\([^_].*\)") == {"cli/console.py", "cli/golden.py"}
+
+
+def test_the_time_is_asked_in_one_place():
+    asked = files_with(r".*\.(now|utcnow|today)\(.*\)", r"time\.time\(\)")
+    assert asked == {"system/clock.py"}
+
+
+ENVIRONMENT = {
+    "system/environment.py": "what a command settles before it has threads",
+    "system/own_process.py": "what a process of its own is given",
+    "settings/resolve.py": "the one variable that is a setting",
+    "planning/plan_cache.py": "where the user's caches are",
+    "engine/early.py": "whether a command has settled it",
+    "engine/libtensorflow.py": "whether somebody asked TensorFlow for its log",
+    "networks/keras2.py": "which Keras TensorFlow takes",
+    "cli/train.py": "which Keras TensorFlow takes, before there are threads",
+}
+"""Files that read or write the environment, and what for."""
+
+
+def test_the_environment_is_met_in_few_places_by_names_of_one():
+    assert files_with(r"os\.(environ|getenv|putenv|unsetenv)") == set(ENVIRONMENT)
+    names = {value for name, value in vars(environment).items() if name.isupper()}
+    assert {path.relative_to(PACKAGE).as_posix() for path in SOURCES if names & set(_literals(path))} == {
+        "system/environment.py"
+    }
+
+
+PROCESSES = {"planning/planner.py": "planning.graph"}
+"""Files that name a room above as a process of its own, for what loads too much."""
+
+
+def test_no_text_names_a_module_that_the_file_may_not_import():
+    climbing = {}
+    for path in (path for path in SOURCES if path.parent != PACKAGE):
+        room = room_of(module_of(path))
+        named = {text.removesuffix(".") for text in _literals(path) if re.fullmatch(r"batchscore(\.\w+)+\.?", text)}
+        modules = {name for name in named if find_module(name)}
+        above = {room_of(module) for module in modules} - {room, "base"} - ROOMS[room]
+        climbing |= {path.relative_to(PACKAGE).as_posix(): found for found in above}
+    assert climbing == PROCESSES
+
+
+def find_module(name):
+    """Whether it is a module or a room of batchscore."""
+    place = ROOT / name.replace(".", "/")
+    return place.is_dir() or place.with_suffix(".py").exists()
 
 
 # files

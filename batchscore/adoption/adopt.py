@@ -27,7 +27,7 @@ from batchscore.savedmodel.saved_model import read_saved_model
 from batchscore.settings.adopt import AdoptSettings
 from batchscore.system.address_space import ADOPTION_BYTES, require_address_space
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _UNOBSERVED = Observer()
 
 
@@ -83,8 +83,8 @@ def adopt(settings: AdoptSettings, observer: Observer = _UNOBSERVED) -> Adoption
         warnings=[*choice.warnings, *rows.warnings, *doubts, *troubles],
     )
     for warning in report.warnings:
-        _LOG.warning("%s", warning)
-    _LOG.info("%s", report.summary())
+        _log.warning("%s", warning)
+    _log.info("%s", report.summary())
     return report
 
 
@@ -138,7 +138,7 @@ def _known_tables(session: Session, choice: Choice, rows: ProbeRows) -> dict[str
         try:
             open_lookup(session, table, role)(ids)
         except ModelError as error:
-            _LOG.warning("the %s's ids are not told apart: %s", role, error.in_one_line())
+            _log.warning("the %s's ids are not told apart: %s", role, error.in_one_line())
         else:
             tables[role] = table
     return tables

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _LINE_SECONDS = 30.0
 
-_log = logging.getLogger("batchscore")
+_ALL = logging.getLogger("batchscore")
+"""Above the loggers of all modules: how much they say, and where."""
 
 
 class _Formatter(logging.Formatter):
@@ -63,10 +64,10 @@ class LineObserver(Observer):
         rate = self._done / (now - self._began)
         if self._total:
             left = (self._total - self._done) / rate
-            _log.info("%s: %s of %s rows (%.0f %%), %s rows/s, %.0f s left", self._name, f"{self._done:,}",
+            _ALL.info("%s: %s of %s rows (%.0f %%), %s rows/s, %.0f s left", self._name, f"{self._done:,}",
                       f"{self._total:,}", 100 * self._done / self._total, f"{rate:,.0f}", left)  # fmt: skip
         else:
-            _log.info("%s: %s rows, %s rows/s", self._name, f"{self._done:,}", f"{rate:,.0f}")
+            _ALL.info("%s: %s rows, %s rows/s", self._name, f"{self._done:,}", f"{rate:,.0f}")
 
     def committing(self) -> None:
         """See Observer."""
@@ -122,7 +123,7 @@ def job_console(*, quiet: bool, verbose: bool) -> Iterator[Observer]:
             yield LineObserver(stop)
             return
         with _shown(_bar()) as progress:
-            for handler in _log.handlers:
+            for handler in _ALL.handlers:
                 handler.setStream(progress.console.file)  # type: ignore[attr-defined]
             yield BarObserver(stop, progress)
 
@@ -138,9 +139,9 @@ def log_warning(message: str) -> None:
 
 
 def _tell(level: int, message: str) -> None:
-    if not _log.handlers:
+    if not _ALL.handlers:
         _configure_logging(quiet=False, verbose=False, terminal=sys.stderr is not None and sys.stderr.isatty())
-    _log.log(level, "%s", message)
+    _ALL.log(level, "%s", message)
 
 
 def _leave(error: StoppedError | OutOfMemoryError) -> NoReturn:
@@ -155,9 +156,9 @@ def _configure_logging(*, quiet: bool, verbose: bool, terminal: bool) -> None:
     logging.raiseExceptions = False  # a full or closed stderr must not stop a run
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter(terminal=terminal))
-    _log.handlers[:] = [handler]
-    _log.propagate = False
-    _log.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
+    _ALL.handlers[:] = [handler]
+    _ALL.propagate = False
+    _ALL.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
 
 
 @contextmanager

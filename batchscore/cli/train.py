@@ -13,8 +13,8 @@ from batchscore.cli.jobs import run_job
 from batchscore.cli.options import job_parameters
 from batchscore.cli.settings import print_config as show_config
 from batchscore.cli.settings import resolve_settings
-from batchscore.networks.keras2 import LEGACY_KERAS
 from batchscore.settings.train import TrainSettings
+from batchscore.system.environment import LEGACY_KERAS
 
 if TYPE_CHECKING:
     from batchscore.observer import Observer

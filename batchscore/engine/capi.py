@@ -49,7 +49,7 @@ class _Prepared:
 
 
 class CSession(Session):
-    """See `runtime.session.Session`. Raises LibraryUnavailableError where there is no C library to use."""
+    """See `engine.session.Session`. Raises LibraryUnavailableError where there is no C library to use."""
 
     def __init__(self, path: Path, *, threads: int) -> None:
         super().__init__(path)
@@ -69,16 +69,16 @@ class CSession(Session):
 
     @property
     def version(self) -> str:
-        """See `runtime.session.Session.version`."""
+        """See `engine.session.Session.version`."""
         return str(self._version)
 
     @property
     def runtime(self) -> str:
-        """See `runtime.session.Session.runtime`."""
+        """See `engine.session.Session.runtime`."""
         return f"tensorflow {self._version} (c)"
 
     def prepare(self, feeds: Sequence[str], fetches: Sequence[str], *, label: str) -> Call:
-        """See `runtime.session.Session.prepare`."""
+        """See `engine.session.Session.prepare`."""
         with self._uses.one():
             inputs, outputs = [self._find(name) for name in feeds], [self._find(name) for name in fetches]
             for name, tensor in (*zip(feeds, inputs, strict=True), *zip(fetches, outputs, strict=True)):
@@ -97,7 +97,7 @@ class CSession(Session):
         return partial(self._call, prepared)
 
     def import_graph(self, graph_def: bytes, prefix: str) -> None:
-        """See `runtime.session.Session.import_graph`."""
+        """See `engine.session.Session.import_graph`."""
         library = self._library
         with self._uses.one():
             options = library.TF_NewImportGraphDefOptions()
@@ -113,7 +113,7 @@ class CSession(Session):
                 library.TF_DeleteImportGraphDefOptions(options)
 
     def close(self) -> None:
-        """See `runtime.session.Session.close`."""
+        """See `engine.session.Session.close`."""
         if self._uses.end():
             with checked(self._library) as status:
                 self._library.TF_DeleteSession(self._session, status)

@@ -30,7 +30,7 @@ _COLUMN_DIMENSIONS = 2
 
 
 class PythonSession(Session):
-    """See `runtime.session.Session`. `why_not_c` is said in `runtime`."""
+    """See `engine.session.Session`. `why_not_c` is said in `runtime`."""
 
     def __init__(self, path: Path, *, threads: int, why_not_c: str | None = None) -> None:
         super().__init__(path)
@@ -62,17 +62,17 @@ class PythonSession(Session):
 
     @property
     def version(self) -> str:
-        """See `runtime.session.Session.version`."""
+        """See `engine.session.Session.version`."""
         return str(tf.__version__)
 
     @property
     def runtime(self) -> str:
-        """See `runtime.session.Session.runtime`."""
+        """See `engine.session.Session.runtime`."""
         how = "python" if self._why_not_c is None else f"python: {self._why_not_c}"
         return f"tensorflow {tf.__version__} ({how})"
 
     def prepare(self, feeds: Sequence[str], fetches: Sequence[str], *, label: str) -> Call:
-        """See `runtime.session.Session.prepare`."""
+        """See `engine.session.Session.prepare`."""
         try:
             inputs = [self._graph.get_tensor_by_name(name) for name in feeds]
             outputs = [self._graph.get_tensor_by_name(name) for name in fetches]
@@ -83,7 +83,7 @@ class PythonSession(Session):
         return partial(self._call, self._session.make_callable(outputs, feed_list=inputs), inputs, label)
 
     def import_graph(self, graph_def: bytes, prefix: str) -> None:
-        """See `runtime.session.Session.import_graph`."""
+        """See `engine.session.Session.import_graph`."""
         try:
             graph = tf.compat.v1.GraphDef.FromString(graph_def)
             with self._graph.as_default():
@@ -92,7 +92,7 @@ class PythonSession(Session):
             raise import_failure(self.path, first_line(str(error))) from error
 
     def close(self) -> None:
-        """See `runtime.session.Session.close`."""
+        """See `engine.session.Session.close`."""
         self._session.close()
 
     def _call(

@@ -33,7 +33,7 @@ from batchscore.outputs.reader import ListReader
 from batchscore.settings.lists import EvaluateSettings
 from batchscore.system.json_document import JsonDocument
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _UNOBSERVED = Observer()
 MODEL, MEAN, BIASES, POPULARITY = "model", "mean", "biases", "popularity"
 
@@ -265,7 +265,7 @@ def _require_relevant(settings: EvaluateSettings, truth: Truth) -> None:
 
 def _tell_of_no_match(matched: int, ranked: ListReader) -> None:
     if not matched:
-        _LOG.warning(
+        _log.warning(
             "none of the %s listed pairs stands in the truth, so every list counts as 0: check that both files "
             "spell candidate ids alike and belong to the same night",
             f"{ranked.rows:,}",

@@ -20,7 +20,7 @@ from batchscore.interactions.table_files import TableFile, open_table_file
 from batchscore.settings.recipe import Role
 from batchscore.settings.train import TrainSettings
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _NO_COLUMN = "there is no such column"
 
@@ -184,7 +184,7 @@ class _Reading:
         key = self._key(role)
         side_file.require_once([key])
         if not self._joined[role] and not any(self._problems.values()):
-            _LOG.warning("%s gives no feature; every %s feature stands elsewhere", side_file.path.name, role)
+            _log.warning("%s gives no feature; every %s feature stands elsewhere", side_file.path.name, role)
         if key not in self._columns:
             return
         table, problems = read_side_table(

@@ -18,7 +18,7 @@ from batchscore.interactions.prepared import PreparedRows
 from batchscore.interactions.read import Interactions
 from batchscore.settings.train import TrainSettings
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _TRAINING, _VALIDATION, _HELD_OUT = range(3)
 
@@ -112,7 +112,7 @@ def _find_cut(moments: np.ndarray, share: float) -> int:
 
 def _choose_last(rows: pa.Table, settings: TrainSettings) -> Parts:
     if settings.timestamp_column is None:
-        _LOG.warning("no timestamp_column: a user's newest rows are those that come last in the file")
+        _log.warning("no timestamp_column: a user's newest rows are those that come last in the file")
     users, _ = encode(rows[settings.user_column])
     order = (
         np.argsort(users, kind="stable")

@@ -15,7 +15,7 @@ from batchscore.errors import BatchscoreError, OutOfMemoryError, UsageError, as_
 from batchscore.networks.factory_source import find_source
 from batchscore.settings.train import TrainSettings
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _PLACE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
 """A frame in the words of TensorFlow, which runs translations of a function and tells the lines of the original."""
@@ -51,7 +51,7 @@ def translate_errors(settings: TrainSettings, doing: str = "its model failed") -
             ) from error
         if settings.model.factory is None:
             raise
-        _LOG.debug("the model of the factory %s failed", settings.model.factory, exc_info=True)
+        _log.debug("the model of the factory %s failed", settings.model.factory, exc_info=True)
         raise UsageError(
             "E-FACTORY",
             f"the model factory {settings.model.factory} gives no model that can be trained",

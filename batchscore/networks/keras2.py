@@ -9,8 +9,7 @@ from batchscore.engine.libtensorflow import LibraryUnavailableError, load_librar
 from batchscore.engine.quiet import quiet_start
 from batchscore.errors import UsageError
 from batchscore.system.address_space import TRAINING_BYTES, require_address_space
-
-LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
+from batchscore.system.environment import LEGACY_KERAS
 
 
 def require_keras_2() -> None:

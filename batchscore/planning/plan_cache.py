@@ -21,6 +21,7 @@ from batchscore.planning.plan_graph import find_misfit
 from batchscore.savedmodel.proto import DecodeError
 from batchscore.savedmodel.safety import find_graph_hazards
 from batchscore.savedmodel.saved_model import Signature, TensorSpec
+from batchscore.system.environment import CACHE_HOME
 
 _FOLDER_MODE = 0o700
 
@@ -49,7 +50,7 @@ class PlanKey:
 
 def default_cache() -> Path:
     """The user's cache folder. Raises FileNotFoundError for a user who has none (cron and containers know some)."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or "")
+    base = Path(os.environ.get(CACHE_HOME) or "")
     if not base.is_absolute():
         try:
             base = Path.home() / ".cache"

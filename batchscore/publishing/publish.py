@@ -28,7 +28,7 @@ from batchscore.run_report import Output, Report
 from batchscore.system.disk import cannot_write, keep_access
 from batchscore.system.durable import replacing, sync, tolerated, write_whole
 
-_log = logging.getLogger("batchscore")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,12 @@ from batchscore.publishing.records import identify, read_published_report
 from batchscore.run_report import Report
 from batchscore.settings.paths import DatedPath, require_paths
 from batchscore.settings.values import job_name
+from batchscore.system.clock import utc_now, utc_today
 from batchscore.system.disk import cannot_write
 from batchscore.system.durable import tolerated
 from batchscore.system.regular_files import require_regular
 
-_log = logging.getLogger("batchscore")
+_log = logging.getLogger(__name__)
 
 
 def rollback(
@@ -83,7 +84,7 @@ def _settle(ours: Claim, age: int, report: Report | None, replaced: Report | Non
         with tolerated("the report of the replaced output could not be removed"):
             ours.report_path.unlink(missing_ok=True)
     else:
-        report.rolled_back_at = dt.datetime.now(dt.UTC)
+        report.rolled_back_at = utc_now()
         report.rolled_back_from = None if replaced is None else replaced.run_id
         ours.record(report)
         _log.info("published again: run %s, %s users, %s rows", report.run_id, f"{report.served:,}",
@@ -94,7 +95,7 @@ def _settle(ours: Claim, age: int, report: Report | None, replaced: Report | Non
 def _job_of(output: Path, state_dir: Path | None, date: dt.date | None, name: str | None) -> Job:
     """The job that keeps earlier outputs of this night; where several could, one that really does."""
     advice = "give the output, --state-dir and --job of the run"
-    given = DatedPath(output, date or dt.datetime.now(dt.UTC).date())
+    given = DatedPath(output, date or utc_today())
     require_paths(given.path, state_dir, next_step=advice)
     try:
         if name is not None:

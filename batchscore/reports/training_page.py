@@ -18,7 +18,7 @@ from batchscore.evaluation.prediction_metrics import CalibrationBin
 from batchscore.evaluation.table import ComparisonTable, format_figure
 from batchscore.system.durable import write_whole
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _INK, _GRID = "#1f2933", "#e4e7eb"
 _COLOURS = ["#0b6e99", "#d9730d", "#6b7a89", "#448361", "#9065b0", "#c14c8a"]
 _STYLE = f"""
@@ -120,7 +120,7 @@ def write_page(page: TrainingPage, path: Path, render: Callable[[TrainingPage], 
             warning = f"the HTML report {path} could not be written: {reason_of(error)}"
         else:
             return None
-    _LOG.warning("%s", warning)
+    _log.warning("%s", warning)
     return warning
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from batchscore.scoring.rank.lists import RankedLists
     from batchscore.scoring.scoring_pass import PassState
 
-_log = logging.getLogger("batchscore")
+_log = logging.getLogger(__name__)
 
 
 def record_inputs(report: Report, pairs: PairSource, model: RunModel, binding: Binding) -> None:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from batchscore.scoring.rank.lists import RankedLists
 
-_log = logging.getLogger("batchscore")
+_log = logging.getLogger(__name__)
 
 
 def run(settings: RunSettings, observer: Observer | None = None) -> Report:

@@ -8,10 +8,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, PositiveInt
 
-from batchscore.settings.base import Settings, today
+from batchscore.settings.base import Settings
 from batchscore.settings.limits import Limit
 from batchscore.settings.setting import Argument, Setting, Switch
 from batchscore.settings.values import ColumnMap, Constants, share
+from batchscore.system.clock import utc_today
 
 
 class AdoptSettings(Settings):
@@ -76,4 +77,4 @@ class AdoptSettings(Settings):
     trust_model: Annotated[
         bool, Switch("Load the model although it reads or writes files, calls Python or opens connections.")
     ] = False
-    date: dt.date = Field(default_factory=today)
+    date: dt.date = Field(default_factory=utc_today)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 from pathlib import Path
 from typing import ClassVar
@@ -61,11 +60,6 @@ def declaration(field: FieldInfo) -> Setting:
         if isinstance(item, Setting):
             return item
     raise TypeError(f"a setting has no declaration in its annotation: {field!r}")
-
-
-def today() -> dt.date:
-    """Today in UTC."""
-    return dt.datetime.now(dt.UTC).date()
 
 
 def is_path(kind: type[Settings], key: str) -> bool:

@@ -17,10 +17,11 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from batchscore.errors import UsageError, did_you_mean
-from batchscore.settings.base import Settings, is_path, today
+from batchscore.settings.base import Settings, is_path
 from batchscore.settings.paths import DatedPath, fill_date, is_foreign, is_same_file, require_paths
 from batchscore.settings.setting import Argument
 from batchscore.settings.toml_tables import read_table
+from batchscore.system.clock import utc_today
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
@@ -107,7 +108,7 @@ def _is_left_out(value: object) -> bool:
 
 def _day(date: dt.date | str | None) -> dt.date:
     try:
-        return dt.date.fromisoformat(date) if isinstance(date, str) else date or today()
+        return dt.date.fromisoformat(date) if isinstance(date, str) else date or utc_today()
     except ValueError as error:
         raise UsageError(
             "E-CONFIG", f"{date!r} is not a date", expected="YYYY-MM-DD", next_step="correct --date"

@@ -8,10 +8,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from batchscore.settings.base import Settings, today
+from batchscore.settings.base import Settings
 from batchscore.settings.paths import DatedPath
 from batchscore.settings.setting import Argument, Setting
 from batchscore.settings.values import JobName
+from batchscore.system.clock import utc_today
 
 
 class RollbackSettings(Settings):
@@ -31,4 +32,4 @@ class RollbackSettings(Settings):
         Setting("DIR", "Where the run keeps its state.", default="_batchscore/ beside the output", written=True),
     ] = None
     job: Annotated[JobName | None, Setting("NAME", "The --job of the run, if it has one.")] = None
-    date: dt.date = Field(default_factory=today)
+    date: dt.date = Field(default_factory=utc_today)

@@ -9,11 +9,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, FiniteFloat, NonNegativeInt, PositiveInt
 
-from batchscore.settings.base import Settings, today
+from batchscore.settings.base import Settings
 from batchscore.settings.limits import Age, Limit, Multiple
 from batchscore.settings.paths import DatedPath
 from batchscore.settings.setting import Setting, Switch
 from batchscore.settings.values import Bytes, ColumnMap, Constants, JobName, KeptColumns, share
+from batchscore.system.clock import utc_today
 from batchscore.system.environment import MODEL_ENVIRONMENT
 
 MAX_THREADS = 256
@@ -304,4 +305,4 @@ class RunSettings(Settings):
     trust_model: Annotated[
         bool, Switch("Load the model although it reads or writes files, calls Python or opens connections.")
     ] = False
-    date: dt.date = Field(default_factory=today)
+    date: dt.date = Field(default_factory=utc_today)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from batchscore.errors import reason_of
 
-_log = logging.getLogger("batchscore")
+_log = logging.getLogger(__name__)
 
 
 def sync(path: Path) -> None:

@@ -22,6 +22,16 @@ PYDANTIC_PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
 """Unless it is set, pydantic looks for plugins in the metadata of every package that is installed."""
 
 
+LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
+"""Whether `tf.keras` is Keras 2 (1), which TensorFlow Recommenders needs."""
+
+DEVICES = "CUDA_VISIBLE_DEVICES"
+"""The GPUs that TensorFlow may use."""
+
+CACHE_HOME = "XDG_CACHE_HOME"
+"""The folder of the user's caches, `~/.cache` unless it is set."""
+
+
 def settle_environment() -> None:
     """Add the names that a command or its libraries will write. To be called before any thread is started."""
     os.environ.setdefault(LOG_LEVEL, "3")

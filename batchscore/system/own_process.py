@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from batchscore.system.environment import DEVICES, LOG_LEVEL
+
 _ENDS_OF_MEMORY = ("SIGABRT", "SIGKILL", "SIGSEGV")
 
 
@@ -20,7 +22,7 @@ def run_module(
     """
     # the packages of this process, and nothing that happens to lie in the working directory
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    environment |= {LOG_LEVEL: "3", DEVICES: ""}
     return subprocess.run(  # noqa: S603 - our own module, arguments apart
         [sys.executable, "-P", "-m", module, *arguments],
         env=environment, input=given, capture_output=True, encoding="utf-8", errors="replace", timeout=seconds,

@@ -23,7 +23,7 @@ from batchscore.system.regular_files import read_regular
 from batchscore.training.metrics import Epoch
 from batchscore.training.report import library_versions
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _STATE = "state.json"
 _WEIGHTS = "weights"
@@ -127,7 +127,7 @@ def open_state(base: ModelBase, files: Mapping[str, Identity], settings: TrainSe
     try:
         for other in base.training.iterdir() if base.training.is_dir() else ():
             if other not in (folder, base.training_rows):  # rows are mapped by now, and outlive their files
-                _LOG.info("what is left of another training is removed: it had other settings or input")
+                _log.info("what is left of another training is removed: it had other settings or input")
             if other != folder:
                 remove(other)
         folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from batchscore.observer import Observer
 from batchscore.training.checkpoints import Checkpoints
 from batchscore.training.metrics import Epoch, Figures, Metric
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 PARTS = {"training": "train", "validation": "validation", "held_out": "held-out"}
 """How a line calls the parts of a split."""
@@ -80,7 +80,7 @@ class Fitting:
         self.epochs = checkpoints.resume()
         self.resumed = len(self.epochs)
         if self.resumed:
-            _LOG.info("%s%d of %d epochs were made before: going on", schedule.stage, self.resumed, schedule.epochs)
+            _log.info("%s%d of %d epochs were made before: going on", schedule.stage, self.resumed, schedule.epochs)
 
     @property
     def rows_left(self) -> int:
@@ -97,7 +97,7 @@ class Fitting:
             epoch = self._make_epoch(observer)
             self.epochs.append(epoch)
             self._checkpoints.save(self.epochs, self._best())
-            _LOG.info("%s", self._line(epoch))
+            _log.info("%s", self._line(epoch))
             told(epoch)
         best = self._best()
         if best != len(self.epochs):
@@ -182,7 +182,7 @@ class _Watch(tf.keras.callbacks.Callback):  # type: ignore[misc] # TensorFlow ha
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         self._advance(self._rows_left)
-        _LOG.debug("while the weights moved: %s", ", ".join(f"{name} {value:.4f}" for name, value in logs.items()))
+        _log.debug("while the weights moved: %s", ", ".join(f"{name} {value:.4f}" for name, value in logs.items()))
 
     def _advance(self, rows: int) -> None:
         if rows:

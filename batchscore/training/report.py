@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import json
 import logging
 import time
@@ -19,11 +18,12 @@ from batchscore.interactions.read import Interactions
 from batchscore.interactions.splits import Split
 from batchscore.observer import Observer
 from batchscore.settings.train import TrainSettings
+from batchscore.system.clock import utc_now
 from batchscore.training.comparison import Comparison
 from batchscore.training.live_version import Live, describe_split, describe_task
 from batchscore.training.metrics import Epoch, metric_of
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _NOT_OF_THE_MODEL: Any = {
     **dict.fromkeys(("input", "output", "users", "candidates", "tensorboard"), True),
@@ -169,12 +169,12 @@ class Journal:
         )
         tasks = self._settings.all_tasks()
         for name, table in comparison.tables.items():
-            _LOG.info(
+            _log.info(
                 "%s on the held-out rows (± half of the 95 %% interval; relevant: %s of at least %.3g):\n%s",
                 name, tasks[name].label, comparison.relevant[name], table.to_text(),
             )  # fmt: skip
         if live.version is not None and live.why_not_compared is not None:
-            _LOG.warning("not compared with the live version %d: %s", live.version, live.why_not_compared)
+            _log.warning("not compared with the live version %d: %s", live.version, live.why_not_compared)
 
     def for_card(self) -> dict[str, Any]:
         """The settings and what is known of the model: what its card remembers, without times and paths.
@@ -218,4 +218,4 @@ def _plain(value: Any) -> Any:
 
 
 def _now() -> str:
-    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    return utc_now().isoformat(timespec="seconds")

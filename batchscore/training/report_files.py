@@ -21,7 +21,7 @@ from batchscore.system.durable import tolerated, write_whole
 from batchscore.training.metrics import Epoch, Figures
 from batchscore.training.report import Journal, TrainingReport
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 FAILED = FAILED_REPORT.removesuffix(".report.json")
 _JSON, _PAGE = ".report.json", ".report.html"
@@ -64,7 +64,7 @@ def _write_page(place: Path, report: TrainingReport, summary: str) -> None:
     if all(find_spec(package) for package in _PAGE_PACKAGES):
         write_page(make_page(report, summary), place, render_apart)
     else:
-        _LOG.debug("no HTML page of the training: pip install 'batchscore[report]'")
+        _log.debug("no HTML page of the training: pip install 'batchscore[report]'")
 
 
 def make_page(report: TrainingReport, summary: str) -> TrainingPage:

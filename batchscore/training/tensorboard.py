@@ -10,7 +10,7 @@ from typing import Any
 from batchscore.errors import OutputError, UsageError
 from batchscore.training.metrics import Epoch
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 def require_tensorboard(folder: Path | None) -> None:
@@ -55,7 +55,7 @@ class Board:
             self._write(epoch)
         except self._tf.errors.OpError as error:
             self._writer = None
-            _LOG.warning("no more logs for TensorBoard in %s: %s", self._folder, error.message)
+            _log.warning("no more logs for TensorBoard in %s: %s", self._folder, error.message)
 
     def _write(self, epoch: Epoch) -> None:
         with self._writer.as_default(step=epoch.epoch):

@@ -14,7 +14,7 @@ from batchscore.training.report import Journal, TrainingReport, library_versions
 from batchscore.training.report_files import keep_reports
 from batchscore.training.tensorboard import require_tensorboard
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _UNOBSERVED = Observer()
 
 
@@ -79,5 +79,5 @@ def train(settings: TrainSettings, observer: Observer = _UNOBSERVED) -> Training
                 journal.note(removed_versions=base.remove_old_versions(settings.keep_versions))
                 base.forget_training()
         report = journal.report()
-    _LOG.info("%s", report.summary())
+    _log.info("%s", report.summary())
     return report

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -25,6 +24,7 @@ from batchscore.scoring.guard.verdict import EXAMPLES, NO_FIGURE, Refusal, Verdi
 from batchscore.scoring.rank.statistics import Statistics
 from batchscore.scoring.source.pair_source import PairSource
 from batchscore.settings.run import RunSettings
+from batchscore.system.clock import utc_now
 
 if TYPE_CHECKING:
     import polars as pl
@@ -49,7 +49,7 @@ class Guards:
         self._baseline = baseline
         self._results = results
         self._warn = warn
-        self._now = dt.datetime.now(dt.UTC)
+        self._now = utc_now()
         self._kept = "Kept last night's file." if settings.output.path.exists() else "Nothing was published."
 
     def warnings(self, pairs: PairSource, report: Report) -> Iterator[str]:

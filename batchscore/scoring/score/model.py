@@ -37,7 +37,7 @@ from batchscore.scoring.source.pair_source import PairSource
 from batchscore.settings.run import RunSettings
 from batchscore.system.environment import MODEL_ENVIRONMENT
 
-_log = logging.getLogger("batchscore")
+_log = logging.getLogger(__name__)
 
 _LookedUp = tuple[IsKnown | None, str | None]
 """How a role's ids are looked up, or why they cannot be."""

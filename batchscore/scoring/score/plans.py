@@ -42,7 +42,7 @@ from batchscore.system.memory import part_budget
 
 Warn = Callable[[str], None]
 
-_log = logging.getLogger("batchscore")
+_log = logging.getLogger(__name__)
 
 
 MIN_PAIRS = 50_000
