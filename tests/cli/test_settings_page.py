@@ -25,6 +25,7 @@ JOB = "--config --date --print-config --json --quiet --verbose"
 LISTS = "--user-column --candidate-column --rank-column --score-column"
 FLAGS = {
     "run": "--input --require-success --output --job --model --model-version --signature --score-output --top-n "
+    "--min-score "
     "--user-column --candidate-column --keep --keep-output --map --set --fill --allow-nonfinite --max-bad-rows "
     "--max-unknown-users --max-unknown-candidates --max-user-drop --max-pair-drop --max-candidate-drop "
     "--max-user-turnover --max-short-list-rise --max-duplicate-rise --max-score-shift --max-spread-change "
