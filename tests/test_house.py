@@ -475,7 +475,7 @@ WRITES = {
     "publishing/publish.py": "the ranked file, which is large, and records that move",
     "publishing/previous.py": "outputs that move up by one",
     "publishing/claim.py": "empty files, to know that one may write",
-    "publishing/model_base.py": "a version of a model, which is a folder, and the lock",
+    "publishing/model_base.py": "a version of a model, which is a folder",
     "training/checkpoints.py": "the state of a training, which is a folder",
     "adoption/copying.py": "into a folder that is published whole",
     "datasets/publication.py": "several files that appear together",
@@ -508,6 +508,11 @@ def _writes(path):
 
 def test_a_file_is_written_in_one_place_whole_or_not_at_all():
     assert {path.relative_to(PACKAGE).as_posix() for path in SOURCES if [*_writes(path)]} == set(WRITES)
+
+
+def test_locks_are_taken_in_one_place():
+    """`lock.hold_lock`."""
+    assert files_with(r".*\b(flock|lockf|FileLock)\(.*\)") == {"system/lock.py"}
 
 
 def test_names_of_temporary_files_are_made_in_one_place():

@@ -9,12 +9,11 @@ training stands) and `.batchscore.removed` (versions on their way out). `_batchs
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shlex
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from batchscore.savedmodel.card import read_card
 from batchscore.savedmodel.formats import PB
 from batchscore.savedmodel.versions import LOCK, REPORTS, list_versions
 from batchscore.system.durable import sync, sync_tree, tolerated, write_whole
+from batchscore.system.lock import hold_lock
 from batchscore.system.regular_files import read_regular
 
 HIGHEST_VERSION = ".batchscore.version"
@@ -151,10 +151,9 @@ def hold_model_base(path: Path) -> Iterator[ModelBase]:
                 expected="a directory of versions, or a new one",
                 next_step="give another directory with --output",
             )
-        made, lock = _open_lock(path)
-    try:
-        with _output_errors(path):
-            _lock(lock, path)
+        made = _make(path)
+    with ExitStack() as held:
+        _lock(path, held, made=made)
         try:
             with _output_errors(path):
                 base = ModelBase(path, _highest_version(path) + 1)
@@ -168,39 +167,37 @@ def hold_model_base(path: Path) -> Iterator[ModelBase]:
                     remove(left)
             if made:
                 _remove_unused(path)
-    finally:
-        with suppress(OSError):  # the lock goes with the process
-            os.close(lock)
 
 
-def _open_lock(path: Path) -> tuple[bool, int]:
-    """Whether `path` was made for it, and the open lock file in it. Raises OSError; then `path` is as before."""
-    made = not path.is_dir()
-    if made:
-        path.mkdir()
+def _make(path: Path) -> bool:
+    """Make the folder `path`; False if it is there. Raises OSError; then `path` is as before."""
+    if path.is_dir():
+        return False
+    path.mkdir()
     try:
-        if made:
-            sync(path.parent)
-        return made, os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        sync(path.parent)
     except BaseException:
-        if made:
-            _remove_unused(path)
+        _remove_unused(path)
         raise
+    return True
 
 
-def _lock(handle: int, path: Path) -> None:
-    """Lock the file that stands in `path` now; one that went with a directory made for nothing holds nothing."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(os.fstat(handle), (path / LOCK).stat()):
-            raise BlockingIOError
-    except (BlockingIOError, FileNotFoundError) as error:
-        raise TryLaterError(
-            "E-LOCKED",
-            "another process is making a model for this directory",
-            where=path,
-            next_step="wait for it to end, then run again",
-        ) from error
+def _lock(path: Path, held: ExitStack, *, made: bool) -> None:
+    """Take the lock in `path` until `held` ends. A folder that was `made` goes if there can be no lock in it."""
+    with _output_errors(path):
+        try:
+            held.enter_context(hold_lock(path / LOCK))
+        except BlockingIOError as error:
+            raise TryLaterError(
+                "E-LOCKED",
+                "another process is making a model for this directory",
+                where=path,
+                next_step="wait for it to end, then run again",
+            ) from error
+        except BaseException:
+            if made:
+                _remove_unused(path)
+            raise
 
 
 def _highest_version(path: Path) -> int:

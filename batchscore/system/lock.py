@@ -1,4 +1,4 @@
-"""The locks of a job: one run at a time."""
+"""The locks of a job: one process at a time."""
 
 from __future__ import annotations
 
@@ -14,39 +14,53 @@ from batchscore.system.disk import cannot_write
 
 
 @contextmanager
+def hold_lock(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`, an empty file that is made if it is missing, and stays.
+
+    Raises BlockingIOError at once if another process holds it, or has removed it meanwhile with a folder that was
+    made for nothing; OSError if it cannot be opened, also for a symbolic link.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(error.errno, "the lock file is a symbolic link", str(path)) from error
+        raise
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _is_file_of(descriptor, path):
+            raise BlockingIOError(errno.EWOULDBLOCK, "the lock file was removed", str(path))
+        yield
+    finally:
+        with suppress(OSError):  # the lock is given up all the same, and what it guards may be published already
+            os.close(descriptor)
+
+
+def _is_file_of(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
 def locked(paths: Sequence[Path], output: Path) -> Iterator[None]:
-    """Hold the lock files `paths`. They are empty and stay: removing a lock file would let two runs in.
+    """Hold the lock files `paths`.
 
     Raises TryLaterError (E-LOCKED) if another run, which `output` would meet, holds one; OutputError (E-OUTPUT).
     """
     with ExitStack() as held:
         for path in paths:
-            held.enter_context(_locked(path, output))
+            try:
+                held.enter_context(hold_lock(path))
+            except BlockingIOError as error:
+                raise TryLaterError(
+                    "E-LOCKED",
+                    "another run is writing this output",
+                    where=output,
+                    found=f"{path.name} is locked",
+                    next_step="let it finish; if this happens every night, the runs overlap",
+                ) from error
+            except OSError as error:
+                raise cannot_write(path, error) from error
         yield
-
-
-@contextmanager
-def _locked(path: Path, output: Path) -> Iterator[None]:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            error = OSError(error.errno, "the lock file is a symbolic link")
-        raise cannot_write(path, error) from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise TryLaterError(
-                "E-LOCKED",
-                "another run is writing this output",
-                where=output,
-                found=f"{path.name} is locked",
-                next_step="let it finish; if this happens every night, the runs overlap",
-            ) from error
-        except OSError as error:
-            raise cannot_write(path, error) from error
-        yield
-    finally:
-        with suppress(OSError):  # the lock is given up all the same, and the output may be published already
-            os.close(descriptor)

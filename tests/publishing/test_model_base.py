@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import stat
@@ -11,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from batchscore.errors import OutputError, TryLaterError
-from batchscore.publishing import model_base
 from batchscore.publishing.model_base import EVALUATED, HIGHEST_VERSION, INCOMING, LOCK, REMOVED, hold_model_base
 from batchscore.savedmodel.card import CARD_PATH, ModelCard, Probes, write_card
 
@@ -284,19 +284,19 @@ def test_a_directory_that_was_made_for_nothing_is_removed(tmp_path):
 
 @pytest.mark.parametrize("third", [True, False])
 def test_a_lock_that_went_with_its_directory_holds_nothing(tmp_path, monkeypatch, third):
-    lock = model_base._lock
+    flock = fcntl.flock
     with ExitStack() as stack:
         first = stack.enter_context(ExitStack())
         first.enter_context(hold_model_base(tmp_path / "base"))
 
         def lock_after_the_first_has_gone(*arguments):
-            monkeypatch.setattr(model_base, "_lock", lock)
+            monkeypatch.setattr(fcntl, "flock", flock)
             first.close()
             if third:
                 stack.enter_context(hold_model_base(tmp_path / "base"))
-            lock(*arguments)
+            flock(*arguments)
 
-        monkeypatch.setattr(model_base, "_lock", lock_after_the_first_has_gone)
+        monkeypatch.setattr(fcntl, "flock", lock_after_the_first_has_gone)
         with pytest.raises(TryLaterError), hold_model_base(tmp_path / "base"):
             pass
         assert (tmp_path / "base" / INCOMING).exists() == third
