@@ -79,7 +79,7 @@ def find_cases(directory: Path) -> list[Path]:
             where=directory,
             found="a folder without any" if directory.is_dir() else "no folder",
             expected=f"folders with a {CASE}",
-            next_step="check the path; the manual (docs/compare.md) tells what a case looks like",
+            next_step="check the path; `batchscore help compare` tells what a case looks like",
         )
     return folders
 

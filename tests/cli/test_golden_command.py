@@ -102,7 +102,7 @@ ERROR E-GOLDEN: there is no golden case
   where:    <folder>/golden
   found:    no folder
   expected: folders with a case.toml
-  next:     check the path; the manual (docs/compare.md) tells what a case looks like
+  next:     check the path; `batchscore help compare` tells what a case looks like
 """  # fmt: skip
 
 

@@ -228,7 +228,7 @@ def test_the_crontab_of_the_manual_has_the_lines_of_the_one_in_jobs():
 
 def no_further_try():
     """The codes that are not to be tried again, as the table of exit codes has them."""
-    text = (DOCS / "nightly.md").read_text("utf-8")
+    text = (DOCS / "errors.md").read_text("utf-8")
     return {int(code) for code in re.findall(r"^\| (\d+) \| .+? \| no \|", text, re.MULTILINE)}
 
 
