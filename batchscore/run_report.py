@@ -16,6 +16,16 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, Field, PrivateAttr
 
 from batchscore.errors import EXIT_BUG, EXIT_OK, EXIT_SIGNAL_BASE
+from batchscore.report_parts import (
+    GuardResult,
+    InputBinding,
+    InputFile,
+    KnownIds,
+    ModelUsed,
+    Output,
+    PlanUsed,
+    Scores,
+)
 from batchscore.system.clock import utc_now
 from batchscore.system.json_document import JsonDocument
 from batchscore.system.regular_files import read_regular
@@ -25,137 +35,43 @@ _T = TypeVar("_T")
 LIBRARIES = ("batchscore", "tensorflow", "pyarrow", "polars", "numpy")
 
 
-class InputFile(JsonDocument):
-    """An input file as it was when the run opened it."""
-
-    path: str
-    rows: int
-    bytes: int
-    modified_at: dt.datetime
-    fingerprint: str | None = None
-    """SHA-256 over three parts of the file: head, middle and end. Equal bytes have equal fingerprints."""
-    checksums: bool | None = None
-    """Whether its pages have checksums, which the run checks; null where it has no page."""
-
-
-class ModelUsed(JsonDocument):
-    """The model of the run, and how it was chosen."""
-
-    path: str
-    version: int | None
-    fingerprint: str
-    chosen: str
-    signature: str
-    signature_chosen: str
-    score_output: str
-    score_output_chosen: str
-    probes: int | None = None
-    """Rows with the scores of its export that the run compares; 0 if no model card has some of this signature and
-    score. Null in older reports."""
-
-
-class InputBinding(JsonDocument):
-    """Where one input of the model came from."""
-
-    input: str
-    dtype: str
-    column: str | None = None
-    constant: str | None = None
-    cast: str | None = None
-    filled: int = 0
-    hidden: list[str] = Field(default_factory=list)
-    """What else could have fed it, in words: the pairs' own column, the card's constant."""
-
-
-class KnownIds(JsonDocument):
-    """Distinct ids inside and outside the model's vocabulary; null where the model cannot tell, and `why`."""
-
-    known: int | None = None
-    unknown: int | None = None
-    why: str | None = None
-
-    @property
-    def unknown_share(self) -> float | None:
-        """Share of the distinct ids that are unknown, 0 to 1; None where nothing is known or there are no ids."""
-        if self.known is None or self.unknown is None or self.known + self.unknown == 0:
-            return None
-        return self.unknown / (self.known + self.unknown)
-
-
-class Scores(JsonDocument):
-    """The scores of all ranked and cut pairs. `spread` is the standard deviation.
-
-    Minimum and maximum are whole numbers if the model's scores are integers of 64 bits.
-    """
-
-    minimum: int | float | None = None
-    mean: float | None = None
-    maximum: int | float | None = None
-    spread: float | None = None
-
-
-class PlanUsed(JsonDocument):
-    """Whether the run was scored by a plan, and why not; the pair that differed most when both were compared.
-
-    The check compares `checked_pairs` pairs, whose scores may differ by `tolerance`. `sha256` is that of the plan
-    that was compared: together with the model's fingerprint it tells what gave the scores.
-    """
-
-    used: bool = False
-    why_not: str | None = None
-    sha256: str | None = None
-    checked_pairs: int = 0
-    worst_difference: float | None = None
-    tolerance: float | None = None
-    user: str | None = None
-    candidate: str | None = None
-    model_score: float | None = None
-    plan_score: float | None = None
-
-
-class Output(JsonDocument):
-    """The published file."""
-
-    path: str
-    rows: int
-    bytes: int
-    sha256: str
-    file_id: str | None = None
-    """By what the file is known again without reading it: inode and time of the last write."""
-
-
-class GuardResult(JsonDocument):
-    """A guard's figure against its limit. Shares are 0 to 1, ages seconds; null where nothing can be measured."""
-
-    name: str
-    figure: float | None
-    limit: str
-    ok: bool
-    reason: str | None = None
-    """Why the figure is null."""
-
-
 class Report(JsonDocument):
     """What a run did, as far as it got. Times are UTC, durations seconds, sizes bytes."""
 
     schema_version: Literal[1] = 1
+    """The version of this form. A field may be added within a version; none changes its meaning."""
     command: Literal["run"] = "run"
+    """The command."""
     run_id: str
+    """Start time and six random digits: names the run in log and records."""
     status: Literal["running", "published", "failed"] = "running"
+    """`running` until the end: a report that says so is of a process that was killed."""
     exit_code: int = EXIT_BUG
+    """The exit code of the process."""
     error_id: str | None = None
+    """The id of the error; null if there is none."""
     error: str | None = None
+    """The whole message of the error; null if there is none."""
     started_at: dt.datetime
+    """When it began."""
     finished_at: dt.datetime | None = None
+    """When it ended; null while it runs."""
     settings: dict[str, Any] = Field(default_factory=dict)
+    """Every setting with its value, by its key."""
     inputs: list[InputFile] = Field(default_factory=list)
+    """The files that were read, in order."""
     model: ModelUsed | None = None
+    """Null if the run failed before it was chosen."""
     bindings: list[InputBinding] = Field(default_factory=list)
+    """What fed each input of the model."""
     columns: dict[str, str] | None = None
     """Columns of the output with their Arrow types, in order; null in older reports."""
     rows_read: int = 0
+    """Pairs that were read."""
     pairs_scored: int = 0
+    """Pairs that were scored, without rows that are bad before."""
     rows_written: int = 0
+    """Rows of the output."""
     users: int = 0
     """Distinct users of the input, also those without a ranked candidate."""
     users_served: int | None = None
@@ -165,39 +81,57 @@ class Report(JsonDocument):
     users_none: int = 0
     """Users all of whose pairs were bad rows."""
     bad_rows: dict[str, int] = Field(default_factory=dict)
+    """Bad rows by reason."""
     left_out: dict[str, int] | None = None
     """Pairs that were read and not ranked, by reason, bad rows among them. Null in older reports."""
     rejects: str | None = None
+    """The file with the bad rows; null if there are none."""
     known_users: KnownIds = Field(default_factory=KnownIds)
+    """Distinct users and the vocabulary."""
     known_candidates: KnownIds = Field(default_factory=KnownIds)
+    """Distinct candidates and the vocabulary."""
     scores: Scores = Field(default_factory=Scores)
+    """The scores that were given."""
     candidates: int | None = None
-    """Distinct candidates: exact below 4,096 or if the model knows its ids, else with a standard error of 1.6 %."""
+    """Distinct candidates: exact below 4,096 or if the model knows its ids, else with a standard error of 1.6 %.
+    Null in older reports, and if the run failed before."""
     duplicate_share: float | None = None
-    """Share of the ranked pairs that repeat the user and candidate of another one, by the pairs of 32 users."""
+    """Share of the ranked pairs that repeat the user and candidate of another one, by a sample of 128
+    candidates. Null
+    in older reports, and if no pair is ranked."""
     ties_at_cut: int = 0
     """Users whose first pair below the cut has the same score as the last one above it."""
     plan: PlanUsed = Field(default_factory=PlanUsed)
+    """How the scores were computed."""
     runtime: str | None = None
+    """What computed, with its version: `tensorflow 2.21.0 (c)`; null if the run failed before."""
     versions: dict[str, str] = Field(default_factory=dict)
+    """Versions of the libraries."""
     seconds: dict[str, float] = Field(default_factory=dict)
+    """Seconds by stage, each without the stages inside it; `total` is the whole run."""
     pairs_per_second: float | None = None
+    """Pairs scored by total seconds; null if none was scored."""
     peak_bytes: int = 0
+    """The most memory that the process had."""
     output: Output | None = None
+    """Null unless it was published."""
     compared_with: str | None = None
     """The output that the run compared itself with; null if the job had published none."""
     previous: dict[str, float] = Field(default_factory=dict)
     """Figures of the output published before, and how users and rows changed since then as a share."""
     guards: list[GuardResult] = Field(default_factory=list)
+    """What each guard measured."""
     refused_output: str | None = None
-    """Where the lists were put that a guard did not let pass."""
+    """Where the lists were put that a guard did not let pass; null if there are none."""
     warnings: list[str] = Field(default_factory=list)
+    """Every warning of the log."""
     rolled_back_at: dt.datetime | None = None
-    """When `batchscore rollback` published this output again; None where it has not."""
+    """When `batchscore rollback` published this output again; null if it has not."""
     rolled_back_from: str | None = None
-    """Run id of the output that it replaced then, where that is known."""
+    """Run id of the output that it replaced then; null if that is not known."""
     user_sketch: str | None = None
-    """The 4,096 smallest hashes of the users who have a list: the next run tells by them how many are others."""
+    """The 4,096 smallest hashes of the users who have a list: the next run tells by them how many are others.
+    Null unless it was published."""
     _began: float = PrivateAttr(default_factory=time.perf_counter)
     """When the run began by a clock that nobody sets."""
 

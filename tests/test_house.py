@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "batchscore"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = ["columns", "errors", "observer", "run_report"]
+BASE = ["columns", "errors", "observer", "report_parts", "run_report"]
 """Modules at the top of the package, which all rooms may import."""
 
 ROOMS = {

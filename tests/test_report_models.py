@@ -6,7 +6,8 @@ import datetime as dt
 
 import pytest
 
-from batchscore.run_report import ModelUsed, PlanUsed, Report
+from batchscore.report_parts import ModelUsed, PlanUsed
+from batchscore.run_report import Report
 
 
 def report(fingerprint, plan=None, *, used=True):

@@ -10,7 +10,8 @@ import pytest
 
 from batchscore import run_report as report_module
 from batchscore.errors import RefusedError, StoppedError
-from batchscore.run_report import Clock, KnownIds, ModelUsed, Report
+from batchscore.report_parts import KnownIds, ModelUsed
+from batchscore.run_report import Clock, Report
 from batchscore.settings.run import RunSettings
 
 

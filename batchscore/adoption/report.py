@@ -9,29 +9,42 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class AdoptionReport:
-    """What was published, and what the card says about it.
-
-    `probe_origin` tells where the probe rows come from, `unknown_ids` for each role how a run will tell them,
-    `why_not_planned` why no plan was left with the model (None: there is one).
-    """
+    """What was published, and what the card says about it."""
 
     source: str
+    """The SavedModel that was adopted."""
     model_path: str
+    """Where it was published."""
     model_version: int
+    """Its version."""
     model_fingerprint: str
+    """Its fingerprint."""
     signature: str
+    """The signature that a run scores."""
     score_output: str
+    """The score."""
     user_input: str | None
+    """The input that takes the user's id; null if none does."""
     candidate_input: str | None
+    """The input that takes the candidate's id; null if none does."""
     map: dict[str, str]
+    """Columns by input, which the card remembers."""
     set: dict[str, str]
+    """Constants by input, which the card remembers."""
     fill: dict[str, str]
+    """Fills by input, which the card remembers."""
     probe_rows: int
+    """Probe rows of the card."""
     probe_origin: str
+    """Where they come from."""
     unknown_ids: dict[str, str]
+    """By role: how a run tells which ids the model knows."""
     why_not_planned: str | None
+    """Why no plan was left with it; null: there is one."""
     warnings: list[str]
+    """Every warning of the log."""
     schema_version: int = 1
+    """The version of this form."""
 
     def to_json(self) -> str:
         """The report as a JSON document."""

@@ -39,53 +39,68 @@ MODEL, MEAN, BIASES, POPULARITY = "model", "mean", "biases", "popularity"
 
 
 class EvaluatedFile(JsonDocument):
-    """The ranked lists; `columns` are those that they were read from (`user`, `candidate`, `rank`, `score`).
-
-    `is_output` says whether they are an output of a run, and not another table.
-    """
+    """The ranked lists."""
 
     path: str
+    """Where it lies."""
     rows: int
+    """Its rows."""
     users: int
+    """Its users."""
     is_output: bool
+    """Whether it is an output of a run, and not another table of lists."""
     columns: dict[str, str | None]
+    """The columns that `user`, `candidate`, `rank` and `score` were read from; null: there is none."""
 
 
 class TruthFile(JsonDocument):
-    """The truth: `pairs` are distinct, `duplicates` the rows that repeat one; relevant ones as the settings say."""
+    """What users really did; which pairs are relevant the settings say."""
 
     path: str
+    """Where it lies."""
     pairs: int
+    """Its distinct pairs."""
     duplicates: int
+    """Rows that repeat a pair."""
     users: int
+    """Its users."""
     relevant_pairs: int
+    """Pairs that a good list should hold."""
     relevant_users: int
+    """Users with such a pair."""
 
 
 class Evaluation(JsonDocument):
-    """How good the lists of a ranked file are.
-
-    Metrics of lists are means over `truth.relevant_users`; `users_without_list` of them have no list and count as 0
-    (in popularity bias they do not count). `matched_pairs` are the listed pairs that stand in the truth,
-    `predicted_pairs` those of them with a label; on these predictions are measured, with the scores read as
-    `scores_are` says (None: there are no labels). `table` is `{row: {metric: {"value", "low", "high"}}}` with 95 %
-    intervals over users.
-    """
+    """How good the lists of a ranked file are. Metrics of lists are means over `truth.relevant_users`."""
 
     schema_version: Literal[1] = 1
+    """The version of this form."""
     command: Literal["evaluate"] = "evaluate"
+    """The command."""
     exit_code: int = EXIT_OK
+    """0."""
     ranked: EvaluatedFile
+    """The lists."""
     truth: TruthFile
+    """What users did."""
     training: str | None
+    """The training rows; null if none were given."""
     settings: dict[str, Any]
+    """Every setting with its value."""
     users_without_list: int
+    """Users with a relevant pair and without a list: they count as 0, but not in popularity bias."""
     catalogue: int
+    """Distinct candidates of lists, truth and training rows."""
     matched_pairs: int
+    """Listed pairs that stand in the truth."""
     predicted_pairs: int
+    """Those of them with a label, on which predictions are measured."""
     scores_are: Literal["ratings", "probabilities", "logits"] | None
+    """As what scores were read; null: there are no labels."""
     table: dict[str, dict[str, dict[str, float | None]]]
+    """Row (model or baseline) to metric to `value`, `low`, `high`: a mean and its 95 % interval over users."""
     calibration: list[CalibrationBin] = Field(default_factory=list)
+    """Predictions against labels, in groups of neighbouring predictions."""
 
     def to_table(self) -> ComparisonTable:
         """The figures as a table."""

@@ -20,8 +20,11 @@ class CalibrationBin:
     """Rows with neighbouring predictions: how many, and the means of prediction and label."""
 
     rows: int
+    """Rows of the group."""
     prediction: float
+    """Their mean prediction."""
     label: float
+    """Their mean label."""
 
 
 def measure_ratings(

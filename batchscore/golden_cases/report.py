@@ -13,21 +13,29 @@ DETAIL_LINES = 40
 
 
 class CaseResult(JsonDocument):
-    """One case by its name below the directory. `rewritten`: it differed, and now expects what the run did."""
+    """What one case came to."""
 
     case: str
+    """The case, by its folder."""
     outcome: Literal["as expected", "differs", "rewritten"]
+    """`rewritten`: it differed, and now expects what the run did."""
     differences: list[str]
+    """The differences, line by line."""
 
 
 class GoldenReport(JsonDocument):
-    """The results, by the names of the cases. `model` is the one that all were run with, null for their own."""
+    """What golden cases came to."""
 
     schema_version: Literal[1] = 1
+    """The version of this form."""
     command: Literal["golden"] = "golden"
+    """The command."""
     directory: str
+    """Where the cases lie."""
     model: str | None
+    """The model that all were run with; null: each with its own."""
     results: list[CaseResult]
+    """A result for each case, by name."""
 
     @property
     def differing(self) -> list[CaseResult]:

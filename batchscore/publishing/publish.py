@@ -24,7 +24,8 @@ from batchscore.errors import reason_of
 from batchscore.publishing.job import Job
 from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.records import FoundReport, find_report, identify
-from batchscore.run_report import Output, Report
+from batchscore.report_parts import Output
+from batchscore.run_report import Report
 from batchscore.system.disk import cannot_write, keep_access
 from batchscore.system.durable import replacing, sync, tolerated, write_whole
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from batchscore.errors import reason_of
-from batchscore.run_report import Output, Report
+from batchscore.report_parts import Output
+from batchscore.run_report import Report
 from batchscore.system.regular_files import open_regular, read_regular
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from batchscore.errors import BatchscoreError, ModelError, first_line, reason_of
 from batchscore.publishing.baseline import Baseline
 from batchscore.publishing.publish import Claim
-from batchscore.run_report import InputBinding, InputFile, KnownIds, PlanUsed, Report
+from batchscore.report_parts import InputBinding, InputFile, KnownIds, PlanUsed
+from batchscore.run_report import Report
 from batchscore.scoring.bind.badrows import BadRows
 from batchscore.scoring.bind.binding import Binding
 from batchscore.scoring.guard.unknown import UnknownIds

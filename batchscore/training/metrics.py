@@ -51,14 +51,15 @@ def metric_of(task: Task) -> Metric:
 
 @dataclass(frozen=True)
 class Epoch:
-    """The figures of a model at the end of an epoch (from 1).
-
-    `loss` is the mean loss of its batches, while the weights moved. `validation` decides when to stop; where there
-    is none, `held_out` is measured too, and decides nothing.
-    """
+    """The figures of a model at the end of an epoch."""
 
     epoch: int
+    """Its number, from 1."""
     loss: float
+    """The mean loss of its batches, while the weights moved."""
     training: Figures
+    """Figures on the training rows."""
     validation: Figures | None = None
+    """Figures on the validation rows, which decide when to stop; null if there are none."""
     held_out: Figures | None = None
+    """Figures on the held-out rows, which decide nothing; null if there are validation rows."""

@@ -42,54 +42,80 @@ SCHEMA_VERSION = 2
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What a training did; of one that failed, as far as it got (None: not reached).
-
-    Times are UTC (ISO 8601). `users` and `candidates` are the distinct ids of the training rows. `epochs` are
-    those of the evaluated model, whose weights are those of `best_epoch`; an earlier process made
-    `resumed_epochs` of it. `judged` is the first task's figure on the held-out rows and that of the baseline to
-    beat, `evaluation` the figures of every task's model and baselines with their intervals, `relevant` the
-    least label, by task, of a row that a good list should hold, `calibration` predictions against labels,
-    `live` the live version's figure or why there is none. With `refitted` the published model is another one,
-    which has learned all rows for `best_epoch` epochs. `probe_difference` is the greatest difference between a
-    score of the trained model and of its export.
-    """
+    """What a training did; of one that failed, as far as it got (null: not reached). Times are UTC (ISO 8601)."""
 
     schema_version: int
+    """The version of this form."""
     status: str
+    """`published` or `failed`."""
     exit_code: int
+    """The exit code of the process."""
     error_id: str | None
+    """The id of the error; null if there is none."""
     started_at: str
+    """When it began (UTC)."""
     ended_at: str
+    """When it ended (UTC)."""
     settings: dict[str, Any]
+    """Every setting with its value, by its key."""
     versions: dict[str, str]
+    """Versions of the libraries."""
     seconds: dict[str, float]
+    """Seconds by stage."""
     rows: int | None = None
+    """Rows of the interactions."""
     filled: dict[str, int] = field(default_factory=dict)
+    """Nulls that were filled, by feature."""
     split: dict[str, Any] | None = None
+    """How rows are held out."""
     training_rows: int | None = None
+    """Rows that it learned from."""
     validation_rows: int | None = None
+    """Rows that decide when to stop."""
     held_out_rows: int | None = None
+    """Rows that it is measured on."""
     users: int | None = None
+    """Distinct users of the training rows."""
     candidates: int | None = None
+    """Distinct candidates of the training rows."""
     epochs: list[Epoch] = field(default_factory=list)
+    """Figures of each epoch of the evaluated model."""
     best_epoch: int | None = None
+    """The epoch whose weights the evaluated model has."""
     stopped_early: bool | None = None
+    """Whether it stopped before the last epoch."""
     resumed_epochs: int | None = None
+    """Epochs that an earlier process made."""
     judged_by: dict[str, Any] | None = None
+    """The task and the metric that decide."""
     judged: dict[str, Any] | None = None
+    """The first task's figure on the held-out rows, and that of the baseline to beat."""
     evaluation: dict[str, Any] = field(default_factory=dict)
+    """By task: row (model or baseline) to metric to `value`, `low`, `high`."""
     relevant: dict[str, float] = field(default_factory=dict)
+    """By task: the least label of a row that a good list should hold."""
     calibration: dict[str, list[Any]] = field(default_factory=dict)
+    """By task: predictions against labels."""
     live: dict[str, Any] | None = None
+    """The live version's figure, or why there is none."""
     refitted: bool | None = None
+    """Whether the published model is another one, which has learned all rows for `best_epoch` epochs."""
     probe_rows: int | None = None
+    """Probe rows of the model card."""
     probe_difference: float | None = None
+    """The greatest difference of a score of the trained model and of its export."""
     probe_tolerance: float | None = None
+    """How much they may differ."""
     model_path: str | None = None
+    """Where the model was published."""
     model_version: int | None = None
+    """Its version."""
     model_fingerprint: str | None = None
+    """Its fingerprint."""
     why_not_planned: str | None = None
+    """Why no plan was left with it; null: there is one."""
     removed_versions: list[int] = field(default_factory=list)
+    """Old versions that were removed."""
 
     def to_json(self) -> str:
         """The report as a JSON document, with its fields in this order."""

@@ -19,7 +19,7 @@ PAGES = sorted(DOCS.glob("*.md"))
 TEXTS = {path: path.read_text("utf-8") for path in (README, *PAGES)}
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]\[]*\]\(([^)\s]+)\)")
-PENDING = {"settings.md", "report.md"}
+PENDING = {"settings.md"}
 """Pages that are linked to and are still being written."""
 _FLAG = re.compile(r"(?<=[`\s\[])--[a-z][a-z-]*[a-z](?![-\w])")
 

@@ -23,7 +23,8 @@ from batchscore.publishing.job import Job
 from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.records import identify, is_output
 from batchscore.publishing.rollback import rollback
-from batchscore.run_report import Output, Report
+from batchscore.report_parts import Output
+from batchscore.run_report import Report
 from batchscore.settings.paths import DatedPath
 from batchscore.settings.run import RunSettings
 from batchscore.system.disk import cannot_write, keep_access

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from batchscore.columns import SCORE, is_text
 from batchscore.errors import InputError, ModelError
-from batchscore.run_report import GuardResult
+from batchscore.report_parts import GuardResult
 from batchscore.scoring.bind.binding import Binding
 from batchscore.scoring.bind.coded import Coded
 from batchscore.scoring.bind.rejects import Found, Rejects

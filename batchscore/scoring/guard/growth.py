@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from batchscore.run_report import KnownIds, Report
+from batchscore.report_parts import KnownIds
+from batchscore.run_report import Report
 from batchscore.scoring.guard.verdict import format_share
 
 MAX_GROWTH = 0.5

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 
 from batchscore.errors import RefusedError, format_value
 from batchscore.publishing.baseline import Baseline
-from batchscore.run_report import GuardResult, Report
+from batchscore.report_parts import GuardResult
+from batchscore.run_report import Report
 from batchscore.scoring.guard.ages import check_input_age, check_model_age
 from batchscore.scoring.guard.changes import tell_changed_columns, tell_changed_lists, tell_lost_probes
 from batchscore.scoring.guard.counts import Count, check_candidates, check_pairs, check_users

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from batchscore.errors import format_value
-from batchscore.run_report import KnownIds
+from batchscore.report_parts import KnownIds
 from batchscore.scoring.guard.verdict import EXAMPLES, Refusal, Verdict, format_limit, format_share
 from batchscore.scoring.rank.lists import RankedLists
 from batchscore.scoring.rank.pair_sample import find_starts

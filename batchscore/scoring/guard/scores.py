@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchscore.errors import format_list, format_value, shorten
-from batchscore.run_report import Report, Scores
+from batchscore.report_parts import Scores
+from batchscore.run_report import Report
 from batchscore.scoring.guard.verdict import EXAMPLES, NO_FIGURE, Refusal, Verdict
 from batchscore.settings.limits import Multiple
 from batchscore.settings.run import RunSettings

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from batchscore.arrays.distinct import find_used, is_same_array
 from batchscore.errors import ModelError, RefusedError, shorten
-from batchscore.run_report import GuardResult, KnownIds
+from batchscore.report_parts import GuardResult, KnownIds
 from batchscore.scoring.bind.hints import map_flag
 from batchscore.scoring.pairs import ScorablePairs
 from batchscore.settings.limits import Limit

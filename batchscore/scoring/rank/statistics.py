@@ -15,7 +15,7 @@ from batchscore.arrays.distinct import find_distinct, find_used, is_same_array
 from batchscore.arrays.id_hashes import hash_texts, hash_values, mix
 from batchscore.arrays.mean_std import MeanStd
 from batchscore.arrays.sketches import SKETCH_SIZE, BottomK
-from batchscore.run_report import Scores
+from batchscore.report_parts import Scores
 from batchscore.scoring.pairs import ScorablePairs, ScoredPairs
 from batchscore.scoring.rank.pair_sample import HashedIds, PairSample
 

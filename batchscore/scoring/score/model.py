@@ -17,7 +17,7 @@ from batchscore.engine.known_ids import open_lookup, require_known_signature
 from batchscore.engine.probes import replay_probes
 from batchscore.engine.session import Session, open_session
 from batchscore.errors import ModelError, first_line
-from batchscore.run_report import ModelUsed
+from batchscore.report_parts import ModelUsed
 from batchscore.savedmodel.card import KnownSignature, KnownTable, ModelCard
 from batchscore.savedmodel.chosen import choose_scoring
 from batchscore.savedmodel.saved_model import (

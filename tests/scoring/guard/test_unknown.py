@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchscore.errors import ModelError, RefusedError
-from batchscore.run_report import KnownIds
+from batchscore.report_parts import KnownIds
 from batchscore.scoring.guard import unknown
 from batchscore.scoring.guard.unknown import IdRole, NoLookUpError, UnknownIds, watch_unknown
 from batchscore.scoring.pairs import ScorablePairs
