@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 from pathlib import Path
 
 import click
 import pytest
 
+import batchscore
 from batchscore.cli import COMMANDS
 from batchscore.settings.run import RunSettings
 
@@ -104,16 +106,34 @@ OTHER_PROGRAMS = {"--update-golden", "--golden-model", "--peer", "--work", "--da
 """Flags of pytest and of the scripts of the repository."""
 
 
+def flags_of(command):
+    parameters = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+    return {"--help"}.union(*((*parameter.opts, *parameter.secondary_opts) for parameter in parameters))
+
+
 @pytest.mark.parametrize("path", TEXTS, ids=names(TEXTS))
 def test_every_flag_that_is_named_exists(path):
-    known = {
-        option
-        for command in commands().values()
-        for parameter in command.params
-        if isinstance(parameter, click.Option)
-        for option in (*parameter.opts, *parameter.secondary_opts)
-    } | {"--help"}
-    assert set(_FLAG.findall(_FENCED.sub("", TEXTS[path]))) - known - OTHER_PROGRAMS == set()
+    known = OTHER_PROGRAMS.union(*map(flags_of, commands().values()))
+    assert set(_FLAG.findall(_FENCED.sub("", TEXTS[path]))) - known == set()
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=names(TEXTS))
+def test_every_flag_of_a_command_line_is_the_command_s(path):
+    known = commands()
+    wrong = [
+        line
+        for line in re.findall(r"`(batchscore [^`]+)`", " ".join(_FENCED.sub("", TEXTS[path]).split()))
+        if (name := line.split()[1]) in known and set(_FLAG.findall(line)) - flags_of(known[name])
+    ]
+    assert wrong == []
+
+
+def test_the_page_on_python_has_every_function():
+    told = set(
+        re.findall(r"^\| `batchscore\.(\w+)` \| `batchscore (\w+)` \|", TEXTS[DOCS / "python.md"], re.MULTILINE)
+    )
+    functions = {name for name in batchscore.__all__ if inspect.isfunction(getattr(batchscore, name))}
+    assert told == {(name, name) for name in functions}
 
 
 def test_the_table_of_guards_has_their_defaults():
