@@ -85,7 +85,7 @@ PASSED_ON = {
         "PairScorer", "PlanCheck", "PlanUnfitError", "RunModel", "choose_model", "evidence_of", "id_roles",
         "load_in_background", "open_scorer", "require_probes",
     },
-    "rank": {"RankedLists", "Statistics", "TopN", "find_starts", "sketch_users", "write_lists"},
+    "rank": {"USER", "RankedLists", "Statistics", "TopN", "find_starts", "sketch_users", "write_lists"},
     "guard": {"Guards", "IdRole", "IsKnown", "NoLookUpError", "UnknownIds", "watch_unknown"},
 }  # fmt: skip
 """What each room of `scoring` gives to the others: steps of the story, and what passes from one to the next."""

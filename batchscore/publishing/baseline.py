@@ -35,6 +35,11 @@ class Baseline:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def pairs(self) -> int | None:
+        """Pairs that were ranked, by the report; None if there is none."""
+        return None if self.report is None else self.report.pairs_ranked
+
 
 def find_baseline(job: Job) -> Baseline:
     """The last output that `job` published; of a job with `{date}`, the last of an earlier date.

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from batchscore.errors import RefusedError, format_value
+from batchscore.errors import RefusedError
 from batchscore.publishing.baseline import Baseline
 from batchscore.report_parts import GuardResult
 from batchscore.run_report import Report
 from batchscore.scoring.guard.ages import check_input_age, check_model_age
 from batchscore.scoring.guard.changes import tell_changed_columns, tell_changed_lists, tell_lost_probes
-from batchscore.scoring.guard.counts import Count, check_candidates, check_pairs, check_users
+from batchscore.scoring.guard.counts import Count, check_pairs, check_users
 from batchscore.scoring.guard.growth import tell_growth
-from batchscore.scoring.guard.scores import check_equal_scores, check_score_shift, check_spread_change
-from batchscore.scoring.guard.shares import check_duplicates, check_short_lists
-from batchscore.scoring.guard.turnover import check_turnover
-from batchscore.scoring.guard.verdict import EXAMPLES, NO_FIGURE, Refusal, Verdict
+from batchscore.scoring.guard.missing import find_missing_users
+from batchscore.scoring.guard.verdict import NO_FIGURE, Refusal, Verdict
 from batchscore.scoring.rank.statistics import Statistics
 from batchscore.scoring.source.pair_source import PairSource
 from batchscore.settings.run import RunSettings
@@ -31,10 +26,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from batchscore.scoring.rank.lists import RankedLists
-
-
-_MIN_PAIRS = 100
-"""Pairs that either night must have for the figures of both to be compared."""
 
 
 class Guards:
@@ -88,13 +79,13 @@ class Guards:
         users_of_input = cache(read_users)
 
         def missing() -> list[str]:
-            return self._missing(users_of_input())
+            return find_missing_users(self._baseline.file, users_of_input())
 
         age = check_input_age(pairs, settings.max_input_age, self._now)
         if rows.rows is None:
             self._settle([age])
             return
-        of_pairs = list(check_pairs(Count.of_input(rows.rows, where), self._pairs_before, settings, missing))
+        of_pairs = list(check_pairs(Count.of_input(rows.rows, where), self._baseline.pairs, settings, missing))
         if any(verdict.refusal is not None for verdict in of_pairs):
             users = Count.of_users(users_of_input().drop_nulls().len(), where)
         else:
@@ -119,45 +110,17 @@ class Guards:
         E-TOO-FEW-PAIRS, E-PAIRS-DROPPED, E-CANDIDATES-DROPPED, E-USERS-REPLACED, E-SHORT-LISTS, E-DUPLICATE-PAIRS,
         E-SCORES-MOVED, E-SCORES-SPREAD.
         """
+        from batchscore.scoring.guard.table import Night, check_all  # noqa: PLC0415 - polars loads late
+
         self._require_a_list(lists, report)
-        before = self._baseline.report
-        verdicts = list(self._judge_lists(lists, statistics, report))
+        night = Night(lists, statistics, report, self._settings, self._baseline)
+        verdicts = list(check_all(night))
         self._warn_of_missing_figures(verdicts)
-        if before is not None and _why_not_compared(report, before) is None:
+        before = self._baseline.report
+        if before is not None and night.reason_not_compared is None:
             for growth in tell_growth(report, before):
                 self._warn(growth)
         self._settle(verdicts, park)
-
-    def _judge_lists(self, lists: RankedLists, statistics: Statistics, report: Report) -> Iterator[Verdict]:
-        from batchscore.scoring.guard.non_personalized import (  # noqa: PLC0415 - polars loads late
-            check_personalization,
-        )
-
-        settings, where, before = self._settings, self._settings.input, self._baseline.report
-        users = Count.of_kept(lists.users, "users", "get a list", of_input=report.users, where=where)
-        pairs = Count.of_kept(report.pairs_ranked, "pairs", "are ranked", of_input=report.rows_read, where=where)
-
-        def missing() -> list[str]:
-            return self._missing(lists.frame["user"].unique())
-
-        yield check_equal_scores(lists, report, settings)
-        yield check_personalization(statistics.by_candidate.rows, lists, report.known_users, settings)
-        yield from check_users(users, self._baseline.users, settings, missing)
-        yield from check_pairs(pairs, self._pairs_before, settings, missing)
-        comparisons: dict[str, Callable[[Report, Report, RunSettings], Verdict]] = {
-            "max_candidate_drop": check_candidates,
-            "max_user_turnover": partial(check_turnover, missing=missing),
-            "max_short_list_rise": check_short_lists,
-            "max_duplicate_rise": check_duplicates,
-            "max_score_shift": check_score_shift,
-            "max_spread_change": check_spread_change,
-        }
-        reason = _why_not_compared(report, before)
-        for name, check in comparisons.items():
-            if before is None or reason is not None:
-                yield Verdict(name, None, str(getattr(settings, name)), reason=reason)
-            else:
-                yield check(report, before, settings)
 
     def _require_a_list(self, lists: RankedLists, report: Report) -> None:
         """A night of no pairs is published as it is; one that loses all its pairs never."""
@@ -176,10 +139,6 @@ class Guards:
         names = [verdict.name for verdict in verdicts if verdict.reason == NO_FIGURE]
         if names and self._baseline.report is not None:
             self._warn(f"the published report has no figures for {', '.join(names)}: nothing was compared there")
-
-    @property
-    def _pairs_before(self) -> int | None:
-        return None if self._baseline.report is None else self._baseline.report.pairs_ranked
 
     def _settle(self, verdicts: Iterable[Verdict], park: Callable[[], Path | None] | None = None) -> None:
         """Note all verdicts and warn; the first refusal is raised, with what else is refused."""
@@ -211,24 +170,6 @@ class Guards:
             next_step=f"{first.advice}, or accept once with {flags}",
         )
 
-    def _missing(self, users: pl.Series) -> list[str]:
-        """Five users of the published output that are missing now."""
-        import polars as pl  # noqa: PLC0415 - it loads late
-
-        found: list[str | int] = []
-        if self._baseline.file is None:
-            return []
-        try:
-            published = pq.ParquetFile(self._baseline.file)
-            for batch in published.iter_batches(columns=published.schema_arrow.names[:1]):
-                before = pl.Series(pl.from_arrow(batch.column(0))).unique(maintain_order=True)
-                found += before.filter(~before.is_in(users.cast(before.dtype).implode())).to_list()
-                if len(found) >= EXAMPLES:
-                    break
-        except (OSError, ValueError, pa.ArrowException, pl.exceptions.PolarsError):
-            return []
-        return [f"missing: user {format_value(user)}" for user in found[:EXAMPLES]]
-
     def _note(self, verdict: Verdict) -> None:
         self._results[:] = [result for result in self._results if result.name != verdict.name]
         self._results.append(
@@ -240,10 +181,3 @@ class Guards:
                 reason=verdict.reason,
             )
         )
-
-
-def _why_not_compared(report: Report, before: Report | None) -> str | None:
-    if before is None:
-        return NO_FIGURE
-    few = min(report.pairs_ranked, before.pairs_ranked) < _MIN_PAIRS
-    return f"one of the two nights has fewer than {_MIN_PAIRS} pairs" if few else None
