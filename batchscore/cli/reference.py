@@ -71,8 +71,8 @@ refused.
 """
 
 _GUARDS = """\
-Most `--max-...` and `--min-...` flags are guards: a night that breaks one exits 6, and the published file stays. A
-guard is asked when everything is scored, unless its row says otherwise. The message tells all that are broken.
+Most limits are guards: a night that breaks one exits 6, and the published file stays. A guard is asked when
+everything is scored, unless its row says otherwise. The message names every guard that is broken.
 """
 
 _SIGNS: dict[type, tuple[str, str]] = {
