@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, PositiveInt
 
-from batchscore.settings.base import Settings
+from batchscore.settings.base import DatedSettings
 from batchscore.settings.limits import Limit
 from batchscore.settings.setting import Argument, Setting, Switch
 from batchscore.settings.values import ColumnMap, Constants, share
-from batchscore.system.clock import utc_today
 
 
-class AdoptSettings(Settings):
+class AdoptSettings(DatedSettings):
     """Settings of `batchscore adopt`: what `run` could be told about a model, told once and kept with it."""
 
     saved_model: Annotated[Path, Argument("SAVEDMODEL", "A SavedModel, or a directory of versions of it.")]
@@ -77,4 +75,3 @@ class AdoptSettings(Settings):
     trust_model: Annotated[
         bool, Switch("Load the model although it reads or writes files, calls Python or opens connections.")
     ] = False
-    date: dt.date = Field(default_factory=utc_today)

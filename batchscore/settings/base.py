@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
+from inspect import get_annotations
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
 from batchscore.settings.limits import Age, Limit
 from batchscore.settings.paths import EMPTY_PATH, DatedPath, require_no_pattern, require_usable
 from batchscore.settings.setting import Setting
+from batchscore.system.clock import utc_today
 
 
 class Settings(BaseModel):
@@ -22,11 +25,15 @@ class Settings(BaseModel):
     """Settings that are tables at the top of a TOML file, beside the command's own."""
 
     @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Put the class's own settings first, then those of its bases, for `--help`, the manual and reports."""
+        keys = [key for kind in cls.__mro__ for key in get_annotations(kind)]
+        cls.__pydantic_fields__ = {key: cls.model_fields[key] for key in keys if key in cls.model_fields}
+
+    @classmethod
     def declarations(cls) -> dict[str, Setting]:
-        """What is declared of each setting, the class's own first; not of `date`, which a shared flag gives."""
-        own = [key for key in cls.model_fields if key in cls.__annotations__]
-        keys = [*own, *(key for key in cls.model_fields if key not in own)]
-        return {key: declaration(cls.model_fields[key]) for key in keys if key != "date"}
+        """What is declared of each setting, in order; not of `date`, which a shared flag gives."""
+        return {key: declaration(field) for key, field in cls.model_fields.items() if key != "date"}
 
     @field_validator("*", mode="before")
     @classmethod
@@ -52,6 +59,12 @@ class Settings(BaseModel):
             if not written:
                 require_no_pattern(value)
         return value
+
+
+class DatedSettings(Settings):
+    """Settings of a command with --date: `date` is what `{date}` stands for, in paths and in constants."""
+
+    date: dt.date = Field(default_factory=utc_today)
 
 
 def declaration(field: FieldInfo) -> Setting:

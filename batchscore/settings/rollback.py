@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
-
-from batchscore.settings.base import Settings
+from batchscore.settings.base import DatedSettings
 from batchscore.settings.paths import DatedPath
 from batchscore.settings.setting import Argument, Setting
 from batchscore.settings.values import JobName
-from batchscore.system.clock import utc_today
 
 
-class RollbackSettings(Settings):
+class RollbackSettings(DatedSettings):
     """Settings of `batchscore rollback`: the output, and what its run was told about its job."""
 
     output: Annotated[
@@ -32,4 +28,3 @@ class RollbackSettings(Settings):
         Setting("DIR", "Where the run keeps its state.", default="_batchscore/ beside the output", written=True),
     ] = None
     job: Annotated[JobName | None, Setting("NAME", "The --job of the run, if it has one.")] = None
-    date: dt.date = Field(default_factory=utc_today)

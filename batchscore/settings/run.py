@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, FiniteFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, FiniteFloat, PositiveInt
 
-from batchscore.settings.base import Settings
-from batchscore.settings.limits import Age, Limit, Multiple
+from batchscore.settings.base import DatedSettings
+from batchscore.settings.execution import ExecutionSettings
+from batchscore.settings.guards import GuardSettings
+from batchscore.settings.limits import Limit
 from batchscore.settings.paths import DatedPath
-from batchscore.settings.setting import Setting, Switch
-from batchscore.settings.values import Bytes, ColumnMap, Constants, JobName, KeptColumns, share
-from batchscore.system.clock import utc_today
+from batchscore.settings.setting import Setting
+from batchscore.settings.values import ColumnMap, Constants, JobName, KeptColumns
 from batchscore.system.environment import MODEL_ENVIRONMENT
 
-MAX_THREADS = 256
 
-_Share = Annotated[Limit, AfterValidator(share)]
-
-
-class RunSettings(Settings):
+class RunSettings(GuardSettings, ExecutionSettings, DatedSettings):
     """Settings of `batchscore run`. `date` is what `{date}` stands for, in paths and in constants."""
 
     input: Annotated[
@@ -166,143 +161,3 @@ class RunSettings(Settings):
         ),
     ] = Limit.parse("50%")
     max_unknown_candidates: Annotated[Limit, Setting("LIMIT", "The same for candidates.")] = Limit.parse("50%")
-    max_user_drop: Annotated[
-        Limit,
-        Setting(
-            "LIMIT",
-            "Users fewer than last published.",
-            "Users who have a list count. Decided by the input's footers if they settle it.",
-        ),
-    ] = Limit.parse("20%")
-    max_pair_drop: Annotated[
-        Limit,
-        Setting(
-            "LIMIT",
-            "Pairs fewer than last published.",
-            "Bad rows are left out. Decided by the input's footers if they settle it.",
-        ),
-    ] = Limit.parse("20%")
-    max_candidate_drop: Annotated[Limit, Setting("LIMIT", "Distinct candidates fewer than last published.")] = (
-        Limit.parse("50%")
-    )
-    max_user_turnover: Annotated[
-        _Share,
-        Setting(
-            "SHARE",
-            "Users who are other ones than last published.",
-            "A share of the smaller night's users.",
-        ),
-    ] = Limit.parse("50%")
-    max_short_list_rise: Annotated[
-        _Share,
-        Setting(
-            "SHARE",
-            "Rise of the share of users with a short list since last published.",
-            "Compared if both nights have one `--top-n`.",
-        ),
-    ] = Limit.parse("50%")
-    max_duplicate_rise: Annotated[
-        _Share,
-        Setting(
-            "SHARE",
-            "Rise of the share of pairs that repeat another one since last published.",
-            "Counted among the pairs of 32 users.",
-        ),
-    ] = Limit.parse("25%")
-    max_score_shift: Annotated[
-        Multiple,
-        Setting(
-            "TIMES",
-            "How far the mean score may move, in standard deviations of the scores last published.",
-            "The same model refuses beyond it and warns beyond a third of it; another model only warns.",
-        ),
-    ] = Multiple.parse("3")
-    max_spread_change: Annotated[
-        Multiple,
-        Setting(
-            "TIMES",
-            "How many times the standard deviation of the scores may grow or shrink.",
-            "The same model refuses beyond it and warns beyond its square root; another model only warns.",
-        ),
-    ] = Multiple.parse("4")
-    min_users: Annotated[
-        NonNegativeInt, Setting("N", "Refuse fewer users.", "Decided by the input's footers if they settle it.")
-    ] = 0
-    min_pairs: Annotated[
-        NonNegativeInt, Setting("N", "Refuse fewer pairs.", "Decided by the input's footers if they settle it.")
-    ] = 0
-    max_input_age: Annotated[
-        Age,
-        Setting(
-            "AGE",
-            "Refuse an older input: 90m, 26h, 30d or off.",
-            "By the date of the input file. Decided before the model is loaded.",
-        ),
-    ] = Age.parse("off")
-    max_model_age: Annotated[
-        Age,
-        Setting(
-            "AGE",
-            "Refuse a model exported earlier.",
-            "By the date of its `saved_model.pb`. Decided before the model is loaded.",
-        ),
-    ] = Age.parse("off")
-    max_identical_lists: Annotated[
-        _Share,
-        Setting("SHARE", "Candidates that have one score for all their users.", "`off` if that is meant."),
-    ] = Limit.parse("99%")
-    allow_equal_scores: Annotated[
-        bool,
-        Switch("Publish although all scores are equal.", "Without it such a night is refused."),
-    ] = False
-    plan: Annotated[
-        Literal["auto", "require", "off"],
-        Setting(
-            "auto|require|off",
-            "Compute each part of the model once per distinct input, if that is proven to give the same scores.",
-            "`auto`: from 50,000 pairs on, since with fewer the plan takes longer than it saves. `require`: refuse "
-            "(`E-PLAN-REQUIRED`) rather than score without. `off`: the model as it was exported.",
-        ),
-    ] = "auto"
-    plan_cache: Annotated[
-        Path | None,
-        Setting(
-            "DIR",
-            "Where plans are kept that do not lie with their model.",
-            "Give one under cron if there is no home to write to. Nobody else may be able to write to it.",
-            default="batchscore/plans in the user's cache folder",
-            written=True,
-        ),
-    ] = None
-    memory: Annotated[
-        Bytes | None,
-        Setting(
-            "SIZE",
-            "Memory that the run may plan with (4GB).",
-            "The run refuses at the start (`E-MEMORY`) if the model does not fit. It keeps computed parts as far "
-            "as the rest allows, at most 1 GiB.",
-            default="the machine's or the control group's",
-        ),
-    ] = None
-    threads: Annotated[
-        PositiveInt,
-        Field(le=MAX_THREADS),
-        Setting("N", "Cores to score on.", "They decide nothing about the output.", default="all it may use"),
-    ] = Field(default_factory=lambda: min(len(os.sched_getaffinity(0)), MAX_THREADS))
-    keep_previous: Annotated[
-        NonNegativeInt, Field(le=1000), Setting("N", "Earlier outputs to keep.", "For `batchscore rollback`.")
-    ] = 1
-    state_dir: Annotated[
-        Path | None,
-        Setting(
-            "DIR",
-            "Where reports, rejects and previous outputs lie.",
-            "Several outputs may share it. `batchscore rollback` needs the same.",
-            default="_batchscore/ beside the output",
-            written=True,
-        ),
-    ] = None
-    trust_model: Annotated[
-        bool, Switch("Load the model although it reads or writes files, calls Python or opens connections.")
-    ] = False
-    date: dt.date = Field(default_factory=utc_today)

@@ -41,6 +41,8 @@ SPEAKS_FOR = {
     "settings/inspect.py": ["inspect"],
     "settings/lists.py": ["diff", "evaluate"],
     "settings/rollback.py": ["rollback"],
+    "settings/execution.py": ["run"],
+    "settings/guards.py": ["run"],
     "settings/run.py": ["run"],
     "settings/train.py": ["train"],
     "settings/toml_tables.py": ["run", "train", "adopt", "evaluate"],

@@ -9,6 +9,8 @@ import os
 import pyarrow.parquet as pq
 import pytest
 
+from batchscore.settings.run import RunSettings
+
 
 def write_toml(workplace, text: str, name: str = "run.toml"):
     path = workplace.folder / name
@@ -123,53 +125,26 @@ def test_print_config_tells_each_value_and_its_source(workplace, monkeypatch):
                           "--max-bad-rows", "1%", "--print-config", "--threads", "3")
     )  # fmt: skip
     assert (told.exit_code, told.err) == (0, "")
-    assert (
-        told.out
-        == """\
-input                   pairs.parquet  (flag)
-require_success         auto  (default)
-output                  <folder>/lists/2026-02-28.parquet  (<folder>/run.toml)
-job                     -  (default)
-model                   /models/night  (environment BATCHSCORE_MODEL)
-model_version           -  (default)
-signature               -  (default)
-score_output            -  (default)
-top_n                   20  (<folder>/run.toml)
-user_column             -  (default)
-candidate_column        -  (default)
-keep                    -  (default)
-keep_output             -  (default)
-map                     -  (default)
-set                     -  (default)
-fill                    value=0.5  (<folder>/run.toml)
-allow_nonfinite         -  (default)
-max_bad_rows            1%  (flag)
-max_unknown_users       50%  (default)
-max_unknown_candidates  50%  (default)
-max_user_drop           20%  (default)
-max_pair_drop           20%  (default)
-max_candidate_drop      50%  (default)
-max_user_turnover       50%  (default)
-max_short_list_rise     50%  (default)
-max_duplicate_rise      25%  (default)
-max_score_shift         3  (default)
-max_spread_change       4  (default)
-min_users               0  (default)
-min_pairs               0  (default)
-max_input_age           off  (default)
-max_model_age           off  (default)
-max_identical_lists     99%  (default)
-allow_equal_scores      False  (default)
-plan                    auto  (default)
-plan_cache              -  (default)
-memory                  -  (default)
-threads                 3  (flag)
-keep_previous           1  (default)
-state_dir               -  (default)
-trust_model             False  (default)
-date                    2026-02-28  (flag)
-"""
-    )
+    lines = {line.split()[0]: line for line in told.out.splitlines()}
+    assert [*lines] == [*RunSettings.model_fields]
+    width = max(map(len, lines))
+    assert [line for line in lines.values() if not line.endswith("  (default)")] == [
+        f"{name:<{width}}  {value}"
+        for name, value in (
+            ("input", "pairs.parquet  (flag)"),
+            ("output", "<folder>/lists/2026-02-28.parquet  (<folder>/run.toml)"),
+            ("model", "/models/night  (environment BATCHSCORE_MODEL)"),
+            ("top_n", "20  (<folder>/run.toml)"),
+            ("fill", "value=0.5  (<folder>/run.toml)"),
+            ("max_bad_rows", "1%  (flag)"),
+            ("threads", "3  (flag)"),
+            ("date", "2026-02-28  (flag)"),
+        )
+    ]
+    defaults = ("job", "-"), ("allow_nonfinite", "-"), ("max_user_drop", "20%"), ("trust_model", "False")
+    assert [lines[name] for name, _ in defaults] == [
+        f"{name:<{width}}  {value}  (default)" for name, value in defaults
+    ]
 
 
 def test_flag_wins_over_toml_over_environment_over_default(workplace, monkeypatch):
