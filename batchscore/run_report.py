@@ -79,7 +79,7 @@ class Report(JsonDocument):
     users_short: int = 0
     """Users with at least one, but fewer than N candidates."""
     users_none: int = 0
-    """Users all of whose pairs were bad rows."""
+    """Users all of whose pairs were left out."""
     bad_rows: dict[str, int] = Field(default_factory=dict)
     """Bad rows by reason."""
     left_out: dict[str, int] | None = None

@@ -61,7 +61,7 @@ model's folder.
 
 A report has all its fields. A field is null only if its type says so. Shares are from 0 to 1. An older report may
 lack some fields: they read as null. The schema describes the report of a run; those of the other commands stand in
-its `$defs`.
+its `$defs`. In Python it is `importlib.resources.files("batchscore") / "docs" / "report.schema.json"`.
 """
 
 _NAMES = {
