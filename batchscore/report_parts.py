@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from batchscore.system.json_document import JsonDocument
 
@@ -71,14 +71,14 @@ class InputBinding(JsonDocument):
 
 
 class KnownIds(JsonDocument):
-    """Distinct ids inside and outside the model's vocabulary; null where the model cannot tell, and `why`."""
+    """Distinct ids inside and outside the model's vocabulary; null if the model cannot tell."""
 
     known: int | None = None
     """Distinct ids in the vocabulary."""
     unknown: int | None = None
     """Distinct ids outside it."""
-    why: str | None = None
-    """Why they were not counted; null if they were."""
+    reason: str | None = Field(default=None, validation_alias=AliasChoices("reason", "why"))
+    """Why they were not counted; null if they were. Older reports call it `why`."""
 
     @property
     def unknown_share(self) -> float | None:
@@ -112,8 +112,8 @@ class PlanUsed(JsonDocument):
 
     used: bool = False
     """Whether the scores are those of a plan."""
-    why_not: str | None = None
-    """Why not; null if they are."""
+    reason: str | None = Field(default=None, validation_alias=AliasChoices("reason", "why_not"))
+    """Why they are not; null if they are. Older reports call it `why_not`."""
     sha256: str | None = None
     """SHA-256 of the plan that was compared: with the model's fingerprint it tells what gave the scores."""
     checked_pairs: int = 0

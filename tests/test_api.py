@@ -304,7 +304,7 @@ def test_what_is_told_of_a_failure_cannot_hide_it(job, monkeypatch):
     write(job["input"], [("u1", "a", 1.0), (None, "b", 2.0)])
     error = failure(InputError, job)
     assert error.error_id == "E-BAD-ROWS"
-    assert "the look-up is broken" in error.report.known_users.why
+    assert "the look-up is broken" in error.report.known_users.reason
     unknown = {guard.name: guard.figure for guard in error.report.guards if guard.name.startswith("max_unknown")}
     assert unknown == {"max_unknown_users": None, "max_unknown_candidates": None}
     assert (state(job) / "ranked.parquet.failed.rejects.jsonl").exists()

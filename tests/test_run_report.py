@@ -84,7 +84,7 @@ def test_settings_in_the_report_are_plain_json(report):
 def test_summary_of_a_success(report):
     report.model = model_used()
     report.users, report.users_none, report.rows_written = 8_003_115, 1, 79_900_000
-    report.known_users, report.known_candidates = KnownIds(known=979, unknown=21), KnownIds(why="no look-up")
+    report.known_users, report.known_candidates = KnownIds(known=979, unknown=21), KnownIds(reason="no look-up")
     report.previous = {"users": 1, "users_change": 0.001}
     report.bad_rows = {"null id": 1200, "overflows float32": 34}
     report.warnings = ["w"]
@@ -113,7 +113,7 @@ def test_summary_calls_the_model_as_messages_do(report, changes, label):
 def test_unknown_share_is_of_the_distinct_ids():
     assert KnownIds(known=3, unknown=1).unknown_share == 0.25
     assert KnownIds(known=0, unknown=0).unknown_share is None
-    assert KnownIds(why="no look-up").unknown_share is None
+    assert KnownIds(reason="no look-up").unknown_share is None
 
 
 def test_a_clock_that_is_set_back_makes_no_run_take_no_time(report):

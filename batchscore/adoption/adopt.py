@@ -58,7 +58,7 @@ def adopt(settings: AdoptSettings, observer: Observer = _UNOBSERVED) -> Adoption
             write_card(base.incoming, card)
             require_stable_scores(session, choice.signature, choice.score, card)
             observer.stage("planning")
-            why_not_planned, troubles = _leave_plan(base.incoming, session, choice, card)
+            no_plan_reason, troubles = _leave_plan(base.incoming, session, choice, card)
         finally:
             session.close()
         published = read_saved_model(base.incoming, trust_model=settings.trust_model)
@@ -79,7 +79,7 @@ def adopt(settings: AdoptSettings, observer: Observer = _UNOBSERVED) -> Adoption
         probe_rows=len(scores),
         probe_origin=rows.origin,
         unknown_ids=choice.describe_known(tables),
-        why_not_planned=why_not_planned,
+        no_plan_reason=no_plan_reason,
         warnings=[*choice.warnings, *rows.warnings, *doubts, *troubles],
     )
     for warning in report.warnings:

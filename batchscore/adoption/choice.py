@@ -75,7 +75,7 @@ class Choice:
             table = tables.get(role)
             entries = "" if table is None or table.entries is None else f" of {table.entries:,} ids"
             found = self.vocabularies[name]
-            why = found.why if found.table is None else "its table cannot be looked up"
+            why = found.reason if found.table is None else "its table cannot be looked up"
             described[role] = f"look-up table{entries}" if table else f"not told: {why}"
         return described
 

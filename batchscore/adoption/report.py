@@ -39,7 +39,7 @@ class AdoptionReport:
     """Where they come from."""
     unknown_ids: dict[str, str]
     """By role: how a run tells which ids the model knows."""
-    why_not_planned: str | None
+    no_plan_reason: str | None
     """Why no plan was left with it; null: there is one."""
     warnings: list[str]
     """Every warning of the log."""
@@ -56,5 +56,5 @@ class AdoptionReport:
             f"published model {self.model_version}: signature {self.signature}, score {self.score_output}, "
             f"user {self.user_input}, candidate {self.candidate_input}, "
             f"{self.probe_rows} probe rows ({self.probe_origin}), "
-            f"{'with a plan' if self.why_not_planned is None else f'no plan: {self.why_not_planned}'}"
+            f"{'with a plan' if self.no_plan_reason is None else f'no plan: {self.no_plan_reason}'}"
         )

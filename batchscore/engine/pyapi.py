@@ -30,11 +30,11 @@ _COLUMN_DIMENSIONS = 2
 
 
 class PythonSession(Session):
-    """See `engine.session.Session`. `why_not_c` is said in `runtime`."""
+    """See `engine.session.Session`. `c_failure` is said in `runtime`."""
 
-    def __init__(self, path: Path, *, threads: int, why_not_c: str | None = None) -> None:
+    def __init__(self, path: Path, *, threads: int, c_failure: str | None = None) -> None:
         super().__init__(path)
-        self._why_not_c = why_not_c
+        self._c_failure = c_failure
         self._graph = tf.Graph()
         config = tf.compat.v1.ConfigProto(
             intra_op_parallelism_threads=1,
@@ -68,7 +68,7 @@ class PythonSession(Session):
     @property
     def runtime(self) -> str:
         """See `engine.session.Session.runtime`."""
-        how = "python" if self._why_not_c is None else f"python: {self._why_not_c}"
+        how = "python" if self._c_failure is None else f"python: {self._c_failure}"
         return f"tensorflow {tf.__version__} ({how})"
 
     def prepare(self, feeds: Sequence[str], fetches: Sequence[str], *, label: str) -> Call:

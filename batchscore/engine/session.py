@@ -117,19 +117,19 @@ def open_session(path: Path, *, threads: int, api: Api | None = None) -> Session
     loaded.
     """
     # each API is loaded only when a model is
-    why_not_c = None
+    c_failure = None
     if api != "python":
         from batchscore.engine.capi import CSession  # noqa: PLC0415
 
         try:
             return CSession(path, threads=threads)
         except LibraryUnavailableError as error:
-            why_not_c = str(error)
+            c_failure = str(error)
             if api == "c":
-                raise load_failure(path, why_not_c) from error
+                raise load_failure(path, c_failure) from error
     from batchscore.engine.pyapi import PythonSession  # noqa: PLC0415
 
-    return PythonSession(path, threads=threads, why_not_c=why_not_c)
+    return PythonSession(path, threads=threads, c_failure=c_failure)
 
 
 def load_failure(path: Path, reason: str, *, expected: str | None = None) -> ModelError:

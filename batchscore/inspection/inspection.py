@@ -251,7 +251,7 @@ def _find_plan(saved: SavedModel, choice: Choice, cache: Path | None) -> FoundPl
 def _plain_plan(found: FoundPlan) -> dict[str, Any]:
     plan, plain = found.plan, {"path": None if found.path is None else str(found.path), "note": found.note}
     if not isinstance(plan, Plan):
-        return plain | {"why_not": None if plan is None else plan.reason}
+        return plain | {"reason": None if plan is None else plan.reason}
     return plain | {
         "sha256": plan.sha256,
         "tensorflow_version": plan.tensorflow_version,
@@ -279,7 +279,7 @@ def _plain_vocabulary(vocabulary: Vocabulary) -> dict[str, Any]:
     return {
         "table": table.name if table else None,
         "entries": table.entries if table else None,
-        "why": vocabulary.why,
+        "reason": vocabulary.reason,
     }
 
 

@@ -158,7 +158,7 @@ def _safety(inspection: Inspection) -> Iterator[str]:
 
 def _format_vocabulary(vocabulary: Vocabulary) -> str:
     if vocabulary.table is None:
-        return vocabulary.why
+        return vocabulary.reason
     entries = vocabulary.table.entries
     return "known ids, unknown how many" if entries is None else f"{entries:,} known ids"
 
@@ -187,6 +187,6 @@ def _more(items: Sequence[object], name: str) -> Iterator[str]:
 def _format_known_by(vocabulary: Vocabulary) -> str:
     """How a run would tell unknown ids of this input."""
     if vocabulary.table is None:
-        return f"not told: {vocabulary.why}"
+        return f"not told: {vocabulary.reason}"
     entries = vocabulary.table.entries
     return f"told by a look-up table{'' if entries is None else f' of {entries:,} ids'}"

@@ -15,7 +15,7 @@ _LABEL = re.compile(r"(^|_)(rating|label|target|click(ed)?|y|y_true|relevance|re
 
 @dataclass(frozen=True)
 class Roles:
-    """The inputs that take the two ids, and why; None where the model alone does not tell."""
+    """The inputs that take the two ids, and the reason; None if the model alone does not tell."""
 
     user_input: str | None
     user_why: str
@@ -55,7 +55,7 @@ def choose_roles(
 
 
 def _first(*choices: tuple[str | None, str], otherwise: str) -> tuple[str | None, str]:
-    return next(((name, why) for name, why in choices if name is not None), (None, otherwise))
+    return next(((name, reason) for name, reason in choices if name is not None), (None, otherwise))
 
 
 def _hint(role: str) -> str:

@@ -135,43 +135,43 @@ def _parse_meta_graphs(content: bytes, path: Path) -> list[Any]:
 
 
 def choose_signature(model: SavedModel, wanted: str | None = None) -> tuple[Signature, str]:
-    """The signature to score with, and why: the one asked for, the card's, or `serving_default`."""
-    name, why = SERVING_DEFAULT, "the default"
+    """The signature to score with, and the reason: the one asked for, the card's, or `serving_default`."""
+    name, reason = SERVING_DEFAULT, "the default"
     if wanted is not None:
-        name, why = wanted, "--signature"
+        name, reason = wanted, "--signature"
     elif model.card is not None:
-        name, why = model.card.signature, "model card"
+        name, reason = model.card.signature, "model card"
     if name not in model.signatures:
         raise ModelError(
             "E-MODEL-SIGNATURE",
-            f"the SavedModel has no signature {name!r} ({why})",
+            f"the SavedModel has no signature {name!r} ({reason})",
             where=model.path,
             found=", ".join(model.signatures) or "no signatures",
             next_step="choose one with --signature, or export the model with signatures={'serving_default': ...}",
         )
-    return model.signatures[name], why
+    return model.signatures[name], reason
 
 
 def choose_score_output(
     signature: Signature, wanted: str | None = None, card: ModelCard | None = None
 ) -> tuple[TensorSpec, str]:
-    """The output that is the score, and why: the one asked for, the card's, or the only one of one number a pair.
+    """The output that is the score, and the reason: the one asked for, the card's, or the only one that fits.
 
     Raises ModelError (E-MODEL-OUTPUT) where it cannot be told or is no number.
     """
     listing = "; ".join(map(str, signature.outputs.values()))
     fitting = [output for output in signature.outputs.values() if is_one_value(output) and is_score(output)]
     if wanted is not None or (card is not None and card.signature == signature.name):
-        name, why = (wanted, "--score-output") if wanted is not None else (card.score_output, "model card")  # type: ignore[union-attr]
+        name, reason = (wanted, "--score-output") if wanted is not None else (card.score_output, "model card")  # type: ignore[union-attr]
         if name not in signature.outputs or signature.outputs[name] not in fitting:
             raise ModelError(
                 "E-MODEL-OUTPUT",
-                f"output {name!r} ({why}) is not a score of signature {signature.name!r}",
+                f"output {name!r} ({reason}) is not a score of signature {signature.name!r}",
                 found=listing,
                 expected="a numeric output of shape [n], [n, 1] or [n, 1, 1]",
                 next_step="choose another with --score-output",
             )
-        return signature.outputs[name], why
+        return signature.outputs[name], reason
     if len(fitting) != 1:
         raise ModelError(
             "E-MODEL-OUTPUT",

@@ -114,24 +114,24 @@ def kept_type(spec: TensorSpec) -> pa.DataType:
 def choose_score(
     signature: Signature, wanted: str | None = None, card: ModelCard | None = None
 ) -> tuple[Score, str]:
-    """The score and why: what was asked for, the card's, or the only output of one number a pair.
+    """The score and the reason: the one asked for, the card's, or the only output with one number per pair.
 
     Raises ModelError (E-MODEL-OUTPUT) where it cannot be told, is no number, or is an expression that is not valid.
     """
-    text, why = wanted, "--score-output"
+    text, reason = wanted, "--score-output"
     if wanted is None and card is not None and card.signature == signature.name:
-        text, why = card.score_output, "model card"
+        text, reason = card.score_output, "model card"
     if text is not None and _is_expression(text, signature):
-        return _parse(text, signature, why), why
-    spec, why = choose_score_output(signature, wanted, card)
-    return Score(spec.name, (spec.name,), spec.dtype), why
+        return _parse(text, signature, reason), reason
+    spec, reason = choose_score_output(signature, wanted, card)
+    return Score(spec.name, (spec.name,), spec.dtype), reason
 
 
 def _is_expression(text: str, signature: Signature) -> bool:
     return text not in signature.outputs and any(sign in text for sign in "+-*")
 
 
-def _parse(text: str, signature: Signature, why: str) -> Score:
+def _parse(text: str, signature: Signature, reason: str) -> Score:
     try:
         terms = _read_terms(text)
         outputs = tuple(dict.fromkeys(name for term in terms for name in term.outputs))
@@ -140,7 +140,7 @@ def _parse(text: str, signature: Signature, why: str) -> Score:
     except ValueError as error:
         raise ModelError(
             "E-MODEL-OUTPUT",
-            f"the score {text!r} ({why}) cannot be computed from signature {signature.name!r}: {error}",
+            f"the score {text!r} ({reason}) cannot be computed from signature {signature.name!r}: {error}",
             found="; ".join(map(str, signature.outputs.values())),
             expected="an output, or a sum or product of outputs and numbers, such as 0.7*rating + 0.3*click",
             next_step="correct --score-output",

@@ -23,7 +23,7 @@ INCOMPLETE = "incomplete"
 
 @dataclass(frozen=True)
 class PassedOver:
-    """A version that is not used, and why: `incomplete`, or `cannot be read (Permission denied)`."""
+    """A version that is not used, and the reason: `incomplete`, or `cannot be read (Permission denied)`."""
 
     version: int
     reason: str
@@ -92,11 +92,11 @@ def _locate(model: Path, version: int | None) -> Located:
     for number in versions:
         problem = _find_problem(model / str(number))
         if problem is None:
-            why = "highest complete version"
+            reason = "highest complete version"
             if skipped:
                 told = (f"{_format(numbers)} {reason}" for reason, numbers in by_reason(skipped).items())
-                why += f" ({', '.join(told)})"
-            return Located((model / str(number)).resolve(), number, why, tuple(skipped))
+                reason += f" ({', '.join(told)})"
+            return Located((model / str(number)).resolve(), number, reason, tuple(skipped))
         skipped.append(PassedOver(number, problem))
     if versions:
         _require_complete(model / str(versions[0]))
@@ -122,7 +122,7 @@ def _require_no_first_training(base: Path) -> None:
             where=base,
             found=f"its report: {report}",
             expected=f"directories named 1, 2, ... that contain {PB}",
-            next_step="read why in its report, then train again",
+            next_step="read the reason in its report, then train again",
         )
     if (base / LOCK).exists():
         raise ModelError(

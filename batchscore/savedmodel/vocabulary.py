@@ -77,10 +77,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What is known about the ids of an input: the table that it feeds, or `why` there is none."""
+    """What is known about the ids of an input: the table that it feeds, or the `reason` why there is none."""
 
     table: Table | None
-    why: str
+    reason: str
 
 
 def find_tables(

@@ -122,7 +122,7 @@ def _counted(ids: UnknownIds) -> KnownIds:
     try:
         return ids.counts()
     except (ModelError, MemoryError) as error:
-        return KnownIds(why=f"the look-up failed: {first_line(error)}")
+        return KnownIds(reason=f"the look-up failed: {first_line(error)}")
 
 
 def record_scoring(report: Report, scorer: PairScorer, state: PassState) -> None:
@@ -132,19 +132,19 @@ def record_scoring(report: Report, scorer: PairScorer, state: PassState) -> None
         _log.info("%d positions of a call give other bits and stay empty", scorer.positions_left_out)
     _note_plan(report, scorer)
     if scorer.check is not None and not scorer.check.ok:
-        warn(report, f"scored without the plan: {report.plan.why_not}")
-    if report.plan.why_not:
-        _log.info("plan off: %s", report.plan.why_not)
+        warn(report, f"scored without the plan: {report.plan.reason}")
+    if report.plan.reason:
+        _log.info("plan off: %s", report.plan.reason)
 
 
 def _note_plan(report: Report, scorer: PairScorer) -> None:
     check = scorer.check
     if check is None:
-        report.plan.why_not = report.plan.why_not or "there was no pair to check it with"
+        report.plan.reason = report.plan.reason or "there was no pair to check it with"
         return
     report.plan = PlanUsed(
         used=check.ok,
-        why_not=None if check.ok else check.describe(),
+        reason=None if check.ok else check.describe(),
         sha256=scorer.plan_sha256,
         checked_pairs=check.rows,
         worst_difference=check.worst,

@@ -129,7 +129,7 @@ def rank(
 
             session = loading.result()
             report.runtime = session.runtime
-            scorer, report.plan.why_not = open_scorer(
+            scorer, report.plan.reason = open_scorer(
                 model,
                 session,
                 binding,

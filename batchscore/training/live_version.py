@@ -33,7 +33,7 @@ class Live:
 
     version: int | None = None
     value: float | None = None
-    why_not_compared: str | None = None
+    reason: str | None = None
 
     def describe(self) -> dict[str, Any]:
         """The field of the report."""
@@ -51,7 +51,7 @@ def measure_live_version(base: ModelBase, held_out: Part, settings: TrainSetting
     `run` would. Where the comparison would not be fair, or cannot be made, the reason is told instead.
     """
     if not list_versions(base.path):
-        return Live(why_not_compared="no version is live")
+        return Live(reason="no version is live")
     version = None
     try:
         located = locate(base.path)
@@ -64,9 +64,9 @@ def measure_live_version(base: ModelBase, held_out: Part, settings: TrainSetting
             raise _IncomparableError("it gives scores that are NaN or infinite")
         return Live(version, held_out.measure(name, predicted)[metric_of(task).name])
     except _IncomparableError as reason:
-        return Live(version, why_not_compared=str(reason))
+        return Live(version, reason=str(reason))
     except ModelError as error:
-        return Live(version, why_not_compared=error.in_one_line())
+        return Live(version, reason=error.in_one_line())
 
 
 def describe_task(name: str, task: Task, metric: Metric) -> dict[str, Any]:

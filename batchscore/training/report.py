@@ -112,7 +112,7 @@ class TrainingReport:
     """Its version."""
     model_fingerprint: str | None = None
     """Its fingerprint."""
-    why_not_planned: str | None = None
+    no_plan_reason: str | None = None
     """Why no plan was left with it; null: there is one."""
     removed_versions: list[int] = field(default_factory=list)
     """Old versions that were removed."""
@@ -128,7 +128,7 @@ class TrainingReport:
         metric, value, baseline = (self.judged[name] for name in ("metric", "value", "baseline_value"))
         live = self.live or {}
         against = f", version {live['version']}'s {live['value']:.4f}" if live.get("value") is not None else ""
-        plan = "" if self.why_not_planned is None else f"no plan ({self.why_not_planned}); "
+        plan = "" if self.no_plan_reason is None else f"no plan ({self.no_plan_reason}); "
         refitted = f"refitted on all {self.rows:,} rows" if self.refitted else "not refitted"
         return (
             f"published model {self.model_version}: held-out {metric} {value:.4f}, "
@@ -199,8 +199,8 @@ class Journal:
                 "%s on the held-out rows (± half of the 95 %% interval; relevant: %s of at least %.3g):\n%s",
                 name, tasks[name].label, comparison.relevant[name], table.to_text(),
             )  # fmt: skip
-        if live.version is not None and live.why_not_compared is not None:
-            _log.warning("not compared with the live version %d: %s", live.version, live.why_not_compared)
+        if live.version is not None and live.reason is not None:
+            _log.warning("not compared with the live version %d: %s", live.version, live.reason)
 
     def for_card(self) -> dict[str, Any]:
         """The settings and what is known of the model: what its card remembers, without times and paths.

@@ -126,7 +126,7 @@ def _curve(epoch: Epoch) -> dict[str, float | None]:
 def _format_live(live: dict[str, Any]) -> str:
     version, value = live.get("version"), live.get("value")
     if value is None:
-        return "none" if version is None else f"{version}, not compared: {live.get('why_not_compared')}"
+        return "none" if version is None else f"{version}, not compared: {live.get('reason')}"
     return f"{version}: {value:.4f} on the same rows"
 
 

@@ -67,7 +67,7 @@ def train(settings: TrainSettings, observer: Observer = _UNOBSERVED) -> Training
                     told = {"made_with": library_versions(), "training": journal.for_card()}
                     export.export_model(published.model, probes, base.incoming, settings, **told)
                     exported = export.check_export(base.incoming)
-                    journal.note(why_not_planned=export.leave_plan(exported.saved, settings))
+                    journal.note(no_plan_reason=export.leave_plan(exported.saved, settings))
                     if settings.refit:
                         export.export_model(evaluated.model, probes, base.incoming_evaluated, settings, **told)
                         export.check_export(base.incoming_evaluated)

@@ -372,7 +372,7 @@ def test_the_command(batchscore, exports, tmp_path):
 def test_a_plan_is_left_with_the_model_and_the_run_takes_it(exports, tmp_path):
     report = adopt(AdoptSettings(saved_model=exports("modules") / "label", output=tmp_path / "model",
                                  set=["user_rating=0"]))  # fmt: skip
-    assert report.why_not_planned is None
+    assert report.no_plan_reason is None
     assert isinstance(read_plan(tmp_path / "model" / "1" / CARD_PATH.parent), Plan)
     pairs = write_pairs(tmp_path / "pairs.parquet", ("user_id", USERS), ("movie_id", ITEMS))
     ranked = run(RunSettings(input=pairs, output=tmp_path / "ranked.parquet", model=tmp_path / "model",
@@ -397,7 +397,7 @@ def test_a_planner_that_fails_is_no_failure_of_the_adoption(exports, tmp_path, m
     monkeypatch.setattr("batchscore.adoption.adopt.make_plan", make_plan)
     report = adopt(AdoptSettings(saved_model=exports("modules") / "label", output=tmp_path / "model",
                                  set=["user_rating=0"]))  # fmt: skip
-    assert report.why_not_planned == reason
+    assert report.no_plan_reason == reason
     assert report.warnings[-1] == f"no plan is left with the model: {reason}"
 
 
@@ -409,11 +409,11 @@ def test_a_plan_that_does_not_load_is_not_left_with_the_model(exports, tmp_path,
     monkeypatch.setattr("batchscore.planning.plan_loading.load_plan", refuse)
     report = adopt(AdoptSettings(saved_model=exports("modules") / "label", output=tmp_path / "model",
                                  set=["user_rating=0"]))  # fmt: skip
-    assert report.why_not_planned == "TensorFlow cannot add the plan: a name is taken"
-    assert report.summary().endswith(f", no plan: {report.why_not_planned}")
-    assert report.warnings[-1] == f"no plan is left with the model: {report.why_not_planned}"
+    assert report.no_plan_reason == "TensorFlow cannot add the plan: a name is taken"
+    assert report.summary().endswith(f", no plan: {report.no_plan_reason}")
+    assert report.warnings[-1] == f"no plan is left with the model: {report.no_plan_reason}"
     left = read_plan(tmp_path / "model" / "1" / CARD_PATH.parent)
-    assert left.reason == report.why_not_planned
+    assert left.reason == report.no_plan_reason
 
 
 def put_plan(folder):
@@ -429,7 +429,7 @@ def put_plan(folder):
 def test_a_sum_of_outputs_has_no_plan(exports, tmp_path):
     report = adopt(AdoptSettings(saved_model=exports("modules") / "heads", output=tmp_path / "model",
                                  score_output="0.7*rating + 0.3*click"))  # fmt: skip
-    assert "computed from outputs" in report.why_not_planned
+    assert "computed from outputs" in report.no_plan_reason
     assert not [warning for warning in report.warnings if "plan" in warning]
 
 

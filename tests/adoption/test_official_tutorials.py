@@ -61,7 +61,7 @@ def test_a_tutorial_is_adopted_and_run_by_its_plan_as_tensorflow_scores_it(tf, e
     flags, output = TUTORIALS[name]
     source = exports("tutorials") / name
     report = adopt(AdoptSettings(saved_model=source, output=tmp_path / "model", **flags))
-    assert (report.score_output, report.why_not_planned) == (output, None)
+    assert (report.score_output, report.no_plan_reason) == (output, None)
     assert report.probe_rows == 32
 
     serve = tf.saved_model.load(str(source)).signatures["serving_default"]

@@ -128,7 +128,7 @@ def test_a_reason_instead_of_a_plan(echo):
     reason = "no part of the score can be computed less often than once a pair"
     assert plan_of(inspect(echo)) == [f"no plan: {reason}"]
     plan = json.loads(inspect(echo, "--json"))["plan"]
-    assert (plan["why_not"], plan["note"]) == (reason, None)
+    assert (plan["reason"], plan["note"]) == (reason, None)
     assert plan["path"].endswith(PLAN_FILE)
 
 
@@ -136,7 +136,7 @@ def test_no_plan_yet_says_how_there_comes_one(base):
     (base / "1" / "assets.extra" / PLAN_FILE).unlink()
     text = "no plan yet: `batchscore adopt` leaves one with the model, and a large `run` makes one"
     assert plan_of(inspect(base)) == [text]
-    assert json.loads(inspect(base, "--json"))["plan"] == {"path": None, "note": None, "why_not": None}
+    assert json.loads(inspect(base, "--json"))["plan"] == {"path": None, "note": None, "reason": None}
     sum_of_outputs = plan_of(inspect(base, "--score-output", "2*score"))
     assert sum_of_outputs == ["no plan: the score is computed from outputs, and a plan gives one as it is"]
 

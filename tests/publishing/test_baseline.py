@@ -17,7 +17,7 @@ from batchscore.publishing.baseline import find_baseline
 from batchscore.publishing.claim import claim
 from batchscore.publishing.job import Job
 from batchscore.publishing.rollback import rollback
-from batchscore.run_report import Report
+from batchscore.run_report import KnownIds, Report
 from batchscore.settings.paths import DatedPath
 from batchscore.settings.run import RunSettings
 
@@ -320,3 +320,10 @@ def test_a_rerun_of_its_last_date_keeps_its_output_and_report(former):
     job = night(former / "folders" / "dt={date}" / "ranked.parquet", 22)
     publish(job, 9)
     assert rollback(job.path).users == 8
+
+
+def test_reasons_are_read_under_the_names_that_they_had(former):
+    report = find_baseline(night(former / "plain" / "ranked.parquet", 30)).report
+    assert report.plan.reason == "5 pairs are scored sooner without (a plan pays from 50,000 on)"
+    assert '"why' not in report.to_json()
+    assert KnownIds.model_validate({"why": "no look-up"}) == KnownIds(reason="no look-up")

@@ -36,8 +36,8 @@ def test_the_table_that_an_id_is_looked_up_in(exports, kind, name, signature, in
 def test_hashed_ids_and_features_have_no_vocabulary(exports):
     found = inspect_model(exports("modules") / "hashed").vocabularies["serving_default"]
     assert {name: item.table for name, item in found.items()} == dict.fromkeys(found)
-    assert found["user_id"].why == "its values are hashed: there is no vocabulary"
-    assert found["age"].why == "it is not looked up in a table"
+    assert found["user_id"].reason == "its values are hashed: there is no vocabulary"
+    assert found["age"].reason == "it is not looked up in a table"
 
 
 def test_a_few_ids_are_read_without_the_rest(exports):

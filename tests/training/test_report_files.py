@@ -37,9 +37,9 @@ def test_a_place_for_reports_that_is_none_costs_no_published_model(tmp_path, jou
 @pytest.mark.parametrize(
     ("live", "told"),
     [
-        ({"version": None, "value": None, "why_not_compared": "no version is live"}, "none"),
-        ({"version": 3, "value": None, "why_not_compared": "it has no card"}, "3, not compared: it has no card"),
-        ({"version": 3, "value": 0.5, "why_not_compared": None}, "3: 0.5000 on the same rows"),
+        ({"version": None, "value": None, "reason": "no version is live"}, "none"),
+        ({"version": 3, "value": None, "reason": "it has no card"}, "3, not compared: it has no card"),
+        ({"version": 3, "value": 0.5, "reason": None}, "3: 0.5000 on the same rows"),
     ],
 )
 def test_the_page_says_what_stands_in_the_report_in_words(journal, live, told):

@@ -64,7 +64,7 @@ def test_the_report_tells_what_was_published(trained, sample_input):
     assert table["model"]["RMSE"]["low"] < held_out < table["model"]["RMSE"]["high"]
     assert table["mean"]["RMSE"]["value"] == report["judged"]["baseline_value"]
     assert sum(entry["rows"] for entry in report["calibration"]["rating"]) == report["held_out_rows"]
-    assert report["live"] == {"version": None, "value": None, "why_not_compared": "no version is live"}
+    assert report["live"] == {"version": None, "value": None, "reason": "no version is live"}
     assert trained.summary().startswith("published model 1: held-out RMSE 0.")
     assert " rows, 200 users, 300 candidates); refitted on all 12,000 rows; " in trained.summary()
     beside = Path(trained.model_path).parent / "_batchscore" / "1.report.json"

@@ -62,7 +62,7 @@ def test_the_next_training_is_held_against_the_model_that_was_judged(prepare, ra
     first = train(prepare(ratings.slice(0, 3000)))
     second = train(prepare(ratings))
     assert second.live["version"] == 1
-    assert second.live["why_not_compared"] is None
+    assert second.live["reason"] is None
     seen = second.epochs[-1].held_out["rating"]["RMSE"]
     assert second.live["value"] == pytest.approx(seen, rel=0.1)
     assert second.live["value"] > first.judged["value"] * 0.8
@@ -133,14 +133,14 @@ def test_where_no_fair_comparison_can_be_made_the_reason_is_told(prepare, traine
     report = train(settings)
     assert report.model_version == 2
     assert (report.live["version"], report.live["value"]) == (1, None)
-    assert why in report.live["why_not_compared"]
-    assert f"not compared with the live version 1: {report.live['why_not_compared']}" in caplog.text
+    assert why in report.live["reason"]
+    assert f"not compared with the live version 1: {report.live['reason']}" in caplog.text
 
 
 def test_a_feature_that_is_gone_is_such_a_reason(prepare, ratings):
     more = ratings.append_column("age", pa.array([float(n % 50) for n in range(4000)], pa.float32()))
     train(prepare(more, features={"age": {"kind": "number", "role": "user"}}))
-    assert train(prepare()).live["why_not_compared"] == "its input age is no feature of this training"
+    assert train(prepare()).live["reason"] == "its input age is no feature of this training"
 
 
 def at(rows, first):
@@ -157,9 +157,9 @@ def test_rows_that_come_in_late_move_the_split_back_to_what_the_live_version_has
     assert second.split["held_out_from"] == 12_200
     assert second.live == {
         "version": 1, "value": None,
-        "why_not_compared": "rows older than its own held-out ones came in since, so it has learned some of these",
+        "reason": "rows older than its own held-out ones came in since, so it has learned some of these",
     }  # fmt: skip
-    assert train(prepare(late, timestamp_column="at", epochs=4)).live["why_not_compared"] is None
+    assert train(prepare(late, timestamp_column="at", epochs=4)).live["reason"] is None
 
 
 def test_a_model_for_other_odds_of_drawn_negatives_is_not_compared(prepare, ratings):
@@ -174,7 +174,7 @@ def test_a_model_for_other_odds_of_drawn_negatives_is_not_compared(prepare, rati
         "name": "seen", "kind": "click", "label": "seen", "metric": "log loss", "negatives": 3,
     }  # fmt: skip
     second = train(prepare(rows, tasks=click(1)))
-    assert second.live["why_not_compared"] == "it was judged by log loss of seen (click, 3 negatives)"
+    assert second.live["reason"] == "it was judged by log loss of seen (click, 3 negatives)"
 
 
 def test_old_versions_go_with_their_reports(prepare):

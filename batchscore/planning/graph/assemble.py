@@ -284,8 +284,8 @@ class _Assembly:
             dtype = self._draft.known.dtypes[tensor]
             if dtype in _HALVES:
                 node = self._draft.node_of(tensor)
-                why = f"it is {DTYPES[dtype]}, which a plan would round otherwise than the model"
-                raise CannotPlanError(f"{node.name} ({node.op}): {why}")
+                reason = f"it is {DTYPES[dtype]}, which a plan would round otherwise than the model"
+                raise CannotPlanError(f"{node.name} ({node.op}): {reason}")
 
 
 def _table_feed(part: str, place: int) -> str:

@@ -70,7 +70,7 @@ SIZE = Fact(Kind.SIZE)
 
 
 class NotProvenError(Exception):
-    """A rule does not hold; the text says why."""
+    """A rule does not hold; the text is the reason."""
 
 
 @dataclass(frozen=True)
@@ -197,8 +197,8 @@ def _weight(op: Op) -> Fact:
     return WEIGHT
 
 
-def _unproven(node: Any, why: str, inputs: frozenset[str]) -> Fact:
-    return Fact(Kind.UNPROVEN, inputs, reason=f"{node.name} ({node.op}): {why}")
+def _unproven(node: Any, reason: str, inputs: frozenset[str]) -> Fact:
+    return Fact(Kind.UNPROVEN, inputs, reason=f"{node.name} ({node.op}): {reason}")
 
 
 def _count_outputs(node: Any, known: Known) -> int:

@@ -36,9 +36,9 @@ def _tell_unknown(name: str, now: KnownIds, last: KnownIds) -> Iterator[str]:
     if share_before is None:
         return
     if share is None:
-        if now.why is not None:
+        if now.reason is not None:
             yield (
-                f"unknown {name}s are not counted any more ({now.why}), last published "
+                f"unknown {name}s are not counted any more ({now.reason}), last published "
                 f"{format_share(share_before)}: --max-unknown-{name}s decides nothing"
             )
     elif share - share_before > MAX_UNKNOWN_RISE:

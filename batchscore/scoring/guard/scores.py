@@ -43,7 +43,7 @@ def check_score_shift(report: Report, before: Report, settings: RunSettings) -> 
     The same model refuses beyond the limit and warns beyond a third of it; another model only warns.
     """
     name, limit = "max_score_shift", settings.max_score_shift
-    if reason := _why_not(report, before):
+    if reason := _find_difference(report, before):
         return Verdict(name, None, str(limit), reason=reason)
     now, last = _mean_spread(report.scores), _mean_spread(before.scores)
     shift = (now[0] - last[0]) / last[1]
@@ -61,7 +61,7 @@ def check_spread_change(report: Report, before: Report, settings: RunSettings) -
     The same model refuses beyond the limit and warns beyond its square root; another model only warns.
     """
     name, limit = "max_spread_change", settings.max_spread_change
-    if reason := _why_not(report, before):
+    if reason := _find_difference(report, before):
         return Verdict(name, None, str(limit), reason=reason)
     now, last = _mean_spread(report.scores)[1], _mean_spread(before.scores)[1]
     if not now:
@@ -75,7 +75,7 @@ def check_spread_change(report: Report, before: Report, settings: RunSettings) -
                    report=report, before=before, settings=settings)  # fmt: skip
 
 
-def _why_not(report: Report, before: Report) -> str | None:
+def _find_difference(report: Report, before: Report) -> str | None:
     """Why the scores of two nights cannot be compared."""
     if report.scores.mean is None or before.scores.mean is None or before.scores.spread is None:
         return NO_FIGURE

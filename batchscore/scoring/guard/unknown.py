@@ -40,7 +40,7 @@ class NoLookUpError(Exception):
 class IdRole:
     """One of the two ids: how it is called, where it is fed, what its limit is, and who knows its vocabulary.
 
-    `is_known` is None where the model has no look-up for it; `why` says so. `column` is the pair column that feeds
+    `is_known` is None if the model has no look-up for it; `reason` says why. `column` is the pair column that feeds
     `input`.
     """
 
@@ -49,7 +49,7 @@ class IdRole:
     limit: Limit
     error_id: str
     is_known: IsKnown | None
-    why: str | None
+    reason: str | None
     column: str | None = None
 
 
@@ -59,7 +59,7 @@ class UnknownIds:
     def __init__(self, role: IdRole) -> None:
         self._role = role
         self._is_known = role.is_known if role.input is not None else None
-        self._why = role.why
+        self._reason = role.reason
         self._seen: list[pa.Array] = []
         self._seen_ids = 0
         self._pending: list[pa.Array] = []
@@ -84,7 +84,7 @@ class UnknownIds:
     def merge(self, other: Self) -> None:
         """Add the ids that `other`, of the same role, was given."""
         if self._is_known is None or other._is_known is None:
-            self._is_known, self._why = None, self._why or other._why
+            self._is_known, self._reason = None, self._reason or other._reason
             return
         for ids in (*other._seen, *other._pending):
             self._pending.append(ids)
@@ -95,7 +95,7 @@ class UnknownIds:
         """Distinct known and unknown ids so far."""
         self._look_up()
         if self._is_known is None:
-            return KnownIds(why=self._why)
+            return KnownIds(reason=self._reason)
         return KnownIds(known=self._known, unknown=self._unknown)
 
     def exceeded(self) -> bool:
@@ -114,7 +114,7 @@ class UnknownIds:
             figure=counts.unknown_share,
             limit=str(self._role.limit),
             ok=not self._exceeded(counts),
-            reason=counts.why,
+            reason=counts.reason,
         )
 
     def require_within_limit(self, other: UnknownIds | None = None) -> None:
@@ -190,7 +190,7 @@ class UnknownIds:
         try:
             known = self._is_known(ids)
         except NoLookUpError as error:
-            self._is_known, self._why = None, str(error)
+            self._is_known, self._reason = None, str(error)
             return
         self._known += int(known.sum())
         self._unknown += int((~known).sum())

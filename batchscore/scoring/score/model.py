@@ -167,7 +167,7 @@ def _by_tables(model: RunModel, session: Session, inputs: Mapping[str, str | Non
 
 def _by_vocabulary(session: Session, role: str, vocabulary: Vocabulary) -> _LookedUp:
     if vocabulary.table is None:
-        return None, vocabulary.why
+        return None, vocabulary.reason
     table = vocabulary.table.for_card()
     opened = _opened_late(session, table, role)
     nothing = pa.array([], pa.string() if table.key_dtype == "string" else pa.int64())

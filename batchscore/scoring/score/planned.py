@@ -35,12 +35,12 @@ _TESTED_BLOCKS = 2
 _SEED = 20_261_124
 
 
-def plan_required(why_not: str) -> ModelError:
+def plan_required(reason: str) -> ModelError:
     """The error of a run that has to use a plan and cannot."""
     return ModelError(
         "E-PLAN-REQUIRED",
         "the run cannot be done with a plan",
-        found=why_not,
+        found=reason,
         next_step="run with --plan auto, which scores with the model itself where there is no plan",
     )
 

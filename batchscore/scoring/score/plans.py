@@ -94,7 +94,7 @@ def open_scorer(
         scorer.begin()
         return scorer, error.in_one_line()
     found = find_plan(model, binding, session.version, settings.plan_cache, warn)
-    why_not = found.plan.reason if isinstance(found.plan, NotPlanned) else None
+    reason = found.plan.reason if isinstance(found.plan, NotPlanned) else None
     if isinstance(found.plan, Plan):
         try:
             planned = PlannedScorer(
@@ -102,20 +102,20 @@ def open_scorer(
                 probes=_probes(model), required=settings.plan == "require",
             )  # fmt: skip
         except ModelError as error:
-            why_not = error.in_one_line()
-            warn(f"scored without the plan: {why_not}")
+            reason = error.in_one_line()
+            warn(f"scored without the plan: {reason}")
             if found.made_in is not None:  # it would be no better tomorrow
                 with suppress(OSError):
-                    write_plan(found.made_in, _not_planned(model, session.version, why_not))
+                    write_plan(found.made_in, _not_planned(model, session.version, reason))
         else:
             _log.info("plan %s of %s", found.plan.sha256[:16], model.saved.label)
             scorer.begin()
             return planned, None
     if settings.plan == "require":
         scorer.close()
-        raise plan_required(str(why_not))
+        raise plan_required(str(reason))
     scorer.begin()
-    return scorer, why_not
+    return scorer, reason
 
 
 def _probes(model: RunModel) -> ScorablePairs | None:
@@ -158,12 +158,12 @@ def find_plan(model: RunModel, binding: Binding, tensorflow: str, cache: Path | 
         plan = _usable(partial(read_cached_plan, folder), model, key, folder, warn)
         return FoundPlan(plan) if plan is not None else FoundPlan(_make_plan(model, binding, folder), folder)
     except ModelError as error:
-        why_not = error.in_one_line()
+        reason = error.in_one_line()
     except OSError as error:
         place = f" {error.filename}" if error.filename else ""
-        why_not = f"it cannot be kept ({reason_of(error)}:{place}); --plan-cache names another folder"
-    warn(f"scored without a plan: {why_not}")
-    return FoundPlan(_not_planned(model, tensorflow, why_not))
+        reason = f"it cannot be kept ({reason_of(error)}:{place}); --plan-cache names another folder"
+    warn(f"scored without a plan: {reason}")
+    return FoundPlan(_not_planned(model, tensorflow, reason))
 
 
 def _usable(

@@ -43,9 +43,9 @@ class Vocabulary:
         return pl.Series([item in self.known for item in ids.to_pylist()], dtype=pl.Boolean)
 
 
-def role(known, limit=OFF, name="user", input_="u", why=None):
+def role(known, limit=OFF, name="user", input_="u", reason=None):
     known = None if known is None else known if callable(known) else Vocabulary(known)
-    return IdRole(name, input_, limit, f"E-UNKNOWN-{name.upper()}S", known, why, f"{name} id")
+    return IdRole(name, input_, limit, f"E-UNKNOWN-{name.upper()}S", known, reason, f"{name} id")
 
 
 @settings(max_examples=80, deadline=None)
@@ -99,17 +99,17 @@ def test_ids_in_dictionaries_are_counted_as_sets_count_them(data, first_look):
 
 
 def test_a_model_without_a_look_up_says_why_and_never_refuses():
-    counted = UnknownIds(role(None, Limit.parse("0"), why="its values are hashed: there is no vocabulary"))
+    counted = UnknownIds(role(None, Limit.parse("0"), reason="its values are hashed: there is no vocabulary"))
     counted.add(pairs_of(["a"]))
     counted.require_within_limit()
-    assert counted.counts() == KnownIds(why="its values are hashed: there is no vocabulary")
+    assert counted.counts() == KnownIds(reason="its values are hashed: there is no vocabulary")
 
 
 def test_an_id_that_the_model_does_not_take_is_not_counted():
-    counted = UnknownIds(role([], Limit.parse("0"), input_=None, why="the model has no input for it"))
+    counted = UnknownIds(role([], Limit.parse("0"), input_=None, reason="the model has no input for it"))
     counted.add(pairs_of(["a"]))
     counted.require_within_limit()
-    assert counted.counts() == KnownIds(why="the model has no input for it")
+    assert counted.counts() == KnownIds(reason="the model has no input for it")
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_a_model_that_turns_out_not_to_tell_is_not_asked_again():
     counted = UnknownIds(role(cannot_tell, Limit.parse("0")))
     for _ in range(2):
         counted.add(pairs_of(["a", "b"]))
-        assert counted.counts() == KnownIds(why="its table cannot be looked up: gone")
+        assert counted.counts() == KnownIds(reason="its table cannot be looked up: gone")
         assert not counted.exceeded()
     assert asked == [2]
 

@@ -87,7 +87,7 @@ def test_without_a_known_signature_and_without_tables_the_reason_is_told(tmp_pat
     for index, how in enumerate(({"known": None}, {"card": False})):
         for role in roles_of(export(tmp_path / str(index), **how)):
             assert role.is_known is None
-            assert role.why == "it is not looked up in a table"
+            assert role.reason == "it is not looked up in a table"
 
 
 def test_a_look_up_is_for_the_input_that_takes_the_id_whichever_column_feeds_it(tmp_path):

@@ -72,7 +72,7 @@ def night(tmp_path, planned_models, vocabulary, monkeypatch):
 
 def test_the_plan_that_lies_with_the_model_is_used(night):
     report = night.run()
-    assert (report.plan.used, report.plan.why_not, report.warnings, night.asked) == (True, None, [], [])
+    assert (report.plan.used, report.plan.reason, report.warnings, night.asked) == (True, None, [], [])
     assert report.plan.checked_pairs == 800 + 4 + 1, "of the first batch, the probes, and of all"
     assert report.plan.worst_difference <= report.plan.tolerance
     assert ", plan on, " in report.summary()
@@ -138,7 +138,7 @@ def test_a_reason_is_kept_too(night):
     )
     for _ in range(2):
         report = night.run()
-        assert (report.plan.used, report.plan.why_not) == (False, "node/Softmax (Softmax): it mixes rows")
+        assert (report.plan.used, report.plan.reason) == (False, "node/Softmax (Softmax): it mixes rows")
         assert not [warning for warning in report.warnings if "plan" in warning], "nobody can mend that"
     assert len(night.asked) == 1
 
@@ -155,7 +155,7 @@ def test_a_plan_for_few_pairs_does_not_pay(night, monkeypatch):
     night.plan_file.unlink()
     report = night.run()
     assert (report.plan.used, night.asked) == (False, [])
-    assert report.plan.why_not == "800 pairs are scored sooner without (a plan pays from 801 on)"
+    assert report.plan.reason == "800 pairs are scored sooner without (a plan pays from 801 on)"
     assert night.run(plan="require").plan.used
 
 
@@ -163,7 +163,7 @@ def test_an_address_space_too_small_for_a_plan_is_a_reason_to_score_without(nigh
     monkeypatch.setattr("resource.getrlimit", lambda _: (PLANNED_RUN_BYTES - 1, PLANNED_RUN_BYTES - 1))
     report = night.run()
     assert not report.plan.used
-    assert "the address space of the process is too small for a run by a plan" in report.plan.why_not
+    assert "the address space of the process is too small for a run by a plan" in report.plan.reason
     assert warned(report, "scored without a plan", "MiB (ulimit -v)")
     with pytest.raises(OutOfMemoryError):
         night.run(plan="require")
@@ -171,7 +171,7 @@ def test_an_address_space_too_small_for_a_plan_is_a_reason_to_score_without(nigh
 
 def test_plan_off(night):
     report = night.run(plan="off")
-    assert (report.plan.used, report.plan.why_not, night.asked) == (False, "--plan off", [])
+    assert (report.plan.used, report.plan.reason, night.asked) == (False, "--plan off", [])
     assert report.plan.checked_pairs == 0
 
 
@@ -184,15 +184,15 @@ def test_plan_require(night):
         night.run(plan="require")
     assert (caught.value.error_id, caught.value.exit_code) == ("E-PLAN-REQUIRED", 4)
     assert "it mixes rows" in str(caught.value)
-    assert caught.value.report.plan.why_not is None or "rows" in caught.value.report.plan.why_not
+    assert caught.value.report.plan.reason is None or "rows" in caught.value.report.plan.reason
     assert (night.folder / "ranked.parquet").read_bytes() == before
 
 
 def test_kept_outputs_and_sums_of_outputs_need_the_signature(night):
     report = night.run(keep_output={"again": "score"})
-    assert (report.plan.used, "--keep-output" in report.plan.why_not, night.asked) == (False, True, [])
+    assert (report.plan.used, "--keep-output" in report.plan.reason, night.asked) == (False, True, [])
     report = night.run(score_output="2*score")
-    assert (report.plan.used, "computed from outputs" in report.plan.why_not, night.asked) == (False, True, [])
+    assert (report.plan.used, "computed from outputs" in report.plan.reason, night.asked) == (False, True, [])
 
 
 # trouble
@@ -263,7 +263,7 @@ def test_a_plan_that_tensorflow_cannot_add_is_left_aside(night, tf):
     report = night.run()
     assert not report.plan.used
     assert warned(report, "scored without the plan")
-    assert report.plan.why_not
+    assert report.plan.reason
 
 
 def test_a_plan_that_cannot_be_loaded_where_it_is_made_is_not_kept(night, tf):
@@ -272,7 +272,7 @@ def test_a_plan_that_cannot_be_loaded_where_it_is_made_is_not_kept(night, tf):
     assert warned(night.run(), "scored without the plan", "cannot add the plan")
     report = night.run()
     assert (report.plan.used, len(night.asked)) == (False, 1)
-    assert "cannot add the plan" in report.plan.why_not
+    assert "cannot add the plan" in report.plan.reason
     assert not [warning for warning in report.warnings if "plan" in warning], "told once"
 
 
@@ -312,7 +312,7 @@ def test_a_planner_that_fails_is_told_and_asked_again(night):
     for _ in range(2):
         report = night.run()
         assert not report.plan.used
-        assert report.plan.why_not == "the planner failed: exit code 1: no module"
+        assert report.plan.reason == "the planner failed: exit code 1: no module"
         assert warned(report, "scored without a plan: the planner failed")
     assert len(night.asked) == 2
 
@@ -396,7 +396,7 @@ def test_a_plan_that_gives_other_scores_late_costs_time_and_nothing_else(night, 
     report = night.run()
     assert report.output.sha256 == expected.output.sha256
     assert not report.plan.used
-    assert report.plan.why_not.startswith("it gives other scores: user u")
+    assert report.plan.reason.startswith("it gives other scores: user u")
     assert report.plan.plan_score - report.plan.model_score == pytest.approx(1, rel=1e-3)
     assert warned(report, "scored again without the plan: it gives other scores")
     for name in (
