@@ -401,6 +401,28 @@ def test_the_environment_is_met_in_few_places_by_names_of_one():
     }
 
 
+def _public(kind):
+    """Where each public class or function at the top of a module is defined."""
+    places = {}
+    for path in SOURCES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, kind) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(path.relative_to(PACKAGE).as_posix())
+    return places
+
+
+def test_a_public_class_has_a_name_of_its_own():
+    assert {name: places for name, places in _public(ast.ClassDef).items() if len(places) > 1} == {}
+
+
+def test_a_public_function_has_a_name_of_its_own_but_for_commands():
+    """The Python API names a command as its room does; `command` and `main` are what starts a process."""
+    commands = {"run", "train", "adopt", "evaluate", "diff", "rollback", "inspect", "golden", "data"}
+    several = {name: places for name, places in _public(ast.FunctionDef).items() if len(places) > 1}
+    assert {name: several[name] for name in several.keys() - commands - {"command", "main"}} == {}
+    assert all("__init__.py" in several[name] for name in several.keys() & commands)
+
+
 PROCESSES = {"planning/planner.py": "planning.graph"}
 """Files that name a room above as a process of its own, for what loads too much."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from batchscore.adoption.choice import Choice, choose
 from batchscore.adoption.copying import copy_model
 from batchscore.adoption.invented_rows import Daring, invent_rows
-from batchscore.adoption.probe_rows import ProbeRows, draw_rows
+from batchscore.adoption.probe_rows import ProbeRows, draw_probe_rows
 from batchscore.adoption.report import AdoptionReport
 from batchscore.adoption.verdict import require_telling_scores
 from batchscore.engine.known_ids import open_lookup
@@ -91,7 +91,7 @@ def adopt(settings: AdoptSettings, observer: Observer = _UNOBSERVED) -> Adoption
 def _score(session: Session, choice: Choice, settings: AdoptSettings) -> tuple[ProbeRows, np.ndarray]:
     """The probe rows with a finite score, and their scores."""
     if settings.probes is not None:
-        rows = draw_rows(settings.probes, choice)
+        rows = draw_probe_rows(settings.probes, choice)
         scores = score_rows(session, choice.signature, choice.score, rows.inputs, rows.count)
     else:
         rows, scores = _score_invented(session, choice)

@@ -22,7 +22,7 @@ from batchscore.savedmodel.saved_model import (
     takes_list,
 )
 from batchscore.savedmodel.score import Score
-from batchscore.savedmodel.vocabulary import Vocabulary, read_vocabularies
+from batchscore.savedmodel.vocabulary import InputVocabulary, read_vocabularies
 from batchscore.scoring.bind.casts import find_cast
 from batchscore.scoring.bind.constants import find_lists_of_one, parse_constant, spells_constant
 from batchscore.settings.adopt import AdoptSettings
@@ -48,7 +48,7 @@ class Choice:
     set: dict[str, str]
     fill: dict[str, str]
     lists: dict[str, str]
-    vocabularies: Mapping[str, Vocabulary]
+    vocabularies: Mapping[str, InputVocabulary]
     date: dt.date
     warnings: tuple[str, ...]
 

@@ -15,7 +15,7 @@ import numpy as np
 from batchscore.adoption.choice import Choice
 from batchscore.adoption.probe_rows import ProbeRows, fixed_rows
 from batchscore.savedmodel.saved_model import TensorSpec
-from batchscore.savedmodel.vocabulary import Table
+from batchscore.savedmodel.vocabulary import LookUpTable
 from batchscore.scoring.bind.constants import parse_constant
 
 INVENTED_ROWS = 32
@@ -68,7 +68,7 @@ def invent_rows(choice: Choice, daring: Daring) -> ProbeRows:
     return ProbeRows(inputs, count, "invented", warnings, frozenset(made_up))
 
 
-def _known_ids(spec: TensorSpec, table: Table | None) -> list[str | int]:
+def _known_ids(spec: TensorSpec, table: LookUpTable | None) -> list[str | int]:
     """Ids of the table that the input can be fed with."""
     ids = table.ids(_LOOKED_AT_IDS) if table is not None else []
     return ids if spec.dtype == "string" else [item for item in ids if str(item).lstrip("-").isdecimal()]
@@ -110,7 +110,7 @@ def _widen(spec: TensorSpec, values: list[Any]) -> list[Any]:
     return [wide[row // 4 % 4] if wide and row % 4 == 1 else value for row, value in enumerate(values)]
 
 
-def _unknown(spec: TensorSpec, table: Table | None) -> Any:
+def _unknown(spec: TensorSpec, table: LookUpTable | None) -> Any:
     if spec.dtype == "string":
         return _UNKNOWN
     if table is None:

@@ -48,7 +48,7 @@ class ProbeRows:
         return [f"{name}: {', '.join(map(repr, values[:3]))}, ..." for name, values in self.inputs.items()]
 
 
-def draw_rows(path: Path, choice: Choice) -> ProbeRows:
+def draw_probe_rows(path: Path, choice: Choice) -> ProbeRows:
     """Up to 64 rows of the Parquet file `path`, evenly from its first batch, bound like the pairs of a run.
 
     Raises InputError where it is no usable Parquet file or has no usable row, UsageError (E-BINDING) where its

@@ -26,12 +26,12 @@ def command(as_json: bool, **flags: Any) -> None:
     """
     settings = resolve_settings(DiffSettings, "diff", flags).settings
 
-    from batchscore.outputs.describe import describe
+    from batchscore.outputs.describe import describe_difference
     from batchscore.outputs.diff import diff
 
     difference = diff(settings)
     if not as_json:
-        print_out(describe(difference))
+        print_out(describe_difference(difference))
     difference.require_within_limits()
     if as_json:
         print_out(difference.to_json())

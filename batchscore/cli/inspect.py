@@ -23,7 +23,7 @@ def command(*, as_json: bool, **flags: Any) -> None:
     settings = resolve_settings(InspectSettings, "inspect", flags).settings
 
     from batchscore.inspection.inspection import inspect_model
-    from batchscore.inspection.inspection_text import describe
+    from batchscore.inspection.inspection_text import describe_inspection
 
     inspection = inspect_model(
         settings.model,
@@ -32,4 +32,4 @@ def command(*, as_json: bool, **flags: Any) -> None:
         settings.score_output,
         plan_cache=settings.plan_cache,
     )
-    print_out(inspection.to_json() if as_json else describe(inspection))
+    print_out(inspection.to_json() if as_json else describe_inspection(inspection))

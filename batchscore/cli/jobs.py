@@ -11,7 +11,7 @@ from batchscore.cli.output import print_out
 from batchscore.observer import Observer
 
 
-class Report(Protocol):
+class JobReport(Protocol):
     """What a job did."""
 
     def to_json(self) -> str:
@@ -19,7 +19,7 @@ class Report(Protocol):
         ...
 
 
-ReportT = TypeVar("ReportT", bound=Report | None)
+ReportT = TypeVar("ReportT", bound=JobReport | None)
 
 
 def run_job(

@@ -15,7 +15,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from batchscore.engine.libtensorflow import RESOURCE_EXHAUSTED, Output, TensorFlowError, checked, load_library
+from batchscore.engine.libtensorflow import (
+    RESOURCE_EXHAUSTED,
+    OperationOutput,
+    TensorFlowError,
+    checked,
+    load_library,
+)
 from batchscore.engine.retention import find_keeping_ops
 from batchscore.engine.session import (
     Call,
@@ -26,7 +32,7 @@ from batchscore.engine.session import (
     refuse_nulls,
     run_failure,
 )
-from batchscore.engine.table import Table
+from batchscore.engine.table import FedTable
 from batchscore.engine.tensors import FeedTensor, read_tensor
 from batchscore.savedmodel.proto import DTYPES, GraphProto, OpDefProto
 
@@ -40,8 +46,8 @@ computes in its caller's thread. In the session's pool a short call would wait b
 class _Prepared:
     """What a call needs: TF_Output arrays, and for each input its type and whether Arrow feeds become [n, 1]."""
 
-    inputs: ctypes.Array[Output]
-    outputs: ctypes.Array[Output]
+    inputs: ctypes.Array[OperationOutput]
+    outputs: ctypes.Array[OperationOutput]
     dtypes: tuple[int, ...]
     as_column: tuple[bool, ...]
     copy_strings: bool
@@ -87,8 +93,8 @@ class CSession(Session):
             keeping = find_keeping_ops(self._read_graph(), operations, self._is_stateful)
             gives_strings = any(DTYPES[self._dtype(output)] == "string" for output in outputs)
             prepared = _Prepared(
-                inputs=(Output * len(inputs))(*inputs),
-                outputs=(Output * len(outputs))(*outputs),
+                inputs=(OperationOutput * len(inputs))(*inputs),
+                outputs=(OperationOutput * len(outputs))(*outputs),
                 dtypes=tuple(self._dtype(tensor) for tensor in inputs),
                 as_column=tuple(self._dimensions(tensor) == _COLUMN_DIMENSIONS for tensor in inputs),
                 copy_strings=bool(keeping) or gives_strings,
@@ -120,7 +126,7 @@ class CSession(Session):
             self._library.TF_DeleteGraph(self._graph)
             self._library.TF_DeleteBuffer(self._run_options)
 
-    def _call(self, prepared: _Prepared, *feeds: pa.Array | np.ndarray | Table) -> list[np.ndarray]:
+    def _call(self, prepared: _Prepared, *feeds: pa.Array | np.ndarray | FedTable) -> list[np.ndarray]:
         library = self._library
         results = (ctypes.c_void_p * len(prepared.outputs))()
         tensors: list[FeedTensor] = []
@@ -166,17 +172,17 @@ class CSession(Session):
             library.TF_DeleteSessionOptions(options)
         return int(session)
 
-    def _find(self, tensor: str) -> Output:
+    def _find(self, tensor: str) -> OperationOutput:
         name, _, index = tensor.rpartition(":")
         operation = self._library.TF_GraphOperationByName(self._graph, name.encode())
         if not operation or int(index) >= self._library.TF_OperationNumOutputs(operation):
             raise load_failure(self.path, f"no tensor {tensor!r} in its graph")
-        return Output(operation, int(index))
+        return OperationOutput(operation, int(index))
 
-    def _dtype(self, tensor: Output) -> int:
+    def _dtype(self, tensor: OperationOutput) -> int:
         return int(self._library.TF_OperationOutputType(tensor))
 
-    def _dimensions(self, tensor: Output) -> int:
+    def _dimensions(self, tensor: OperationOutput) -> int:
         with checked(self._library) as status:
             return int(self._library.TF_GraphGetTensorNumDims(self._graph, tensor, status))
 

@@ -44,7 +44,7 @@ class TensorFlowError(Exception):
         super().__init__(message)
 
 
-class Output(ctypes.Structure):
+class OperationOutput(ctypes.Structure):
     """TF_Output: one output of an operation."""
 
     _fields_ = (("operation", c_void_p), ("index", c_int))
@@ -58,7 +58,7 @@ class Buffer(ctypes.Structure):
 
 Deallocator = ctypes.CFUNCTYPE(None, c_void_p, c_size_t, c_void_p)
 
-_TENSORS = (POINTER(Output), POINTER(c_void_p), c_int)
+_TENSORS = (POINTER(OperationOutput), POINTER(c_void_p), c_int)
 _PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "TF_Version": (c_char_p, ()),
     "TF_NewStatus": (c_void_p, ()),
@@ -74,7 +74,7 @@ _PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "TF_NewGraph": (c_void_p, ()),
     "TF_DeleteGraph": (None, (c_void_p,)),
     "TF_GraphOperationByName": (c_void_p, (c_void_p, c_char_p)),
-    "TF_GraphGetTensorNumDims": (c_int, (c_void_p, Output, c_void_p)),
+    "TF_GraphGetTensorNumDims": (c_int, (c_void_p, OperationOutput, c_void_p)),
     "TF_GraphGetOpDef": (None, (c_void_p, c_char_p, POINTER(Buffer), c_void_p)),
     "TF_GraphToGraphDef": (None, (c_void_p, POINTER(Buffer), c_void_p)),
     "TF_NewImportGraphDefOptions": (c_void_p, ()),
@@ -82,7 +82,7 @@ _PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "TF_DeleteImportGraphDefOptions": (None, (c_void_p,)),
     "TF_GraphImportGraphDef": (None, (c_void_p, POINTER(Buffer), c_void_p, c_void_p)),
     "TF_OperationNumOutputs": (c_int, (c_void_p,)),
-    "TF_OperationOutputType": (c_int, (Output,)),
+    "TF_OperationOutputType": (c_int, (OperationOutput,)),
     "TF_LoadSessionFromSavedModel": (
         c_void_p,
         (c_void_p, c_void_p, c_char_p, POINTER(c_char_p), c_int, c_void_p, c_void_p, c_void_p),

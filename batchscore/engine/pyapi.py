@@ -20,7 +20,7 @@ from batchscore.engine.session import (
     refuse_nulls,
     run_failure,
 )
-from batchscore.engine.table import Table
+from batchscore.engine.table import FedTable
 from batchscore.errors import first_line
 
 with quiet_start():
@@ -100,7 +100,7 @@ class PythonSession(Session):
         run: Callable[..., Sequence[Any]],
         inputs: Sequence[Any],
         label: str,
-        *feeds: pa.Array | np.ndarray | Table,
+        *feeds: pa.Array | np.ndarray | FedTable,
     ) -> list[np.ndarray]:
         values = [_values(feed, tensor) for feed, tensor in zip(feeds, inputs, strict=True)]
         for value, tensor in zip(values, inputs, strict=True):
@@ -120,10 +120,10 @@ def _reason(error: Exception) -> str:
     return first_line(str(getattr(error, "message", error)).removeprefix("Graph execution error:"))
 
 
-def _values(feed: pa.Array | np.ndarray | Table, tensor: Any) -> np.ndarray:
+def _values(feed: pa.Array | np.ndarray | FedTable, tensor: Any) -> np.ndarray:
     """The feed as a new NumPy array: TensorFlow may keep one that it was given."""
     refuse_nulls(feed)
-    if isinstance(feed, Table):
+    if isinstance(feed, FedTable):
         return feed.values
     if isinstance(feed, np.ndarray):
         values = feed.copy()

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from batchscore.engine.libtensorflow import LibraryUnavailableError
-from batchscore.engine.table import Table
+from batchscore.engine.table import FedTable
 from batchscore.errors import ModelError
 from batchscore.savedmodel.proto import DTYPES
 from batchscore.savedmodel.saved_model import Signature
@@ -26,11 +26,11 @@ Api = Literal["c", "python"]
 class Call(Protocol):
     """Prepared feeds and fetches of a session: see `Session.prepare`."""
 
-    def __call__(self, *feeds: pa.Array | np.ndarray | Table) -> list[np.ndarray]:
+    def __call__(self, *feeds: pa.Array | np.ndarray | FedTable) -> list[np.ndarray]:
         """Run once, with one feed a tensor name, in the order in which they were prepared.
 
         A feed is a null-free Arrow array (shaped [n], or [n, 1] where the fed tensor has two dimensions), a NumPy
-        array of numbers in the tensor's own shape, or a Table, which is not copied. Strings are Arrow strings or
+        array of numbers in the tensor's own shape, or a FedTable, which is not copied. Strings are Arrow strings or
         binary of any kind, or a dictionary of them, which costs less the more rows share a string. bfloat16 and
         float16 are fed from floats. The memory of a feed is the caller's again when the call returns.
 
@@ -146,7 +146,7 @@ def load_failure(path: Path, reason: str, *, expected: str | None = None) -> Mod
     )
 
 
-def refuse_nulls(feed: pa.Array | np.ndarray | Table) -> None:
+def refuse_nulls(feed: pa.Array | np.ndarray | FedTable) -> None:
     """ValueError where an Arrow array has a null, or a dictionary code that stands for one."""
     if isinstance(feed, pa.Array):
         nulls = feed.null_count

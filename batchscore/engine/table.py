@@ -7,7 +7,7 @@ import mmap
 import numpy as np
 
 
-class Table:
+class FedTable:
     """An array [capacity, width] that a session feeds from where it lies.
 
     Rows that a running call reads must not be changed; rows that none reads may be written at any time. Memory that

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from batchscore.engine.libtensorflow import Deallocator
-from batchscore.engine.table import Table
+from batchscore.engine.table import FedTable
 from batchscore.engine.tstring import HEADER_BYTES, Strings, address_of, read_strings
 from batchscore.savedmodel.proto import DTYPES
 
@@ -18,7 +18,7 @@ _DTYPE_NUMBERS = {name: number for number, name in DTYPES.items()}
 _STRING, _BFLOAT16 = _DTYPE_NUMBERS["string"], _DTYPE_NUMBERS["bfloat16"]
 
 
-Feed: TypeAlias = pa.Array | np.ndarray | Table
+Feed: TypeAlias = pa.Array | np.ndarray | FedTable
 
 
 class FeedTensor:
@@ -29,13 +29,13 @@ class FeedTensor:
     ) -> None:
         """`dtype` is the number of the fed tensor's type; `as_column` shapes an Arrow array [n, 1], not [n].
 
-        A Table is fed from where it lies. Other numbers are copied: that costs a thousandth of what any model does
-        with them, and TensorFlow may keep them as long as it likes (XLA does, in its cache, where a value must be a
-        constant). Strings are copied only where the model may keep them.
+        A FedTable is fed from where it lies. Other numbers are copied: that costs a thousandth of what any model
+        does with them, and TensorFlow may keep them as long as it likes (XLA does, in its cache, where a value must
+        be a constant). Strings are copied only where the model may keep them.
         """
         self._library = library
         self._borrowed: Strings | None = None
-        if isinstance(feed, Table):
+        if isinstance(feed, FedTable):
             values = feed.values
             self.pointer = _lend(library, _DTYPE_NUMBERS[values.dtype.name], values, values.shape)
             return

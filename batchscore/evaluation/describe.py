@@ -8,7 +8,7 @@ from batchscore.errors import shorten
 from batchscore.evaluation.evaluate import Evaluation
 
 
-def describe(evaluation: Evaluation) -> str:
+def describe_evaluation(evaluation: Evaluation) -> str:
     """The whole evaluation as text: the files, how they were read, the table, and what its figures are."""
     return "\n".join(_lines(evaluation))
 

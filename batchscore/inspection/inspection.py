@@ -29,7 +29,13 @@ from batchscore.savedmodel.saved_model import (
 )
 from batchscore.savedmodel.variables_index import Variable, read_variables
 from batchscore.savedmodel.versions import list_versions, missing_files
-from batchscore.savedmodel.vocabulary import Table, Vocabulary, asset_nodes, find_tables, find_vocabularies
+from batchscore.savedmodel.vocabulary import (
+    InputVocabulary,
+    LookUpTable,
+    asset_nodes,
+    find_tables,
+    find_vocabularies,
+)
 from batchscore.settings.paths import require_paths
 
 
@@ -48,7 +54,7 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ScoringChoice:
     """What `run` would score with, and why; if it would refuse, only `refusal`, its message.
 
     `labels` are inputs that look like what the model was trained on: a run asks for them unless the pairs have such
@@ -68,7 +74,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class FoundPlan:
+class InspectedPlan:
     """The plan by which `run` would score, and the file; `note` says what there is to say where there is none."""
 
     plan: Plan | NotPlanned | None
@@ -84,10 +90,10 @@ class Inspection:
     versions: list[Version]
     files: int
     bytes: int
-    choice: Choice
-    plan: FoundPlan | None
-    tables: list[Table]
-    vocabularies: dict[str, dict[str, Vocabulary]]
+    choice: ScoringChoice
+    plan: InspectedPlan | None
+    tables: list[LookUpTable]
+    vocabularies: dict[str, dict[str, InputVocabulary]]
     variables: list[Variable]
 
     def to_json(self) -> str:
@@ -192,15 +198,15 @@ def _version(path: Path, number: int) -> Version:
         return Version(number, [], f"{cause.filename or path} ({reason_of(cause)})")
 
 
-def _choose(saved: SavedModel, wanted_signature: str | None, wanted_output: str | None) -> Choice:
+def _choose(saved: SavedModel, wanted_signature: str | None, wanted_output: str | None) -> ScoringChoice:
     try:
         require_trusted(saved.path, saved.hazards, trust_model=False)
         chosen = choose_scoring(saved, wanted_signature, wanted_output)
     except ModelError as error:
-        return Choice(refusal=str(error))
+        return ScoringChoice(refusal=str(error))
     card = saved.card if saved.card is not None and saved.card.signature == chosen.signature.name else None
     roles = choose_roles(chosen.signature, card, card.map if card else {}, card.set if card else {})
-    return Choice(
+    return ScoringChoice(
         signature=chosen.signature.name,
         signature_why=chosen.signature_why,
         score_output=chosen.score.name,
@@ -217,13 +223,13 @@ def _labels(signature: Signature, card: ModelCard | None, roles: Roles) -> tuple
     return tuple(name for name, spec in signature.inputs.items() if name not in settled and looks_like_label(spec))
 
 
-def _find_plan(saved: SavedModel, choice: Choice, cache: Path | None) -> FoundPlan | None:
+def _find_plan(saved: SavedModel, choice: ScoringChoice, cache: Path | None) -> InspectedPlan | None:
     """The plan that lies with the model or in the cache; None where `run` would refuse the model."""
     if choice.signature is None or choice.score_output is None or choice.roles is None:
         return None
     if choice.score_output not in saved.signatures[choice.signature].outputs:
         reason = "the score is computed from outputs, and a plan gives one as it is"
-        return FoundPlan(NotPlanned(choice.signature, choice.score_output, reason, ""), None, None)
+        return InspectedPlan(NotPlanned(choice.signature, choice.score_output, reason, ""), None, None)
     roles = choice.roles
     key = PlanKey(
         saved.fingerprint, choice.signature, choice.score_output, metadata.version("tensorflow"),
@@ -239,16 +245,16 @@ def _find_plan(saved: SavedModel, choice: Choice, cache: Path | None) -> FoundPl
                 notes.append(f"{error.in_one_line()} ({folder / PLAN_FILE})")
                 continue
             if plan is not None and (folder != beside or key.fits(plan)):
-                return FoundPlan(plan, folder / PLAN_FILE, "; ".join(notes) or None)
+                return InspectedPlan(plan, folder / PLAN_FILE, "; ".join(notes) or None)
             if plan is not None:
                 made_for = f"{plan.score_output} of {plan.signature}, TensorFlow {plan.tensorflow_version}"
                 notes.append(f"the one with the model is for {made_for}")
     except OSError as error:
         notes.append(str(error))
-    return FoundPlan(None, None, "; ".join(notes) or None)
+    return InspectedPlan(None, None, "; ".join(notes) or None)
 
 
-def _plain_plan(found: FoundPlan) -> dict[str, Any]:
+def _plain_plan(found: InspectedPlan) -> dict[str, Any]:
     plan, plain = found.plan, {"path": None if found.path is None else str(found.path), "note": found.note}
     if not isinstance(plan, Plan):
         return plain | {"reason": None if plan is None else plan.reason}
@@ -274,7 +280,7 @@ def _plain_spec(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "dtype": spec.dtype, "shape": spec.shape}
 
 
-def _plain_vocabulary(vocabulary: Vocabulary) -> dict[str, Any]:
+def _plain_vocabulary(vocabulary: InputVocabulary) -> dict[str, Any]:
     table = vocabulary.table
     return {
         "table": table.name if table else None,
@@ -283,6 +289,6 @@ def _plain_vocabulary(vocabulary: Vocabulary) -> dict[str, Any]:
     }
 
 
-def _plain_table(table: Table) -> dict[str, Any]:
+def _plain_table(table: LookUpTable) -> dict[str, Any]:
     names = ("name", "op", "key_dtype", "value_dtype", "entries", "filled_from")
     return {name: getattr(table, name) for name in names}

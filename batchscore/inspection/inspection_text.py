@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from batchscore.inspection.inspection import Inspection, Version
 from batchscore.planning.plan import Plan
 from batchscore.savedmodel.card import CARD_PATH, ModelCard
-from batchscore.savedmodel.vocabulary import Vocabulary
+from batchscore.savedmodel.vocabulary import InputVocabulary
 
 _LISTED = 20
-_NO_INPUT = Vocabulary(None, "the model has no input for it")
+_NO_INPUT = InputVocabulary(None, "the model has no input for it")
 _KIB = 1024
 
 
-def describe(inspection: Inspection) -> str:
+def describe_inspection(inspection: Inspection) -> str:
     """The text that `batchscore inspect` prints: one section for each thing to know, blank lines between them."""
     sections = (_model, _choice, _plan, _signatures, _tables, _variables, _card, _safety)
     return "\n\n".join("\n".join(lines) for section in sections if (lines := list(section(inspection))))
@@ -156,7 +156,7 @@ def _safety(inspection: Inspection) -> Iterator[str]:
     yield from _more(hazards, "ops")
 
 
-def _format_vocabulary(vocabulary: Vocabulary) -> str:
+def _format_vocabulary(vocabulary: InputVocabulary) -> str:
     if vocabulary.table is None:
         return vocabulary.reason
     entries = vocabulary.table.entries
@@ -184,7 +184,7 @@ def _more(items: Sequence[object], name: str) -> Iterator[str]:
         yield f"  and {len(items) - _LISTED:,} more {name}"
 
 
-def _format_known_by(vocabulary: Vocabulary) -> str:
+def _format_known_by(vocabulary: InputVocabulary) -> str:
     """How a run would tell unknown ids of this input."""
     if vocabulary.table is None:
         return f"not told: {vocabulary.reason}"

@@ -58,14 +58,16 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Cast:
+class CanonicalCast:
     """The way of a column to its canonical type `target`."""
 
     target: pa.DataType
     steps: tuple[Step, ...]
 
 
-def find_cast(use: Use, column: pa.DataType, *, is_typed: bool = True, separator: str = "|") -> Cast:
+def find_canonical_cast(
+    use: Use, column: pa.DataType, *, is_typed: bool = True, separator: str = "|"
+) -> CanonicalCast:
     """The cast of a column of this Arrow type for this use; of an untyped column (CSV) its text is parsed.
 
     For a list the `separator` stands between the values of a text; a column of lists is joined by it.
@@ -77,13 +79,13 @@ def find_cast(use: Use, column: pa.DataType, *, is_typed: bool = True, separator
         return _from_nothing(use)
     if pa.types.is_nested(type_) and not (use == "list" and can_join(type_)):
         raise ValueError(f"its values are {type_}, and a column has one value a row; {_NESTED}")
-    cast: Cast | None
+    cast: CanonicalCast | None
     if use in ("id", "category"):
         cast = _to_category(use, type_)
     elif use == "list" and can_join(type_):
-        cast = Cast(TEXT, (Step(CANNOT_JOIN, lambda array: join_lists(array, separator)),))
+        cast = CanonicalCast(TEXT, (Step(CANNOT_JOIN, lambda array: join_lists(array, separator)),))
     elif use in ("text", "list"):
-        cast = Cast(TEXT, (_TO_TEXT,)) if is_text(type_) else None
+        cast = CanonicalCast(TEXT, (_TO_TEXT,)) if is_text(type_) else None
     elif use == "moment":
         cast = _to_moment(type_, is_typed=is_typed)
     else:
@@ -117,32 +119,32 @@ def cast_fill(fill: str | float, target: pa.DataType) -> pa.Scalar:
     raise ValueError(f"the fill {fill!r} is {_NOT_WHOLE}, and the column holds whole numbers")
 
 
-def _from_nothing(use: Use) -> Cast:
+def _from_nothing(use: Use) -> CanonicalCast:
     target = {"number": NUMBER, "label": NUMBER, "click": NUMBER, "moment": WHOLE}.get(use, TEXT)
-    return Cast(target, (Step("", lambda array: array.cast(target)),))
+    return CanonicalCast(target, (Step("", lambda array: array.cast(target)),))
 
 
-def _to_category(use: Use, type_: pa.DataType) -> Cast | None:
+def _to_category(use: Use, type_: pa.DataType) -> CanonicalCast | None:
     if is_text(type_):
-        return Cast(TEXT, (_TO_TEXT,))
+        return CanonicalCast(TEXT, (_TO_TEXT,))
     if pa.types.is_integer(type_):
-        return Cast(WHOLE, (_TO_WHOLE,))
+        return CanonicalCast(WHOLE, (_TO_WHOLE,))
     if pa.types.is_boolean(type_) and use == "category":
-        return Cast(WHOLE, (Step("", lambda array: array.cast(WHOLE)),))
+        return CanonicalCast(WHOLE, (Step("", lambda array: array.cast(WHOLE)),))
     return None
 
 
-def _to_moment(type_: pa.DataType, *, is_typed: bool) -> Cast | None:
+def _to_moment(type_: pa.DataType, *, is_typed: bool) -> CanonicalCast | None:
     if not is_typed:
-        return Cast(WHOLE, (Step("neither whole epoch seconds nor a moment of ISO 8601", _parse_moments),))
+        return CanonicalCast(WHOLE, (Step("neither whole epoch seconds nor a moment of ISO 8601", _parse_moments),))
     if pa.types.is_integer(type_):
-        return Cast(WHOLE, (_TO_WHOLE,))
+        return CanonicalCast(WHOLE, (_TO_WHOLE,))
     if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
-        return Cast(WHOLE, (Step("", _epoch_seconds),))
+        return CanonicalCast(WHOLE, (Step("", _epoch_seconds),))
     return None
 
 
-def _to_number(use: Use, type_: pa.DataType, *, is_typed: bool) -> Cast | None:
+def _to_number(use: Use, type_: pa.DataType, *, is_typed: bool) -> CanonicalCast | None:
     steps: tuple[Step, ...]
     if not is_typed:
         steps = (Step("not a number", _parse_numbers), _TO_FLOAT)
@@ -159,7 +161,7 @@ def _to_number(use: Use, type_: pa.DataType, *, is_typed: bool) -> Cast | None:
         return None
     if use == "click":
         steps += (Step("neither 0 nor 1", _zero_or_one),)
-    return Cast(NUMBER, steps)
+    return CanonicalCast(NUMBER, steps)
 
 
 def _valid_text(array: pa.Array) -> pa.Array:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchscore.errors import format_value
-from batchscore.interactions.canonical import Cast, Use, cast_fill, find_cast
+from batchscore.interactions.canonical import CanonicalCast, Use, cast_fill, find_canonical_cast
 from batchscore.settings.recipe import Labels, Role
 from batchscore.settings.train import TrainSettings
 
@@ -73,7 +73,9 @@ class CheckedColumn:
     def __init__(self, column: Column, type_: pa.DataType, *, is_typed: bool, joined: str | None = None) -> None:
         """Raises ValueError where the type or the fill is none for the column's use."""
         self.column = column
-        self._cast: Cast = find_cast(column.use, type_, is_typed=is_typed, separator=column.separator)
+        self._cast: CanonicalCast = find_canonical_cast(
+            column.use, type_, is_typed=is_typed, separator=column.separator
+        )
         self._fill = None if column.fill is None else cast_fill(column.fill, self.target)
         self._joined = joined
         self._nulls = _Tally("null")

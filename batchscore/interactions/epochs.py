@@ -61,7 +61,7 @@ def shuffle_rows(rows: int, window_rows: int, batch_rows: int, random: np.random
         pending = pending[whole:]
 
 
-class Lists:
+class TrainingLists:
     """The rows of each user, to be cut into lists anew in each epoch. Holds 8 bytes a row."""
 
     def __init__(self, users: pa.ChunkedArray, list_length: int) -> None:

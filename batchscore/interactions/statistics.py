@@ -71,7 +71,7 @@ FeatureStatistics = Values | Scaling | Boundaries | Span | None
 
 
 @dataclass(frozen=True)
-class Statistics:
+class TrainingStatistics:
     """What is known of the training rows. `features` and `schema` have every feature, in the model's order.
 
     `label_means` has the mean of each label column. `candidates` has one row, its last, for every candidate, by
@@ -85,7 +85,7 @@ class Statistics:
     candidates: pa.Table | None
 
 
-def learn_statistics(rows: pa.Table, settings: TrainSettings) -> Statistics:
+def learn_statistics(rows: pa.Table, settings: TrainSettings) -> TrainingStatistics:
     """The statistics of the training `rows`, which have the canonical types and no nulls.
 
     `rows` may be larger than memory: it is walked a few times, and only what is distinct is kept. Raises InputError
@@ -119,7 +119,7 @@ def learn_statistics(rows: pa.Table, settings: TrainSettings) -> Statistics:
             next_step="change the feature, lower its min_count, or give more interactions",
         )
     labels = {task.label for task in tasks if task.has_label_column}
-    return Statistics(
+    return TrainingStatistics(
         rows=rows.num_rows,
         schema=pa.schema([rows.schema.field(name) for name in features]),
         features=features,

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
 
-from batchscore.interactions.epochs import Batch, Lists, Window, draw_generator, draw_others, shuffle_rows
-from batchscore.interactions.statistics import Statistics
+from batchscore.interactions.epochs import Batch, TrainingLists, Window, draw_generator, draw_others, shuffle_rows
+from batchscore.interactions.statistics import TrainingStatistics
 from batchscore.interactions.table_rows import TableRows
 from batchscore.networks.batch_columns import LIST, OBSERVED
 from batchscore.settings.recipe import Click, Ranking
@@ -32,7 +32,7 @@ class TrainingBatches:
     in memory; where a task ranks lists, a user's rows at least, and 8 bytes for each row.
     """
 
-    def __init__(self, rows: pa.Table, statistics: Statistics, settings: TrainSettings) -> None:
+    def __init__(self, rows: pa.Table, statistics: TrainingStatistics, settings: TrainSettings) -> None:
         """`rows` are those that `statistics` were learned from; they may be mapped and larger than memory."""
         tasks = settings.all_tasks().values()
         rows = rows.select(
@@ -44,7 +44,7 @@ class TrainingBatches:
         self._table = TableRows(rows)
         self._settings = settings
         lengths = [task.list_length for task in tasks if isinstance(task, Ranking)]
-        self._lists = Lists(rows[settings.user_column], lengths[0]) if lengths else None
+        self._lists = TrainingLists(rows[settings.user_column], lengths[0]) if lengths else None
         self._negatives = _Negatives(statistics, settings, self.negatives) if self.negatives else None
         if self._lists:
             self.element_spec[LIST] = tf.TensorSpec([None], tf.int64)
@@ -78,7 +78,7 @@ class TrainingBatches:
         return shuffle_rows(self.rows, window_rows, self.batch_rows, random)
 
 
-def read_batches(rows: pa.Table, batch_rows: int = READ_BATCH_ROWS) -> tf.data.Dataset:
+def read_training_batches(rows: pa.Table, batch_rows: int = READ_BATCH_ROWS) -> tf.data.Dataset:
     """All columns of `rows` in their order, each `[batch]`, up to `batch_rows` rows at a time."""
 
     def batches() -> Iterator[Columns]:
@@ -97,7 +97,7 @@ def to_tensors(rows: pa.Table) -> dict[str, tf.Tensor]:
 class _Negatives:
     """Candidates that a row's user is taken to have refused: any but the row's own, with all their features."""
 
-    def __init__(self, statistics: Statistics, settings: TrainSettings, count: int) -> None:
+    def __init__(self, statistics: TrainingStatistics, settings: TrainSettings, count: int) -> None:
         candidates = statistics.candidates
         if candidates is None:
             raise AssertionError

@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow_recommenders as tfrs
 
 from batchscore.errors import UsageError
-from batchscore.interactions.statistics import Statistics
+from batchscore.interactions.statistics import TrainingStatistics
 from batchscore.networks.failures import translate_errors
 from batchscore.networks.predictions import predict
 from batchscore.networks.ranking_model import build_ranking_model, compile_model, one_empty_row
@@ -39,11 +39,11 @@ class ModelContext:
 
     features: Mapping[str, Feature]
     tasks: Mapping[str, Task]
-    statistics: Statistics
+    statistics: TrainingStatistics
     settings: TrainSettings
 
 
-def build_model(statistics: Statistics, settings: TrainSettings) -> tfrs.Model:
+def build_model(statistics: TrainingStatistics, settings: TrainSettings) -> tfrs.Model:
     """A compiled, untrained model with its weights drawn: of the factory where there is one, else as declared.
 
     Raises UsageError: E-CONFIG where declarations do not fit together, E-FACTORY where the factory cannot be

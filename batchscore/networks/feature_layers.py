@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-from batchscore.interactions.statistics import Boundaries, Scaling, Span, Statistics, Values
+from batchscore.interactions.statistics import Boundaries, Scaling, Span, TrainingStatistics, Values
 from batchscore.settings.recipe import Buckets, Feature, Hashed, Labels, Number, Text, Timestamp, Vocabulary
 from batchscore.settings.train import TrainSettings
 
@@ -22,7 +22,7 @@ _UNKNOWN_WORDS = 1
 _BUCKETS = 1000
 
 
-def make_feature_layer(name: str, statistics: Statistics, settings: TrainSettings) -> tf.keras.layers.Layer:
+def make_feature_layer(name: str, statistics: TrainingStatistics, settings: TrainSettings) -> tf.keras.layers.Layer:
     """The layer of feature `name`; its attribute `width` is the number of columns that it gives."""
     feature, known = settings.all_features()[name], statistics.features[name]
     dimension = feature.dimension or settings.embedding_dimension

@@ -16,7 +16,7 @@ import tensorflow_recommenders as tfrs
 
 from batchscore.columns import SCORE
 from batchscore.errors import UsageError
-from batchscore.interactions.statistics import Statistics
+from batchscore.interactions.statistics import TrainingStatistics
 from batchscore.networks.dataset import to_dtype
 from batchscore.networks.feature_layers import Embedded, make_feature_layer
 from batchscore.networks.tasks import Objectives
@@ -34,7 +34,7 @@ class RankingModel(tfrs.Model):  # type: ignore[misc] # TFRS has no types
     outside a vocabulary share embeddings.
     """
 
-    def __init__(self, statistics: Statistics, settings: TrainSettings) -> None:
+    def __init__(self, statistics: TrainingStatistics, settings: TrainSettings) -> None:
         """An untrained model. Raises UsageError (E-CONFIG) where the sides of a dot product differ in width."""
         super().__init__()
         self._settings = settings
@@ -180,7 +180,7 @@ class Dropout(tf.keras.layers.Layer):  # type: ignore[misc]
         return tf.nn.experimental.stateless_dropout(inputs, self._share, seed)
 
 
-def build_ranking_model(statistics: Statistics, settings: TrainSettings) -> RankingModel:
+def build_ranking_model(statistics: TrainingStatistics, settings: TrainSettings) -> RankingModel:
     """A compiled, untrained model with its weights drawn and its optimizer's state made."""
     model = RankingModel(statistics, settings)
     model(one_empty_row(statistics))
@@ -188,7 +188,7 @@ def build_ranking_model(statistics: Statistics, settings: TrainSettings) -> Rank
     return model
 
 
-def one_empty_row(statistics: Statistics) -> Features:
+def one_empty_row(statistics: TrainingStatistics) -> Features:
     """A batch of one row, of zeros and empty texts."""
     return {field.name: tf.zeros([1], to_dtype(field.type)) for field in statistics.schema}
 
@@ -203,13 +203,17 @@ def compile_model(model: tfrs.Model, settings: TrainSettings) -> None:
     model.optimizer.build(model.trainable_variables)
 
 
-def _make_tower(role: Role, widths: tuple[int, ...], statistics: Statistics, settings: TrainSettings) -> Tower:
+def _make_tower(
+    role: Role, widths: tuple[int, ...], statistics: TrainingStatistics, settings: TrainSettings
+) -> Tower:
     features = _make_layers(role, statistics, settings)
     width = widths[-1] if widths else sum(layer.width for layer in features)
     return Tower(features, _dense(widths, None, settings, f"{role}_dense"), width, role)
 
 
-def _make_layers(role: Role, statistics: Statistics, settings: TrainSettings) -> list[tf.keras.layers.Layer]:
+def _make_layers(
+    role: Role, statistics: TrainingStatistics, settings: TrainSettings
+) -> list[tf.keras.layers.Layer]:
     declared = settings.all_features().items()
     return [make_feature_layer(name, statistics, settings) for name, feature in declared if feature.role == role]
 
@@ -234,7 +238,7 @@ def _l2(settings: TrainSettings) -> tf.keras.regularizers.Regularizer | None:
     return tf.keras.regularizers.L2(settings.model.l2) if settings.model.l2 else None
 
 
-def _start(task: Task, statistics: Statistics) -> float:
+def _start(task: Task, statistics: TrainingStatistics) -> float:
     """What a model predicts before it has learned anything of users and candidates: the mean label."""
     match task:
         case Ranking():

@@ -55,7 +55,7 @@ def percent(count: int, total: int) -> str:
     return f" ({share:.1f} %)" if share >= 0.1 or not count else f" ({share:.1g} %)"  # noqa: PLR2004 - a tenth
 
 
-def describe(difference: Difference) -> str:
+def describe_difference(difference: Difference) -> str:
     """The whole difference as text: the verdict, the files, each figure with its limit, examples."""
     return "\n".join(_lines(difference))
 

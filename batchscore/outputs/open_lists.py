@@ -8,7 +8,7 @@ from batchscore.columns import WantedColumns
 from batchscore.outputs.find_columns import find_columns, require_known
 from batchscore.outputs.reader import ListReader
 from batchscore.outputs.rows import has_ranked_columns, open_ranked
-from batchscore.outputs.table import read_table
+from batchscore.outputs.table import read_table_lists
 from batchscore.outputs.table_files import TableFiles, open_table
 
 
@@ -27,4 +27,4 @@ def _open(table: TableFiles, wanted: WantedColumns) -> ListReader:
     named = frozenset(wanted.names()) & frozenset(table.schema.names)
     if has_ranked_columns(table.schema) and not table.is_folder and not named:
         return open_ranked(table.path)
-    return read_table(table, find_columns(table.path, table.schema, wanted), named)
+    return read_table_lists(table, find_columns(table.path, table.schema, wanted), named)

@@ -22,7 +22,7 @@ _FRAME_ROWS = 1_048_576
 
 
 @dataclass(frozen=True)
-class TableRows:
+class TableLists:
     """Lists of a table by user, then rank: codes of the ids, ranks from 1 (int32), scores or None, all `[rows]`."""
 
     path: Path
@@ -82,7 +82,7 @@ class TableRows:
             yield pl.DataFrame(pl.from_arrow(ids)).with_columns(scores.alias(SCORE), pl.Series(RANK, ranks))
 
 
-def read_table(files: TableFiles, columns: ListColumns, named: frozenset[str]) -> TableRows:
+def read_table_lists(files: TableFiles, columns: ListColumns, named: frozenset[str]) -> TableLists:
     """Read and sort the lists of a table. Ranks may be any integers that differ within a list: their order counts.
 
     Without a rank the order is that of a run: score descending, then candidate ascending. Raises InputError
@@ -112,7 +112,7 @@ def read_table(files: TableFiles, columns: ListColumns, named: frozenset[str]) -
         order = np.lexsort((order_of(candidates.ids)[candidate_codes], _descending(scores), places))
     user_codes, candidate_codes = user_codes[order], candidate_codes[order]
     _require_distinct_candidates(files.path, users, candidates, user_codes, candidate_codes)
-    return TableRows(
+    return TableLists(
         files.path, files.schema, columns, named, users.ids, candidates.ids, user_codes, candidate_codes,
         _count_ranks(user_codes), None if scores is None else scores[order],
     )  # fmt: skip

@@ -53,7 +53,7 @@ def _no_ids(count: int) -> list[str | int]:
 
 
 @dataclass(frozen=True)
-class Table:
+class LookUpTable:
     """A look-up table. `entries` is None where the bytes do not tell; `filled_from` says where its keys stand.
 
     `ids(count)` gives up to `count` keys, text or integers; none where only TensorFlow could read them.
@@ -76,21 +76,21 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class InputVocabulary:
     """What is known about the ids of an input: the table that it feeds, or the `reason` why there is none."""
 
-    table: Table | None
+    table: LookUpTable | None
     reason: str
 
 
 def find_tables(
     graph: Graph, assets: Mapping[str, str], variables: list[Variable], model: Path
-) -> dict[str, Table]:
+) -> dict[str, LookUpTable]:
     """Every table of the graph that has a name, by name.
 
     `assets` maps the nodes that stand for assets to their file names; `variables` are those of the checkpoint.
     """
-    tables: dict[str, Table] = {}
+    tables: dict[str, LookUpTable] = {}
     for _, node in graph.nodes():
         if node.op in _TABLES:
             table = _table(node)
@@ -111,7 +111,9 @@ def find_tables(
     return tables
 
 
-def find_vocabularies(graph: Graph, signature: Signature, tables: Mapping[str, Table]) -> dict[str, Vocabulary]:
+def find_vocabularies(
+    graph: Graph, signature: Signature, tables: Mapping[str, LookUpTable]
+) -> dict[str, InputVocabulary]:
     """For each input of `signature` the table in which its values are looked up.
 
     Where an input feeds several tables the largest counts, if all sizes are known.
@@ -123,22 +125,22 @@ def find_vocabularies(graph: Graph, signature: Signature, tables: Mapping[str, T
         names = used.get(name, set())
         known = [tables[table] for table in sorted(names) if table in tables]
         if not names and name in hashed:
-            found[name] = Vocabulary(None, "its values are hashed: there is no vocabulary")
+            found[name] = InputVocabulary(None, "its values are hashed: there is no vocabulary")
         elif not names:
-            found[name] = Vocabulary(None, "it is not looked up in a table")
+            found[name] = InputVocabulary(None, "it is not looked up in a table")
         elif len(known) < len(names):
-            found[name] = Vocabulary(None, "its table has no name by which it could be found")
+            found[name] = InputVocabulary(None, "its table has no name by which it could be found")
         elif len(known) == 1:
-            found[name] = Vocabulary(known[0], "the table that it is looked up in")
+            found[name] = InputVocabulary(known[0], "the table that it is looked up in")
         elif any(table.entries is None for table in known):
-            found[name] = Vocabulary(None, f"it is looked up in {len(known)} tables, some of unknown size")
+            found[name] = InputVocabulary(None, f"it is looked up in {len(known)} tables, some of unknown size")
         else:
             largest = max(known, key=lambda table: table.entries or 0)
-            found[name] = Vocabulary(largest, f"the largest of {len(known)} tables that it is looked up in")
+            found[name] = InputVocabulary(largest, f"the largest of {len(known)} tables that it is looked up in")
     return found
 
 
-def read_vocabularies(path: Path, signature: Signature) -> dict[str, Vocabulary]:
+def read_vocabularies(path: Path, signature: Signature) -> dict[str, InputVocabulary]:
     """`find_vocabularies` of the SavedModel directory `path`. Raises ModelError where it cannot be read."""
     meta_graph = choose_meta_graph(read_meta_graphs(path), path)
     graph = Graph(meta_graph)
@@ -183,9 +185,9 @@ def _sources(graph: Graph, body: Body, tensor: str, same: frozenset[str] = froze
         return []
 
 
-def _table(node: Any) -> Table:
+def _table(node: Any) -> LookUpTable:
     key, value = (attribute(node, name).type for name in ("key_dtype", "value_dtype"))
-    return Table(
+    return LookUpTable(
         name=variable_key(node).decode(errors="replace"),
         op=node.op,
         key_dtype=DTYPES.get(key, f"type {key}"),

@@ -14,11 +14,11 @@ from batchscore.evaluation.prediction_metrics import CalibrationBin, calibrate
 from batchscore.evaluation.table import ComparisonTable
 from batchscore.interactions.negatives import add_negatives, drawing_task
 from batchscore.interactions.splits import Split
-from batchscore.interactions.statistics import Statistics
+from batchscore.interactions.statistics import TrainingStatistics
 from batchscore.settings.recipe import Click, Rating, Task
 from batchscore.settings.train import TrainSettings
 from batchscore.training.metrics import ORDER_CUTOFF, Metric, metric_of
-from batchscore.training.parts import MEASURED_ROWS, Part, can_judge_order, draw_rows
+from batchscore.training.parts import MEASURED_ROWS, SplitPart, can_judge_order, draw_rows
 
 MODEL = "model"
 
@@ -51,11 +51,11 @@ class Comparison:
         }
 
 
-def compare(
+def compare_models(
     predictions: Mapping[str, np.ndarray],
-    held_out: Part,
+    held_out: SplitPart,
     split: Split,
-    statistics: Statistics,
+    statistics: TrainingStatistics,
     settings: TrainSettings,
 ) -> Comparison:
     """Hold `predictions` (by task, for all rows of `held_out`) against baselines fitted on the training rows."""
@@ -87,7 +87,7 @@ def compare(
     return Comparison(tables, relevant, calibration, judged, metric, value, baseline)
 
 
-def _fit_baselines(task: Task, split: Split, statistics: Statistics, settings: TrainSettings) -> Baselines:
+def _fit_baselines(task: Task, split: Split, statistics: TrainingStatistics, settings: TrainSettings) -> Baselines:
     columns = [settings.user_column, settings.candidate_column]
     if task.has_label_column:
         training = split.training.select([*columns, task.label])

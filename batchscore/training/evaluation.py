@@ -10,24 +10,24 @@ import tensorflow as tf
 
 from batchscore.columns import SCORE
 from batchscore.errors import ModelError
-from batchscore.networks.dataset import read_batches
+from batchscore.networks.dataset import read_training_batches
 from batchscore.networks.predictions import predict
 from batchscore.settings.recipe import Click
 from batchscore.settings.train import TrainSettings
 from batchscore.training.metrics import Figures
-from batchscore.training.parts import Part
+from batchscore.training.parts import SplitPart
 
 
 class Evaluator:
     """Measures a model as it is now on the parts of a split."""
 
-    def __init__(self, model: Any, parts: Mapping[str, Part], settings: TrainSettings) -> None:
+    def __init__(self, model: Any, parts: Mapping[str, SplitPart], settings: TrainSettings) -> None:
         self.parts = parts
         self._settings = settings
         self._features = list(settings.all_features())
         self._tasks = settings.all_tasks()
 
-        spec = read_batches(next(iter(parts.values())).rows.select(self._features)).element_spec
+        spec = read_training_batches(next(iter(parts.values())).rows.select(self._features)).element_spec
 
         @tf.function(input_signature=[spec])  # type: ignore[untyped-decorator] # TensorFlow has no types
         def predicted(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -47,7 +47,7 @@ class Evaluator:
             for name, part in self.parts.items()
         }
 
-    def predict(self, part: Part) -> dict[str, np.ndarray]:
+    def predict(self, part: SplitPart) -> dict[str, np.ndarray]:
         """The predictions of each task that the model has an output for, float32 `[rows]`.
 
         Where no output is named after the first task, that of the score is its prediction.
@@ -56,7 +56,7 @@ class Evaluator:
         probability.
         """
         found: dict[str, list[np.ndarray]] = {}
-        for batch in read_batches(part.rows.select(self._features)):
+        for batch in read_training_batches(part.rows.select(self._features)):
             for name, values in self._predicted(batch).items():
                 found.setdefault(name, []).append(values.numpy())
         predictions = {name: np.concatenate(values) for name, values in found.items()}

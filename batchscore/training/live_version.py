@@ -20,7 +20,7 @@ from batchscore.savedmodel.versions import list_versions, locate
 from batchscore.settings.recipe import Click, Task
 from batchscore.settings.train import TrainSettings
 from batchscore.training.metrics import Metric, metric_of
-from batchscore.training.parts import Part
+from batchscore.training.parts import SplitPart
 
 _SCORED_ROWS = 8192
 _BEGIN = "held_out_from"
@@ -44,7 +44,7 @@ class _IncomparableError(Exception):
     """Says why the live version is not compared."""
 
 
-def measure_live_version(base: ModelBase, held_out: Part, settings: TrainSettings) -> Live:
+def measure_live_version(base: ModelBase, held_out: SplitPart, settings: TrainSettings) -> Live:
     """The first task's figure of the version that `run` would use now, on all held-out rows.
 
     A version that was refitted has learned held-out rows, so the model that it was judged by before is scored, as

@@ -16,7 +16,7 @@ from batchscore.evaluation.ranking_metrics import measure_best_lists, measure_li
 from batchscore.evaluation.truth import Truth, least_label, make_truth
 from batchscore.interactions.negatives import add_negatives, drawing_task
 from batchscore.interactions.splits import Split
-from batchscore.interactions.statistics import Statistics
+from batchscore.interactions.statistics import TrainingStatistics
 from batchscore.interactions.table_rows import TableRows
 from batchscore.settings.recipe import Click, Rating, Task
 from batchscore.settings.train import TrainSettings
@@ -26,10 +26,10 @@ MEASURED_ROWS = 1_000_000
 """Of more training rows only about so many are measured after each epoch, drawn with the seed."""
 
 
-class Part:
+class SplitPart:
     """Rows to be predicted: those of the input, then drawn negatives where a task has them."""
 
-    def __init__(self, rows: pa.Table, statistics: Statistics, settings: TrainSettings) -> None:
+    def __init__(self, rows: pa.Table, statistics: TrainingStatistics, settings: TrainSettings) -> None:
         self._input_rows = rows.num_rows
         self._settings = settings
         self._label_means = statistics.label_means
@@ -101,14 +101,14 @@ def can_judge_order(rows: pa.Table, label: str, user_column: str) -> bool:
     return bool(pc.any(pc.not_equal(found[f"{label}_min"], found[f"{label}_max"])).as_py())
 
 
-def make_parts(split: Split, statistics: Statistics, settings: TrainSettings) -> dict[str, Part]:
+def make_parts(split: Split, statistics: TrainingStatistics, settings: TrainSettings) -> dict[str, SplitPart]:
     """The parts that are measured after each epoch: `training` (about a million rows of it), and `validation`.
 
     Without a validation part it is `held_out`, which then decides nothing.
     """
     watched = {"validation": split.validation} if split.validation.num_rows else {"held_out": split.held_out}
     training = draw_rows(split.training, settings)
-    return {name: Part(rows, statistics, settings) for name, rows in {"training": training, **watched}.items()}
+    return {name: SplitPart(rows, statistics, settings) for name, rows in {"training": training, **watched}.items()}
 
 
 def draw_rows(rows: pa.Table, settings: TrainSettings, limit: int = MEASURED_ROWS) -> pa.Table:

@@ -12,7 +12,7 @@ import tensorflow_recommenders as tfrs
 from batchscore.errors import InputError
 from batchscore.interactions.identity import Identity
 from batchscore.interactions.splits import Split
-from batchscore.interactions.statistics import Statistics, learn_statistics
+from batchscore.interactions.statistics import TrainingStatistics, learn_statistics
 from batchscore.networks.dataset import TrainingBatches
 from batchscore.networks.factory import build_model
 from batchscore.networks.keras2 import seed_random_generators
@@ -21,11 +21,11 @@ from batchscore.publishing.model_base import ModelBase
 from batchscore.settings.recipe import Ranking
 from batchscore.settings.train import TrainSettings
 from batchscore.training.checkpoints import Checkpoints, open_state
-from batchscore.training.comparison import Comparison, compare
+from batchscore.training.comparison import Comparison, compare_models
 from batchscore.training.evaluation import Evaluator
 from batchscore.training.fitting import Fitted, Fitting, Schedule
 from batchscore.training.metrics import Epoch, metric_of
-from batchscore.training.parts import Part, can_judge_order, draw_rows, make_parts
+from batchscore.training.parts import SplitPart, can_judge_order, draw_rows, make_parts
 from batchscore.training.tensorboard import Board
 
 
@@ -34,7 +34,7 @@ class Round:
     """A model with what it is fitted on."""
 
     model: tfrs.Model
-    statistics: Statistics
+    statistics: TrainingStatistics
     settings: TrainSettings
     evaluator: Evaluator
     fitting: Fitting
@@ -54,14 +54,14 @@ class Round:
 class EvaluatedRound(Round):
     """The round whose model never sees the held-out rows, and is judged by them."""
 
-    held_out: Part
+    held_out: SplitPart
     state: Path
     """Where the checkpoints of the training lie."""
 
     def compare(self, split: Split) -> Comparison:
         """The fitted model beside the baselines on the held-out rows. Costs one prediction of them."""
         predictions = self.evaluator.predict(self.held_out)
-        return compare(predictions, self.held_out, split, self.statistics, self.settings)
+        return compare_models(predictions, self.held_out, split, self.statistics, self.settings)
 
 
 def prepare_evaluated(
@@ -83,7 +83,7 @@ def prepare_evaluated(
     checkpoints = Checkpoints(state / "fit", model)
     batches = TrainingBatches(split.training, statistics, settings)
     fitting = Fitting(model, batches, evaluator.measure, schedule, checkpoints)
-    held_out = parts.get("held_out") or Part(split.held_out, statistics, settings)
+    held_out = parts.get("held_out") or SplitPart(split.held_out, statistics, settings)
     board = Board(settings.tensorboard)
     return EvaluatedRound(model, statistics, settings, evaluator, fitting, board.write, held_out, state)
 
@@ -95,7 +95,7 @@ def prepare_refit(rows: pa.Table, epochs: int, state: Path, settings: TrainSetti
     """
     statistics = learn_statistics(rows, settings)
     model = _build(statistics, settings)
-    parts = {"training": Part(draw_rows(rows, settings), statistics, settings)}
+    parts = {"training": SplitPart(draw_rows(rows, settings), statistics, settings)}
     evaluator = Evaluator(model, parts, settings)
     name, task = next(iter(settings.all_tasks().items()))
     schedule = Schedule(epochs, 0, name, metric_of(task), settings.learning_rate, stage="refit ")
@@ -128,7 +128,7 @@ def _require_judgement(split: Split, settings: TrainSettings) -> None:
             )
 
 
-def _build(statistics: Statistics, settings: TrainSettings) -> tfrs.Model:
+def _build(statistics: TrainingStatistics, settings: TrainSettings) -> tfrs.Model:
     seed_random_generators(settings.seed)
     return build_model(statistics, settings)
 

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from speed import HEAD_FLOPS, WORKLOADS, Workload, command, limit, make_model, make_pairs
 
 from batchscore.engine.session import open_session
-from batchscore.engine.table import Table
+from batchscore.engine.table import FedTable
 from batchscore.planning.plan import Plan
 from batchscore.planning.plan_cache import read_model_plan
 from batchscore.savedmodel.saved_model import read_saved_model
@@ -86,7 +86,8 @@ def show_head(name: str, workload: Workload, work: Path, best: float) -> None:
     call = session.prepare(feeds, [head.output], label="the head")
     draw = np.random.default_rng(0)
     tables = [
-        tuple(Table(workload.candidates, table.width, table.dtype) for table in part.tables) for part in plan.parts
+        tuple(FedTable(workload.candidates, table.width, table.dtype) for table in part.tables)
+        for part in plan.parts
     ]
     flat = [table for part in tables for table in part]
     for table in flat:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchscore.errors import InputError
-from batchscore.evaluation.describe import describe
+from batchscore.evaluation.describe import describe_evaluation
 from batchscore.evaluation.evaluate import evaluate
 from batchscore.settings.lists import EvaluateSettings
 from batchscore.settings.resolve import resolve
@@ -96,7 +96,7 @@ def test_without_scores_labels_only_say_what_is_relevant(tmp_path):
     assert value(found, "RMSE") is None
     assert value(found, "MRR") == pytest.approx(0.75)
     assert "popularity" in found.table
-    text = describe(found)
+    text = describe_evaluation(found)
     assert "a table of lists: user uid, candidate film, rank position\n" in text
     assert "the lists have no scores, which could be measured against labels" in text
 

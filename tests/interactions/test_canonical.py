@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscore.interactions.canonical import cast_fill, find_cast
+from batchscore.interactions.canonical import cast_fill, find_canonical_cast
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -17,7 +17,7 @@ EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 def cast(use, values, *, is_typed=True):
     """What becomes of the values, and the reasons why some become null."""
     reasons = []
-    found = find_cast(use, values.type, is_typed=is_typed)
+    found = find_canonical_cast(use, values.type, is_typed=is_typed)
     for step in found.steps:
         after = step.apply(values)
         if after.null_count > values.null_count:
@@ -144,7 +144,7 @@ def test_numbers_of_other_types():
 def test_a_category_may_be_a_bool_but_an_id_may_not():
     assert cast("category", pa.array([True, None])) == ([1, None], [])
     with pytest.raises(ValueError, match="bool is no type for ids; write them as text"):
-        find_cast("id", pa.bool_())
+        find_canonical_cast("id", pa.bool_())
 
 
 @pytest.mark.parametrize("use", ["id", "category", "number", "moment", "text", "list", "label", "click"])
@@ -183,4 +183,4 @@ def test_lists_are_joined_by_the_separator():
         ["a value of the list is null or holds the separator"],
     )
     with pytest.raises(ValueError, match="a column has one value a row"):
-        find_cast("text", lists.type)
+        find_canonical_cast("text", lists.type)

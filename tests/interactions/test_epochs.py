@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchscore.interactions.epochs import Lists, draw_generator, draw_others, shuffle_rows
+from batchscore.interactions.epochs import TrainingLists, draw_generator, draw_others, shuffle_rows
 from batchscore.interactions.table_rows import TableRows
 
 
@@ -48,7 +48,7 @@ USERS = pa.chunked_array([["a", "b", "a"], ["c", "a", "b", "a", "a", "a"], []], 
 def test_every_row_comes_once_in_lists_of_one_user(window_rows, batch_rows, list_length, epoch):
     users = USERS.to_pylist()
     seen = []
-    for window in Lists(USERS, list_length).shuffle(window_rows, batch_rows, draw_generator(1, epoch)):
+    for window in TrainingLists(USERS, list_length).shuffle(window_rows, batch_rows, draw_generator(1, epoch)):
         for batch in window.batches:
             rows = window.rows[batch.places]
             assert batch.lists[0] == 0
@@ -64,7 +64,7 @@ def test_every_row_comes_once_in_lists_of_one_user(window_rows, batch_rows, list
 
 def test_lists_are_cut_anew_in_each_epoch_and_evenly():
     users = pa.chunked_array([["a"] * 33 + ["b"] * 20], pa.large_string())
-    lists = Lists(users, 32)
+    lists = TrainingLists(users, 32)
 
     def cut(epoch):
         (window,) = lists.shuffle(100, 100, draw_generator(1, epoch))

@@ -14,7 +14,7 @@ from batchscore.interactions.statistics import (
     Boundaries,
     Scaling,
     Span,
-    Statistics,
+    TrainingStatistics,
     Values,
     learn_statistics,
 )
@@ -121,7 +121,7 @@ def test_each_candidate_that_negatives_are_drawn_from_is_known_by_its_last_row()
 def test_it_is_plain_data():
     known = learn({"title": texts(["a", "b", "c", "d"])}, {"title": {"kind": "text", "role": "candidate"}})
     again = pickle.loads(pickle.dumps(known))  # noqa: S301 - our own
-    assert isinstance(again, Statistics)
+    assert isinstance(again, TrainingStatistics)
     assert again == known
 
 

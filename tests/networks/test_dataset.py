@@ -123,9 +123,9 @@ def test_lists_with_negatives_for_another_task():
 
 
 def test_rows_are_read_in_their_order():
-    from batchscore.networks.dataset import read_batches
+    from batchscore.networks.dataset import read_training_batches
 
-    batches = list(read_batches(table(), 32))
+    batches = list(read_training_batches(table(), 32))
     assert [len(batch["user_id"]) for batch in batches] == [30, 30, 30, 10]
     assert [movie for batch in batches for movie in batch["movie_id"].numpy()] == [b"%d" % n for n in range(100)]
 

@@ -12,7 +12,7 @@ from batchscore.arrays.tolerance import score_tolerance
 from batchscore.errors import InputError, RefusedError, UsageError
 from batchscore.outputs import blocks
 from batchscore.outputs import rows as rows_of_outputs
-from batchscore.outputs.describe import describe
+from batchscore.outputs.describe import describe_difference
 from batchscore.outputs.diff import Difference, diff
 from batchscore.settings.lists import DiffSettings
 from batchscore.settings.resolve import resolve
@@ -191,7 +191,7 @@ def test_empty_outputs_are_the_same(compare):
     difference = compare([], [])
     assert exceeded(difference) == []
     assert (difference.overlap, difference.score_shift_mean) == (None, None)
-    assert "SAME within limits" in describe(difference)
+    assert "SAME within limits" in describe_difference(difference)
 
 
 def test_blocks_decide_nothing(compare, monkeypatch):
@@ -258,7 +258,7 @@ scores shifted, such as
 
 near ties, such as
   user u3: candidates d and e swapped at rank 4, score gap 1e-05 (near tie)"""
-    assert describe(difference) == expected
+    assert describe_difference(difference) == expected
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_ids_of_any_length_leave_messages_short(compare):
     assert "more than once" in str(refused.value)
     assert len(str(refused.value)) < 1_000
     old, new = lists(**{long: {long: 9.0, "b": 1.0}}, lost=SCORES), lists(**{long: {"b": 9.0, f"{long}y": 1.0}})
-    assert len(describe(compare(old, new))) < 3_000
+    assert len(describe_difference(compare(old, new))) < 3_000
 
 
 def test_other_columns_are_refused(tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchscore.errors import InputError, UsageError
-from batchscore.outputs.describe import describe
+from batchscore.outputs.describe import describe_difference
 from batchscore.outputs.diff import diff
 from batchscore.settings.lists import DiffSettings
 from batchscore.settings.resolve import resolve
@@ -106,7 +106,7 @@ def reversed_order(rows):
 def test_the_text_says_what_was_read_and_that_scores_were_not_compared(tmp_path):
     old = save_output(tmp_path / "old.parquet", {1: ["a", "b", "c"], 2: ["a"], 3: ["b"]})
     new = save_log(tmp_path / "new.parquet", {1: ["b", "a", "d"], 2: ["a"], 4: ["z" * 1000]})
-    text = describe(compare(old, new, **UNSCORED)).replace(str(tmp_path), "<folder>")
+    text = describe_difference(compare(old, new, **UNSCORED)).replace(str(tmp_path), "<folder>")
     assert (
         text
         == """\

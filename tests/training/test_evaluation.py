@@ -11,8 +11,8 @@ from batchscore.evaluation.baselines import Baselines
 from batchscore.interactions.splits import Split
 from batchscore.interactions.statistics import learn_statistics
 from batchscore.settings.train import TrainSettings
-from batchscore.training.comparison import compare
-from batchscore.training.parts import Part, can_judge_order, draw_rows, make_parts
+from batchscore.training.comparison import compare_models
+from batchscore.training.parts import SplitPart, can_judge_order, draw_rows, make_parts
 
 TASKS = {
     "rating": {"kind": "rating", "label": "stars"},
@@ -44,10 +44,10 @@ def divide(settings, held_out=101):
 def test_figures_are_those_of_the_comparison_without_its_intervals():
     settings = train_settings()
     split, statistics = divide(settings)
-    part = Part(split.held_out, statistics, settings)
+    part = SplitPart(split.held_out, statistics, settings)
     random = np.random.default_rng(3)
     predictions = {name: random.random(101).astype(np.float32) for name in TASKS}
-    comparison = compare(predictions, part, split, statistics, settings)
+    comparison = compare_models(predictions, part, split, statistics, settings)
     for name, metrics in {"rating": ["RMSE"], "seen": ["log loss", "AUC"], "order": ["NDCG@10"]}.items():
         figures = part.measure(name, predictions[name])
         assert list(figures) == metrics
@@ -69,9 +69,9 @@ def test_a_good_list_holds_what_is_labelled_better_than_the_training_rows_or_as_
     tasks = {**TASKS, "strict": {"kind": "rating", "label": "stars", "relevant": 5}}
     settings = train_settings(tasks=tasks)
     split, statistics = divide(settings)
-    part = Part(split.held_out, statistics, settings)
+    part = SplitPart(split.held_out, statistics, settings)
     scores = np.random.default_rng(3).random(101).astype(np.float32)
-    comparison = compare(dict.fromkeys(tasks, scores), part, split, statistics, settings)
+    comparison = compare_models(dict.fromkeys(tasks, scores), part, split, statistics, settings)
     mean = statistics.label_means["stars"]
     assert 2.5 < mean < 3.5
     assert comparison.relevant == {"rating": mean, "seen": 1.0, "order": mean, "strict": 5.0}
@@ -93,7 +93,7 @@ def test_drawn_negatives_are_judged_with_the_rows_and_counted_for_no_other_task(
     tasks = {"click": {"kind": "click", "label": "clicked", "negatives": 3}, "rating": TASKS["rating"]}
     settings = train_settings(tasks=tasks)
     split, statistics = divide(settings)
-    part = Part(split.held_out, statistics, settings)
+    part = SplitPart(split.held_out, statistics, settings)
     assert part.rows.num_rows == 4 * 101
     labels = part.rows_of(settings.tasks["click"])["clicked"].to_numpy()
     assert labels.tolist() == [1.0] * 101 + [0.0] * 303
@@ -106,7 +106,7 @@ def test_drawn_negatives_are_judged_with_the_rows_and_counted_for_no_other_task(
     )
     right = part.measure("click", np.where(labels == 1, 0.9, 0.1))
     assert right == {"log loss": pytest.approx(-math.log(0.9)), "AUC": 1.0}
-    comparison = compare(
+    comparison = compare_models(
         {"click": np.full(404, 0.25, np.float32), "rating": np.ones(404, np.float32)},
         part,
         split,
@@ -116,7 +116,7 @@ def test_drawn_negatives_are_judged_with_the_rows_and_counted_for_no_other_task(
     base_rate = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
     assert comparison.baseline == pytest.approx(base_rate)
     assert comparison.value == pytest.approx(base_rate)
-    again = Part(split.held_out, statistics, settings)
+    again = SplitPart(split.held_out, statistics, settings)
     assert again.rows.equals(part.rows)
 
 
@@ -124,14 +124,14 @@ def test_baselines_of_drawn_negatives_take_bounded_memory(monkeypatch):
     """A row becomes several, and all of them are in memory at once."""
     settings = train_settings(tasks={"click": {"kind": "click", "label": "clicked", "negatives": 3}})
     split, statistics = divide(settings)
-    part = Part(split.held_out, statistics, settings)
+    part = SplitPart(split.held_out, statistics, settings)
     fitted = []
     monkeypatch.setattr("batchscore.training.comparison.MEASURED_ROWS", 200)
     monkeypatch.setattr(
         "batchscore.training.comparison.Baselines",
         lambda rows, **ids: fitted.append(rows) or Baselines(rows, **ids),
     )
-    comparison = compare({"click": np.full(404, 0.3, np.float32)}, part, split, statistics, settings)
+    comparison = compare_models({"click": np.full(404, 0.3, np.float32)}, part, split, statistics, settings)
     assert 200 <= fitted[0].num_rows < 400
     assert comparison.baseline == pytest.approx(-(0.25 * math.log(0.25) + 0.75 * math.log(0.75)))
 
@@ -140,10 +140,10 @@ def test_popularity_with_drawn_negatives_counts_what_was_clicked():
     tasks = {"click": {"kind": "click", "label": "clicked", "negatives": 3}}
     settings = train_settings(tasks=tasks)
     split, statistics = divide(settings)
-    part = Part(split.held_out, statistics, settings)
+    part = SplitPart(split.held_out, statistics, settings)
     counts = np.bincount(split.training["movie_id"].to_numpy(), minlength=30)
     by_count = counts[part.rows["movie_id"].to_numpy()] / 1000
-    comparison = compare({"click": by_count.astype(np.float32)}, part, split, statistics, settings)
+    comparison = compare_models({"click": by_count.astype(np.float32)}, part, split, statistics, settings)
     rows = comparison.tables["click"]
     assert rows.measure("popularity", "NDCG@10") == rows.measure("model", "NDCG@10")
 
@@ -158,9 +158,9 @@ def test_an_order_that_nobody_s_rows_can_judge_has_no_value():
     assert can_judge_order(split.held_out, "stars", "user_id")
     assert not can_judge_order(one_each, "stars", "user_id")
     for rows, judged in ((split.held_out, True), (one_each, False)):
-        part = Part(rows, statistics, settings)
+        part = SplitPart(rows, statistics, settings)
         scores = np.arange(rows.num_rows, dtype=np.float32)
-        comparison = compare({"order": scores}, part, split, statistics, settings)
+        comparison = compare_models({"order": scores}, part, split, statistics, settings)
         assert (comparison.value is not None, comparison.baseline is not None) == (judged, judged)
 
 
@@ -227,4 +227,4 @@ def test_the_first_task_is_judged_by_the_score_where_no_output_has_its_name(kera
     predictions = Evaluator(model, parts, settings).predict(parts["held_out"])
     assert list(predictions) == ["rating", "seen"]
     assert predictions["rating"].tolist() == split.held_out["movie_id"].to_pylist()
-    assert compare(predictions, parts["held_out"], split, statistics, settings).value > 0
+    assert compare_models(predictions, parts["held_out"], split, statistics, settings).value > 0

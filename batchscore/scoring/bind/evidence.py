@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from batchscore.arrays.joined_lists import find_other_separator
 from batchscore.errors import BatchscoreError
-from batchscore.savedmodel.vocabulary import Vocabulary
+from batchscore.savedmodel.vocabulary import InputVocabulary
 
 MAX_IDS = 2_000_000
 """Ids of a vocabulary that are looked at; a larger one tells nothing."""
@@ -30,7 +30,7 @@ class VocabularyEvidence:
     """
 
     def __init__(
-        self, read_values: Callable[[str], pa.Array], read_vocabularies: Callable[[], Mapping[str, Vocabulary]]
+        self, read_values: Callable[[str], pa.Array], read_vocabularies: Callable[[], Mapping[str, InputVocabulary]]
     ) -> None:
         self._read_values = read_values
         self._read_vocabularies = read_vocabularies

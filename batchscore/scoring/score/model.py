@@ -28,7 +28,7 @@ from batchscore.savedmodel.saved_model import (
 )
 from batchscore.savedmodel.score import Score, choose_score
 from batchscore.savedmodel.versions import list_versions
-from batchscore.savedmodel.vocabulary import Vocabulary, read_vocabularies
+from batchscore.savedmodel.vocabulary import InputVocabulary, read_vocabularies
 from batchscore.scoring.bind.binding import Binding
 from batchscore.scoring.bind.casts import placeholders
 from batchscore.scoring.bind.evidence import VocabularyEvidence
@@ -165,7 +165,7 @@ def _by_tables(model: RunModel, session: Session, inputs: Mapping[str, str | Non
     return {role: _by_vocabulary(session, role, vocabularies[name]) for role, name in inputs.items() if name}
 
 
-def _by_vocabulary(session: Session, role: str, vocabulary: Vocabulary) -> _LookedUp:
+def _by_vocabulary(session: Session, role: str, vocabulary: InputVocabulary) -> _LookedUp:
     if vocabulary.table is None:
         return None, vocabulary.reason
     table = vocabulary.table.for_card()

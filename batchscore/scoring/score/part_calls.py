@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from batchscore.engine.session import Call
-from batchscore.engine.table import Table
+from batchscore.engine.table import FedTable
 from batchscore.errors import ModelError
 from batchscore.planning.plan import Part
 from batchscore.scoring.score.positions import find_positions, row_bytes
@@ -27,7 +27,7 @@ class Computed:
     results: list[np.ndarray]
     failure: str | None = None
 
-    def write(self, tables: Sequence[Table], first: int) -> int:
+    def write(self, tables: Sequence[FedTable], first: int) -> int:
         """Put the results into `tables`, from row `first` on; gives the row after them."""
         end = first + len(self.rows)
         for table, result in zip(tables, self.results, strict=True):

@@ -19,7 +19,7 @@ from batchscore.arrays.distinct import Distinct, find_distinct, find_used, is_sa
 from batchscore.arrays.keys import find_order_of
 from batchscore.columns import is_text
 from batchscore.engine.session import Call
-from batchscore.engine.table import Table
+from batchscore.engine.table import FedTable
 from batchscore.planning.plan import Part
 from batchscore.scoring.bind.casts import FLOATS, INTEGERS
 from batchscore.scoring.score.part_calls import PartCalls, unusable_part
@@ -49,10 +49,10 @@ class Placed:
     """Where n pairs find a part: int32 [n] row numbers in `tables`. `failures` says for a pair why it has none."""
 
     rows: np.ndarray
-    tables: tuple[Table, ...]
+    tables: tuple[FedTable, ...]
     failures: Mapping[int, str]
 
-    def for_call(self, rows: np.ndarray) -> tuple[np.ndarray, tuple[Table, ...]]:
+    def for_call(self, rows: np.ndarray) -> tuple[np.ndarray, tuple[FedTable, ...]]:
         """The part for `rows` of the pairs: a table row for each, and the tables."""
         return np.maximum(self.rows[rows], 0), self.tables
 
@@ -82,7 +82,7 @@ def find_order(placed: Sequence[Placed]) -> np.ndarray:
 class _Kept:
     """What has been computed: the row of each tuple, or why the model failed on it."""
 
-    tables: tuple[Table, ...]
+    tables: tuple[FedTable, ...]
     row_of: dict[Any, int] = field(default_factory=dict)
     failure_of: dict[Any, str] = field(default_factory=dict)
     filled: int = 0
@@ -125,7 +125,7 @@ class PartTables:
         return self._calls.positions_left_out
 
     @property
-    def tables(self) -> tuple[Table, ...]:
+    def tables(self) -> tuple[FedTable, ...]:
         """The tables as they are now, with the capacity that most calls will see."""
         return self._kept.tables
 
@@ -199,8 +199,8 @@ class PartTables:
     def _begin(self, capacity: int) -> _Kept:
         return _Kept(self._make_tables(capacity))
 
-    def _make_tables(self, capacity: int) -> tuple[Table, ...]:
-        return tuple(Table(capacity, table.width, table.dtype) for table in self.part.tables)
+    def _make_tables(self, capacity: int) -> tuple[FedTable, ...]:
+        return tuple(FedTable(capacity, table.width, table.dtype) for table in self.part.tables)
 
     def _compute(self, values: list[pa.Array], keys: list[Any]) -> None:
         kept = self._kept

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from batchscore.engine.table import Table
+from batchscore.engine.table import FedTable
 from batchscore.scoring.score.part_calls import PartCalls
 
 
@@ -28,9 +28,9 @@ class PerPair:
         self._table_rows = table_rows
         self.failures: dict[int, str] = {}
 
-    def for_call(self, rows: np.ndarray) -> tuple[np.ndarray, tuple[Table, ...]]:
+    def for_call(self, rows: np.ndarray) -> tuple[np.ndarray, tuple[FedTable, ...]]:
         """The part for `rows` of the pairs: a table row for each, and the tables."""
-        tables = tuple(Table(self._table_rows, table.width, table.dtype) for table in self._calls.part.tables)
+        tables = tuple(FedTable(self._table_rows, table.width, table.dtype) for table in self._calls.part.tables)
         found = np.zeros(int(rows.max()) + 1, np.int32)
         filled = 0
         for computed in self._calls.compute(self._values, rows):

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from batchscore.engine.session import Session
-from batchscore.engine.table import Table
+from batchscore.engine.table import FedTable
 from batchscore.errors import ModelError
 from batchscore.planning.plan import Plan
 from batchscore.planning.plan_loading import load_plan
@@ -181,7 +181,7 @@ class PlannedScorer:
         head = self._plan.head
         blocks = -(-(int(places[-1]) + 1) // head.block_rows)
         numbers: list[np.ndarray] = []
-        tables: list[Table] = []
+        tables: list[FedTable] = []
         for part in placed:
             found, theirs = part.for_call(rows)
             numbers.append(np.zeros(head.call_rows, np.int32))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from batchscore.errors import UsageError
 from batchscore.savedmodel.card import ModelCard, Probes
 from batchscore.savedmodel.saved_model import Signature, TensorSpec
-from batchscore.savedmodel.vocabulary import Table, Vocabulary
+from batchscore.savedmodel.vocabulary import InputVocabulary, LookUpTable
 from batchscore.scoring.bind.binding import bind
 from batchscore.scoring.bind.evidence import VocabularyEvidence
 from batchscore.settings.resolve import resolve
@@ -50,9 +50,11 @@ def evidence_of(columns, vocabularies):
     """`columns` maps names to values, `vocabularies` inputs to ids."""
 
     def table(ids):
-        return Table("t", "HashTableV2", "string", "int64", len(ids), "the graph", lambda count: list(ids)[:count])
+        return LookUpTable(
+            "t", "HashTableV2", "string", "int64", len(ids), "the graph", lambda count: list(ids)[:count]
+        )
 
-    found = {name: Vocabulary(table(ids), "it is looked up") for name, ids in vocabularies.items()}
+    found = {name: InputVocabulary(table(ids), "it is looked up") for name, ids in vocabularies.items()}
     return VocabularyEvidence(lambda column: pa.array(columns[column]), lambda: found)
 
 
@@ -145,7 +147,7 @@ def test_values_that_cannot_be_read_tell_nothing(failure):
     def read(_):
         raise failure
 
-    table = Table("t", "HashTableV2", "string", "int64", 1, "the graph", lambda _: ["a"])
-    evidence = VocabularyEvidence(read, lambda: {"uid": Vocabulary(table, "")})
+    table = LookUpTable("t", "HashTableV2", "string", "int64", 1, "the graph", lambda _: ["a"])
+    evidence = VocabularyEvidence(read, lambda: {"uid": InputVocabulary(table, "")})
     assert evidence.knows("uid", "user_id") is None
     assert VocabularyEvidence(lambda _: pa.array(["a"]), lambda: read(0)).knows("uid", "user_id") is None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscore.engine.table import Table
+from batchscore.engine.table import FedTable
 from batchscore.errors import ModelError
 from batchscore.planning.plan import Part, PlanInput, PlanTable
 from batchscore.scoring.score import part_calls
@@ -152,7 +152,7 @@ def test_a_new_table_is_as_large_as_its_budget_allows(monkeypatch):
 
 
 def placed_at(rows, width=1):
-    return Placed(np.array(rows, np.int32), (Table(64, width, "float32"),), {})
+    return Placed(np.array(rows, np.int32), (FedTable(64, width, "float32"),), {})
 
 
 def test_pairs_are_ordered_by_the_part_of_which_most_is_read(monkeypatch):
