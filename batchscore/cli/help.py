@@ -15,6 +15,8 @@ from batchscore.errors import ERROR_IDS, UsageError
 _ERRORS = "errors"
 _SHOWN_NEAREST = 3
 _SECTION = re.compile(r"^## (?P<title>.+)\n(?:(?!## ).*\n?)*", re.MULTILINE)
+_LINK = re.compile(r"\[([^\]\n]+)\]\((?!https:)([^)#]*)(?:#[^)]*)?\)")
+"""A link to a page of the manual, or within one."""
 
 
 @click.command("help")
@@ -111,9 +113,15 @@ def _show(text: str) -> None:
 
     console = Console()
     with console.capture() as captured:
-        console.print(Markdown(text))
+        console.print(Markdown(_LINK.sub(_name_page, text)))
     laid_out = captured.get()
     if laid_out.count("\n") < console.height:
         print_out(laid_out)
     else:
         click.echo_via_pager(laid_out)
+
+
+def _name_page(link: re.Match[str]) -> str:
+    """A link in words: what it says and, if it leads to another page, the command that shows that."""
+    page = link[2].removesuffix(".md")
+    return link[1] if page == link[2] else f"{link[1]} (`batchscore help {page}`)"

@@ -100,6 +100,15 @@ def test_a_terminal_gets_a_layout_and_a_long_page_the_pager(batchscore, terminal
     assert "E-LOCKED" in paged[0]
 
 
+def test_a_link_is_told_on_a_terminal_by_the_command_that_shows_its_page(batchscore, terminal):
+    paged = terminal(20)
+    batchscore("help", "nightly")
+    batchscore("help", "report")
+    assert "batchscore help compare" in " ".join(paged[0].split())
+    assert "compare.md" not in paged[0]
+    assert "#inputfile" not in paged[1]
+
+
 def test_help_mentions_the_manual(batchscore):
     assert "`batchscore help` lists the pages" in " ".join(batchscore("--help").out.split())
 
