@@ -64,8 +64,8 @@ def test_a_page_links_to_nothing_outside_the_manual(path):
 
 
 def test_the_readme_leads_to_every_page():
-    told = {link.split("#")[0] for link in _LINK.findall(TEXTS[README])}
-    assert {f"batchscore/docs/{path.name}" for path in PAGES} <= told
+    listed = re.findall(r"^\| \[.+?\]\(batchscore/docs/(.+?)\) \|", TEXTS[README], re.MULTILINE)
+    assert sorted(listed) == names(PAGES)
 
 
 def test_the_architecture_is_one_screen_and_names_every_room():
@@ -143,6 +143,30 @@ def test_the_table_of_guards_has_their_defaults():
         for flag, default in defaults.items()
     } == told
     assert len(told) == 14
+
+
+def masked(message):
+    return re.sub(r"[-+]?\d[\d,.]*", "#", message).rstrip(".")
+
+
+def test_a_message_that_a_page_quotes_is_that_of_the_errors():
+    """But for its first word, which may be a name. `...` stands before what is quoted from the middle of one."""
+    examples = {}
+    for error_id, message in re.findall(r"^(E-[A-Z0-9-]+): (.*)$", TEXTS[DOCS / "errors.md"], re.MULTILINE):
+        examples.setdefault(error_id, []).append(masked(message))
+    quoted = {
+        quote
+        for path in PAGES
+        if path.name != "errors.md"
+        for quote in re.findall(r"`[^`\n]*?(E-[A-Z0-9-]+): (?!\.\.\.)([^`\n]*)`", TEXTS[path])
+    }
+    assert len(quoted) > 10
+    wrong = [
+        (error_id, message)
+        for error_id, message in quoted
+        if not any(masked(message).partition(" ")[2] in example for example in examples[error_id])
+    ]
+    assert wrong == []
 
 
 def test_readme_and_manual_say_the_same_of_the_exit_codes():
