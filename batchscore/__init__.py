@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from batchscore.evaluation.evaluate import Evaluation
     from batchscore.golden_cases.report import GoldenReport
     from batchscore.inspection.inspection import Inspection
-    from batchscore.outputs.diff import Difference
+    from batchscore.outputs.difference import Difference
     from batchscore.run_report import Report
     from batchscore.settings.base import Settings
     from batchscore.training.report import TrainingReport

@@ -14,8 +14,9 @@ from batchscore.adoption.probe_rows import ProbeRows, draw_probe_rows
 from batchscore.adoption.report import AdoptionReport
 from batchscore.adoption.verdict import require_telling_scores
 from batchscore.engine.known_ids import open_lookup
+from batchscore.engine.opening import open_session
 from batchscore.engine.probes import probe_feeds, require_stable_scores, score_rows
-from batchscore.engine.session import Session, open_session
+from batchscore.engine.session import Session
 from batchscore.errors import ModelError
 from batchscore.observer import Observer
 from batchscore.planning.plan import NotPlanned

@@ -136,7 +136,7 @@ def _reopen_closed_streams() -> None:
 
 
 def _tell(message: str) -> None:
-    from batchscore.cli.console import log_error
+    from batchscore.cli.log import log_error
 
     log_error(message)
 

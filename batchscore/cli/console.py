@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import sys
 import time
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
+from batchscore.cli.log import ALL, configure_logging, log_error
 from batchscore.cli.signals import Stop, stoppable
 from batchscore.errors import OutOfMemoryError, StoppedError
 from batchscore.observer import Observer
@@ -19,24 +19,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _LINE_SECONDS = 30.0
-
-_ALL = logging.getLogger("batchscore")
-"""Above the loggers of all modules: how much they say, and where."""
-
-
-class _Formatter(logging.Formatter):
-    """Dated lines for a log file; on a terminal only what is not ordinary carries its level."""
-
-    def __init__(self, *, terminal: bool) -> None:
-        super().__init__("%(levelname)s: %(message)s" if terminal else "%(asctime)sZ %(levelname)s %(message)s")
-        self._terminal = terminal
-
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
-        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-
-    def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        return text.removeprefix("INFO: ") if self._terminal else text
 
 
 class LineObserver(Observer):
@@ -64,10 +46,10 @@ class LineObserver(Observer):
         rate = self._done / (now - self._began)
         if self._total:
             left = (self._total - self._done) / rate
-            _ALL.info("%s: %s of %s rows (%.0f %%), %s rows/s, %.0f s left", self._name, f"{self._done:,}",
+            ALL.info("%s: %s of %s rows (%.0f %%), %s rows/s, %.0f s left", self._name, f"{self._done:,}",
                       f"{self._total:,}", 100 * self._done / self._total, f"{rate:,.0f}", left)  # fmt: skip
         else:
-            _ALL.info("%s: %s rows, %s rows/s", self._name, f"{self._done:,}", f"{rate:,.0f}")
+            ALL.info("%s: %s rows, %s rows/s", self._name, f"{self._done:,}", f"{rate:,.0f}")
 
     def committing(self) -> None:
         """See Observer."""
@@ -117,31 +99,15 @@ def job_console(*, quiet: bool, verbose: bool) -> Iterator[Observer]:
     gc.freeze()  # what the modules made stays, and need not be looked through
     gc.enable()
     terminal = sys.stderr is not None and sys.stderr.isatty()
-    _configure_logging(quiet=quiet, verbose=verbose, terminal=terminal)
+    configure_logging(quiet=quiet, verbose=verbose, terminal=terminal)
     with stoppable(_leave) as stop:
         if not terminal or quiet:
             yield LineObserver(stop)
             return
         with _shown(_bar()) as progress:
-            for handler in _ALL.handlers:
+            for handler in ALL.handlers:
                 handler.setStream(progress.console.file)  # type: ignore[attr-defined]
             yield BarObserver(stop, progress)
-
-
-def log_error(message: str) -> None:
-    """Write a message as an error, dated where nobody looks on."""
-    _tell(logging.ERROR, message)
-
-
-def log_warning(message: str) -> None:
-    """Write a message as a warning, dated where nobody looks on."""
-    _tell(logging.WARNING, message)
-
-
-def _tell(level: int, message: str) -> None:
-    if not _ALL.handlers:
-        _configure_logging(quiet=False, verbose=False, terminal=sys.stderr is not None and sys.stderr.isatty())
-    _ALL.log(level, "%s", message)
 
 
 def _leave(error: StoppedError | OutOfMemoryError) -> NoReturn:
@@ -150,15 +116,6 @@ def _leave(error: StoppedError | OutOfMemoryError) -> NoReturn:
     log_error(str(error))
     print_failure(error, error.error_id, error.exit_code, str(error))
     os._exit(error.exit_code)
-
-
-def _configure_logging(*, quiet: bool, verbose: bool, terminal: bool) -> None:
-    logging.raiseExceptions = False  # a full or closed stderr must not stop a run
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter(terminal=terminal))
-    _ALL.handlers[:] = [handler]
-    _ALL.propagate = False
-    _ALL.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
 
 
 @contextmanager

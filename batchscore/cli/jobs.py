@@ -6,7 +6,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeVar
 
-from batchscore.cli.console import job_console, log_warning
+from batchscore.cli.console import job_console
+from batchscore.cli.log import log_warning
 from batchscore.cli.output import print_out
 from batchscore.observer import Observer
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import click
 
-from batchscore.cli.console import log_warning
+from batchscore.cli.log import log_warning
 from batchscore.errors import reason_of
 
 

@@ -20,7 +20,7 @@ from batchscore.adoption.report import AdoptionReport
 from batchscore.evaluation.evaluate import EvaluatedFile, Evaluation, TruthFile
 from batchscore.evaluation.prediction_metrics import CalibrationBin
 from batchscore.golden_cases.report import CaseResult, GoldenReport
-from batchscore.outputs.diff import CheckedLimit, ComparedFile, Difference, Examples
+from batchscore.outputs.difference import CheckedLimit, ComparedFile, Difference, Examples
 from batchscore.report_parts import (
     GuardResult,
     InputBinding,

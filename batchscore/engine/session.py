@@ -9,18 +9,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
-from batchscore.engine.libtensorflow import LibraryUnavailableError
 from batchscore.engine.table import FedTable
 from batchscore.errors import ModelError
 from batchscore.savedmodel.proto import DTYPES
 from batchscore.savedmodel.saved_model import Signature
-
-Api = Literal["c", "python"]
 
 
 class Call(Protocol):
@@ -107,29 +104,6 @@ _REASON_CHARACTERS = 1000
 """TensorFlow repeats the value that it failed on, however long that is."""
 
 _RENAME = "TensorFlow takes [ ] and \\ in a path for a pattern of names: rename that folder"
-
-
-def open_session(path: Path, *, threads: int, api: Api | None = None) -> Session:
-    """Load the SavedModel at `path` for `threads` concurrent callers.
-
-    Through TensorFlow's C API, or through its Python API where the C library cannot be used (`Session.runtime` says
-    which and why); `api` insists on one. Raises ModelError (E-MODEL-LOAD) when the model or the library cannot be
-    loaded.
-    """
-    # each API is loaded only when a model is
-    c_failure = None
-    if api != "python":
-        from batchscore.engine.capi import CSession  # noqa: PLC0415
-
-        try:
-            return CSession(path, threads=threads)
-        except LibraryUnavailableError as error:
-            c_failure = str(error)
-            if api == "c":
-                raise load_failure(path, c_failure) from error
-    from batchscore.engine.pyapi import PythonSession  # noqa: PLC0415
-
-    return PythonSession(path, threads=threads, c_failure=c_failure)
 
 
 def load_failure(path: Path, reason: str, *, expected: str | None = None) -> ModelError:

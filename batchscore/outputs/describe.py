@@ -10,7 +10,7 @@ from batchscore.errors import shorten
 from batchscore.outputs.reader import CANDIDATE, USER
 
 if TYPE_CHECKING:
-    from batchscore.outputs.diff import ComparedFile, Difference
+    from batchscore.outputs.difference import ComparedFile, Difference
 
 
 def describe_lists(row: Mapping[str, Any]) -> str:

@@ -16,8 +16,8 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from batchscore.columns import SCORE
+from batchscore.engine.opening import open_session
 from batchscore.engine.probes import ProbeResult, replay_probes, require_stable_scores
-from batchscore.engine.session import open_session
 from batchscore.errors import ModelError, OutputError, first_line, reason_of
 from batchscore.interactions.table_rows import TableRows
 from batchscore.networks.dataset import to_tensors

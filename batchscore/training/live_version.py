@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchscore.columns import SCORE
-from batchscore.engine.session import open_session
+from batchscore.engine.opening import open_session
 from batchscore.errors import ModelError
 from batchscore.publishing.model_base import ModelBase
 from batchscore.savedmodel.card import ModelCard, read_card

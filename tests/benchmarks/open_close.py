@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from batchscore.engine.session import open_session
+from batchscore.engine.opening import open_session
 from batchscore.savedmodel.saved_model import choose_signature, read_saved_model
 
 ROWS = 1_000

@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from speed import HEAD_FLOPS, WORKLOADS, Workload, command, limit, make_model, make_pairs
 
-from batchscore.engine.session import open_session
+from batchscore.engine.opening import open_session
 from batchscore.engine.table import FedTable
 from batchscore.planning.plan import Plan
 from batchscore.planning.plan_cache import read_model_plan

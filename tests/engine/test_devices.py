@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from batchscore.engine.session import open_session
+from batchscore.engine.opening import open_session
 from batchscore.savedmodel.saved_model import read_saved_model
 
 pytestmark = pytest.mark.tensorflow

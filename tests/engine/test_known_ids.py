@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from batchscore.engine.known_ids import open_lookup
-from batchscore.engine.session import open_session
+from batchscore.engine.opening import open_session
 from batchscore.errors import ModelError
 from batchscore.savedmodel.card import KnownTable
 from batchscore.savedmodel.saved_model import read_saved_model

@@ -10,7 +10,7 @@ import pytest
 
 from batchscore.engine import libtensorflow, tstring
 from batchscore.engine.libtensorflow import LibraryUnavailableError, find_library, load_library
-from batchscore.engine.session import open_session
+from batchscore.engine.opening import open_session
 from batchscore.errors import ModelError
 
 
@@ -31,7 +31,7 @@ SCORE = """
     from pathlib import Path
     import pyarrow as pa
     from batchscore.savedmodel.saved_model import read_saved_model
-    from batchscore.engine.session import open_session
+    from batchscore.engine.opening import open_session
 
     path, environment = Path(sys.argv[1]), dict(os.environ)
     session = open_session(path, threads=1)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from batchscore.engine.opening import open_session
 from batchscore.engine.retention import READS, find_keeping_ops
-from batchscore.engine.session import open_session
 from batchscore.savedmodel.proto import GraphProto
 from batchscore.savedmodel.saved_model import read_saved_model
 

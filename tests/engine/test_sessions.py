@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from batchscore.engine.capi import encode_config
-from batchscore.engine.session import open_session
+from batchscore.engine.opening import open_session
 from batchscore.errors import ModelError
 from batchscore.savedmodel.saved_model import read_saved_model
 

@@ -13,7 +13,8 @@ from batchscore.errors import InputError, RefusedError, UsageError
 from batchscore.outputs import blocks
 from batchscore.outputs import rows as rows_of_outputs
 from batchscore.outputs.describe import describe_difference
-from batchscore.outputs.diff import Difference, diff
+from batchscore.outputs.diff import diff
+from batchscore.outputs.difference import Difference
 from batchscore.settings.lists import DiffSettings
 from batchscore.settings.resolve import resolve
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from batchscore.engine.session import open_session
+from batchscore.engine.opening import open_session
 from batchscore.planning.graph.plan_model import plan_model
 from batchscore.planning.plan import Plan
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscore.engine.session import open_session
+from batchscore.engine.opening import open_session
 from batchscore.savedmodel.saved_model import read_saved_model
 from batchscore.scoring.rank import topn
 from batchscore.scoring.run import run

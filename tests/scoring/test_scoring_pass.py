@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscore.engine.session import open_session
+from batchscore.engine.opening import open_session
 from batchscore.run_report import Clock
 from batchscore.scoring.bind import rejects
 from batchscore.scoring.bind.binding import bind

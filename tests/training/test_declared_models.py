@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batchscore.engine.session import open_session
+from batchscore.engine.opening import open_session
 from batchscore.interactions.statistics import learn_statistics
 from batchscore.planning.plan import Plan
 from batchscore.planning.plan_file import read_plan

@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from batchscore.engine.known_ids import open_lookup, require_known_signature
+from batchscore.engine.opening import open_session
 from batchscore.engine.probes import replay_probes
-from batchscore.engine.session import Session, open_session
+from batchscore.engine.session import Session
 from batchscore.errors import ModelError, first_line
 from batchscore.report_parts import ModelUsed
 from batchscore.savedmodel.card import KnownSignature, KnownTable, ModelCard

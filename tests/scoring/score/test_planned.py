@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from batchscore.arrays.tolerance import score_tolerance
-from batchscore.engine.session import open_session
+from batchscore.engine.opening import open_session
 from batchscore.errors import ModelError
 from batchscore.planning.graph import head as planning_head
 from batchscore.planning.graph.plan_model import plan_model

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscore.engine.session import open_session
+from batchscore.engine.opening import open_session
 from batchscore.errors import ModelError
 from batchscore.savedmodel.saved_model import Signature, TensorSpec, read_saved_model
 from batchscore.savedmodel.score import Score, choose_score
