@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
     from batchscore import errors, networks
-    from batchscore.adoption.report import AdoptionReport
+    from batchscore.adoption.adoption_report import AdoptionReport
     from batchscore.evaluation.evaluate import Evaluation
-    from batchscore.golden_cases.report import GoldenReport
+    from batchscore.golden_cases.golden_report import GoldenReport
     from batchscore.inspection.inspection import Inspection
     from batchscore.outputs.difference import Difference
     from batchscore.run_report import Report
     from batchscore.settings.base import Settings
-    from batchscore.training.report import TrainingReport
+    from batchscore.training.training_report import TrainingReport
 
 __all__ = [
     "__version__",

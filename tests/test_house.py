@@ -431,6 +431,12 @@ def test_a_public_function_has_a_name_of_its_own_but_for_commands():
     assert all("__init__.py" in several[name] for name in several.keys() & commands)
 
 
+def test_a_module_has_a_name_of_its_own():
+    """`cli` and `settings` call their files as the commands and what they are for."""
+    own = [path.stem for path in SOURCES if path.relative_to(PACKAGE).parts[0] not in ("cli", "settings")]
+    assert {name for name in own if own.count(name) > 1} == {"__init__", "__main__"}
+
+
 PROCESSES = {"planning/planner.py": "planning.graph"}
 """Files that name a room above as a process of its own, for what loads too much."""
 

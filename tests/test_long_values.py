@@ -10,8 +10,8 @@ import pytest
 from batchscore.engine.session import run_failure
 from batchscore.errors import BatchscoreError, InputError, RefusedError, format_value
 from batchscore.evaluation.coded_files import Ids, read_coded
-from batchscore.interactions.table_files import open_table_file
-from batchscore.outputs.describe import describe_lists, describe_shift
+from batchscore.interactions.input_files import open_table_file
+from batchscore.outputs.difference_text import describe_lists, describe_shift
 from batchscore.outputs.rows import open_ranked
 from batchscore.scoring.bind.badrows import BadRows
 from batchscore.scoring.pairs import ScorablePairs, ScoredPairs

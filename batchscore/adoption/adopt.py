@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from batchscore.adoption.adoption_report import AdoptionReport
 from batchscore.adoption.choice import Choice, choose
 from batchscore.adoption.copying import copy_model
 from batchscore.adoption.invented_rows import Daring, invent_rows
 from batchscore.adoption.probe_rows import ProbeRows, draw_probe_rows
-from batchscore.adoption.report import AdoptionReport
-from batchscore.adoption.verdict import require_telling_scores
+from batchscore.adoption.telling_scores import require_telling_scores
 from batchscore.engine.known_ids import open_lookup
 from batchscore.engine.opening import open_session
 from batchscore.engine.probes import probe_feeds, require_stable_scores, score_rows

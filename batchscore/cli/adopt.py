@@ -15,7 +15,7 @@ from batchscore.cli.settings import resolve_settings
 from batchscore.settings.adopt import AdoptSettings
 
 if TYPE_CHECKING:
-    from batchscore.adoption.report import AdoptionReport
+    from batchscore.adoption.adoption_report import AdoptionReport
     from batchscore.observer import Observer
 
 

@@ -26,8 +26,8 @@ def command(as_json: bool, **flags: Any) -> None:
     """
     settings = resolve_settings(DiffSettings, "diff", flags).settings
 
-    from batchscore.outputs.describe import describe_difference
     from batchscore.outputs.diff import diff
+    from batchscore.outputs.difference_text import describe_difference
 
     difference = diff(settings)
     if not as_json:

@@ -35,8 +35,8 @@ def command(
         show_config(resolved)
         return
     with job_console(quiet=quiet, verbose=verbose) as observer:
-        from batchscore.evaluation.describe import describe_evaluation
         from batchscore.evaluation.evaluate import evaluate
+        from batchscore.evaluation.evaluation_text import describe_evaluation
 
         evaluation = evaluate(resolved.settings, observer)
     print_out(evaluation.to_json() if as_json else describe_evaluation(evaluation))

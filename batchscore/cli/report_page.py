@@ -16,10 +16,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from batchscore.adoption.report import AdoptionReport
+from batchscore.adoption.adoption_report import AdoptionReport
 from batchscore.evaluation.evaluate import EvaluatedFile, Evaluation, TruthFile
 from batchscore.evaluation.prediction_metrics import CalibrationBin
-from batchscore.golden_cases.report import CaseResult, GoldenReport
+from batchscore.golden_cases.golden_report import CaseResult, GoldenReport
 from batchscore.outputs.difference import CheckedLimit, ComparedFile, Difference, Examples
 from batchscore.report_parts import (
     GuardResult,
@@ -33,7 +33,7 @@ from batchscore.report_parts import (
 )
 from batchscore.run_report import Report
 from batchscore.training.metrics import Epoch
-from batchscore.training.report import TrainingReport
+from batchscore.training.training_report import TrainingReport
 
 REPORTS: dict[type, tuple[str, tuple[type, ...]]] = {
     Report: ("run", (InputFile, ModelUsed, InputBinding, KnownIds, Scores, PlanUsed, Output, GuardResult)),

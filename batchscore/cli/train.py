@@ -18,7 +18,7 @@ from batchscore.system.environment import LEGACY_KERAS
 
 if TYPE_CHECKING:
     from batchscore.observer import Observer
-    from batchscore.training.report import TrainingReport
+    from batchscore.training.training_report import TrainingReport
 
 
 @click.command("train", params=job_parameters(TrainSettings))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from batchscore.datasets.draws import Draws
+from batchscore.datasets.random_numbers import Draws
 from batchscore.datasets.ratings import Ratings
 
 _RATED = np.uint64(2**64 - 1)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from batchscore.datasets.dataset import DatasetReport, write_dataset
-from batchscore.datasets.draws import Draws
+from batchscore.datasets.random_numbers import Draws
 from batchscore.datasets.ratings import Catalogue, Ratings
 from batchscore.errors import UsageError
 from batchscore.observer import Observer

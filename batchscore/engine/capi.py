@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from batchscore.engine.fed_table import FedTable
 from batchscore.engine.libtensorflow import (
     RESOURCE_EXHAUSTED,
     OperationOutput,
@@ -32,7 +33,6 @@ from batchscore.engine.session import (
     refuse_nulls,
     run_failure,
 )
-from batchscore.engine.table import FedTable
 from batchscore.engine.tensors import FeedTensor, read_tensor
 from batchscore.savedmodel.proto import DTYPES, GraphProto, OpDefProto
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from batchscore.engine.fed_table import FedTable
 from batchscore.engine.quiet import quiet_start
 from batchscore.engine.session import (
     Call,
@@ -20,7 +21,6 @@ from batchscore.engine.session import (
     refuse_nulls,
     run_failure,
 )
-from batchscore.engine.table import FedTable
 from batchscore.errors import first_line
 
 with quiet_start():

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from batchscore.engine.table import FedTable
+from batchscore.engine.fed_table import FedTable
 from batchscore.errors import ModelError
 from batchscore.savedmodel.proto import DTYPES
 from batchscore.savedmodel.saved_model import Signature

@@ -9,8 +9,8 @@ from typing import TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from batchscore.engine.fed_table import FedTable
 from batchscore.engine.libtensorflow import Deallocator
-from batchscore.engine.table import FedTable
 from batchscore.engine.tstring import HEADER_BYTES, Strings, address_of, read_strings
 from batchscore.savedmodel.proto import DTYPES
 

@@ -14,7 +14,7 @@ import pyarrow.csv as pa_csv
 from batchscore.arrays.codes import Codes
 from batchscore.columns import plain_type, wide_id_type
 from batchscore.errors import InputError, format_list, means_out_of_memory, reason_of, shorten
-from batchscore.outputs.reader import ListReader
+from batchscore.outputs.list_reader import ListReader
 from batchscore.system.regular_files import require_regular
 from batchscore.tables.lake_tables import require_no_table
 from batchscore.tables.parquet_files import READ_ERRORS, ParquetContent, open_source, raise_if_limit

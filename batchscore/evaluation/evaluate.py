@@ -14,8 +14,9 @@ from batchscore.errors import EXIT_OK, InputError
 from batchscore.evaluation.baselines import Biases, count_popularity, fit_biases, look_up, popularity_percentiles
 from batchscore.evaluation.bootstrap import Measure
 from batchscore.evaluation.coded_files import CodedRows, Ids, read_coded
+from batchscore.evaluation.coded_lists import Lists, read_lists
+from batchscore.evaluation.comparison_table import ComparisonTable
 from batchscore.evaluation.list_totals import ListTotals
-from batchscore.evaluation.lists import Lists, read_lists
 from batchscore.evaluation.prediction_metrics import (
     CalibrationBin,
     calibrate,
@@ -25,11 +26,10 @@ from batchscore.evaluation.prediction_metrics import (
     to_probabilities,
 )
 from batchscore.evaluation.ranking_metrics import measure_best_lists
-from batchscore.evaluation.table import ComparisonTable
 from batchscore.evaluation.truth import Truth, least_label, make_truth
 from batchscore.observer import Observer
+from batchscore.outputs.list_reader import ListReader
 from batchscore.outputs.open_lists import open_lists
-from batchscore.outputs.reader import ListReader
 from batchscore.settings.lists import EvaluateSettings
 from batchscore.system.json_document import JsonDocument
 

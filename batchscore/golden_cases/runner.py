@@ -8,9 +8,9 @@ from pathlib import Path
 
 from batchscore.errors import UsageError
 from batchscore.golden_cases.cases import EXPECTED_ROWS, Case, find_cases, read_case, read_expected, write_expected
-from batchscore.golden_cases.comparison import compare_outcomes
+from batchscore.golden_cases.compare_outcomes import compare_outcomes
+from batchscore.golden_cases.golden_report import CaseResult, GoldenReport
 from batchscore.golden_cases.outcome import run_pairs
-from batchscore.golden_cases.report import CaseResult, GoldenReport
 from batchscore.settings.paths import require_paths
 
 _log = logging.getLogger(__name__)

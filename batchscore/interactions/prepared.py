@@ -9,7 +9,7 @@ from typing import Self
 import pyarrow as pa
 
 from batchscore.errors import OutputError, reason_of
-from batchscore.interactions.table_files import BATCH_ROWS
+from batchscore.interactions.input_files import BATCH_ROWS
 
 IN_MEMORY_BYTES = 256 * 1024 * 1024
 """Rows of more bytes than this go to a file."""

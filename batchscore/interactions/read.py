@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 from batchscore.errors import format_value
 from batchscore.interactions.checked_column import CheckedColumn, Column, list_columns
 from batchscore.interactions.identity import Identity, identify_files
+from batchscore.interactions.input_files import TableFile, open_table_file
 from batchscore.interactions.prepared import PreparedRows
 from batchscore.interactions.side_tables import SideTable, read_side_table
-from batchscore.interactions.table_files import TableFile, open_table_file
 from batchscore.settings.recipe import Role
 from batchscore.settings.train import TrainSettings
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from batchscore.columns import plain_type
 from batchscore.interactions.canonical import TEXT
 from batchscore.interactions.checked_column import CheckedColumn, Column
-from batchscore.interactions.table_files import TableFile
+from batchscore.interactions.input_files import TableFile
 
 
 @dataclass(frozen=True)

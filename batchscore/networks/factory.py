@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow_recommenders as tfrs
 
 from batchscore.errors import UsageError
-from batchscore.interactions.statistics import TrainingStatistics
+from batchscore.interactions.training_statistics import TrainingStatistics
 from batchscore.networks.failures import translate_errors
 from batchscore.networks.predictions import predict
 from batchscore.networks.ranking_model import build_ranking_model, compile_model, one_empty_row
@@ -32,7 +32,7 @@ class ModelContext:
       tensor `[batch]` or `[batch, 1]`, or several by name. Candidates are ranked by the output named `score`, else
       the one named like the first task, else the only one: higher is better. Each row is treated alone;
     - `compute_loss(inputs, training)` gives the loss of a batch of features and labels by column name
-      (`batchscore.networks.dataset.TrainingBatches` says what else is in it);
+      (`batchscore.networks.training_batches.TrainingBatches` says what else is in it);
     - may have `known(ids)`, which gives for the two ids `user_known` and `candidate_known`, bool `[batch]`;
     - may be compiled; otherwise it is, with the declared optimizer and learning rate.
     """

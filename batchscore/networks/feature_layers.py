@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-from batchscore.interactions.statistics import Boundaries, Scaling, Span, TrainingStatistics, Values
+from batchscore.interactions.training_statistics import Boundaries, Scaling, Span, TrainingStatistics, Values
 from batchscore.settings.recipe import Buckets, Feature, Hashed, Labels, Number, Text, Timestamp, Vocabulary
 from batchscore.settings.train import TrainSettings
 

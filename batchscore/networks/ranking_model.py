@@ -16,10 +16,10 @@ import tensorflow_recommenders as tfrs
 
 from batchscore.columns import SCORE
 from batchscore.errors import UsageError
-from batchscore.interactions.statistics import TrainingStatistics
-from batchscore.networks.dataset import to_dtype
+from batchscore.interactions.training_statistics import TrainingStatistics
 from batchscore.networks.feature_layers import Embedded, make_feature_layer
 from batchscore.networks.tasks import Objectives
+from batchscore.networks.training_batches import to_dtype
 from batchscore.settings.recipe import Click, Ranking, Role, Task, Vocabulary
 from batchscore.settings.train import TrainSettings
 

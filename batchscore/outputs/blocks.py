@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from batchscore.outputs.reader import USER
+from batchscore.outputs.list_reader import USER
 
 BLOCK_ROWS = 2_000_000
 """Rows of each stream that a block holds about. It decides memory, never a result."""

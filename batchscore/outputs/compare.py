@@ -19,7 +19,7 @@ import pyarrow as pa
 from batchscore.columns import RANK, SCORE, wide_id_type
 from batchscore.errors import InputError, shorten
 from batchscore.outputs.blocks import pair_blocks
-from batchscore.outputs.reader import CANDIDATE, USER, ListReader
+from batchscore.outputs.list_reader import CANDIDATE, USER, ListReader
 
 EXAMPLES = 5
 _USER_KEY, _PAIR_KEY = "user_key", "pair_key"

@@ -7,10 +7,10 @@ from typing import Literal
 
 from batchscore.errors import EXIT_OK, EXIT_REFUSED
 from batchscore.outputs.compare import Changes, compare
-from batchscore.outputs.describe import describe_lists, describe_shift, percent
 from batchscore.outputs.difference import CheckedLimit, ComparedFile, Difference, Examples
+from batchscore.outputs.difference_text import describe_lists, describe_shift, percent
+from batchscore.outputs.list_reader import ListReader
 from batchscore.outputs.open_lists import open_lists
-from batchscore.outputs.reader import ListReader
 from batchscore.settings.lists import DiffSettings
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from batchscore.columns import WantedColumns
 from batchscore.outputs.find_columns import find_columns, require_known
-from batchscore.outputs.reader import ListReader
+from batchscore.outputs.list_reader import ListReader
 from batchscore.outputs.rows import has_ranked_columns, open_ranked
-from batchscore.outputs.table import read_table_lists
 from batchscore.outputs.table_files import TableFiles, open_table
+from batchscore.outputs.table_lists import read_table_lists
 
 
 def open_lists(wanted: WantedColumns, *paths: Path) -> list[ListReader]:

@@ -13,7 +13,7 @@ from batchscore.arrays.mean_std import MeanStd
 from batchscore.arrays.tolerance import tolerance_of
 from batchscore.columns import RANK, RANK_TYPE, SCORE, SCORE_TYPE, ListColumns, is_id_type, plain_type
 from batchscore.errors import InputError, format_list, shorten
-from batchscore.outputs.reader import CANDIDATE, USER, Survey, cannot_be_read
+from batchscore.outputs.list_reader import CANDIDATE, USER, Survey, cannot_be_read
 from batchscore.tables.parquet_files import READ_ERRORS, ParquetContent, open_source
 
 _BATCH_ROWS = 1_048_576

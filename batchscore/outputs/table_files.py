@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from batchscore.columns import plain_type
 from batchscore.errors import InputError, TryLaterError, shorten
-from batchscore.outputs.reader import cannot_be_read
+from batchscore.outputs.list_reader import cannot_be_read
 from batchscore.tables.committers import find_replaced, find_unfinished
 from batchscore.tables.lake_tables import require_no_table
 from batchscore.tables.parquet_files import READ_ERRORS, ParquetContent, open_source

@@ -14,8 +14,8 @@ from typing import Any
 
 from batchscore.errors import reason_of
 from batchscore.evaluation.bootstrap import Measure
+from batchscore.evaluation.comparison_table import ComparisonTable, format_figure
 from batchscore.evaluation.prediction_metrics import CalibrationBin
-from batchscore.evaluation.table import ComparisonTable, format_figure
 from batchscore.system.durable import write_whole
 
 _log = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from batchscore.settings.train import TrainSettings
 from batchscore.system.durable import sync, sync_tree, write_whole
 from batchscore.system.regular_files import read_regular
 from batchscore.training.metrics import Epoch
-from batchscore.training.report import library_versions
+from batchscore.training.training_report import library_versions
 
 _log = logging.getLogger(__name__)
 

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from batchscore.evaluation.baselines import Baselines, numbers
-from batchscore.evaluation.comparison import Kind, compare_predictions
+from batchscore.evaluation.compare_predictions import Kind, compare_predictions
+from batchscore.evaluation.comparison_table import ComparisonTable
 from batchscore.evaluation.prediction_metrics import CalibrationBin, calibrate
-from batchscore.evaluation.table import ComparisonTable
 from batchscore.interactions.negatives import add_negatives, drawing_task
 from batchscore.interactions.splits import Split
-from batchscore.interactions.statistics import TrainingStatistics
+from batchscore.interactions.training_statistics import TrainingStatistics
 from batchscore.settings.recipe import Click, Rating, Task
 from batchscore.settings.train import TrainSettings
 from batchscore.training.metrics import ORDER_CUTOFF, Metric, metric_of
-from batchscore.training.parts import MEASURED_ROWS, SplitPart, can_judge_order, draw_rows
+from batchscore.training.split_parts import MEASURED_ROWS, SplitPart, can_judge_order, draw_rows
 
 MODEL = "model"
 

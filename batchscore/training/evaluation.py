@@ -10,12 +10,12 @@ import tensorflow as tf
 
 from batchscore.columns import SCORE
 from batchscore.errors import ModelError
-from batchscore.networks.dataset import read_training_batches
 from batchscore.networks.predictions import predict
+from batchscore.networks.training_batches import read_training_batches
 from batchscore.settings.recipe import Click
 from batchscore.settings.train import TrainSettings
 from batchscore.training.metrics import Figures
-from batchscore.training.parts import SplitPart
+from batchscore.training.split_parts import SplitPart
 
 
 class Evaluator:

@@ -20,8 +20,8 @@ from batchscore.engine.opening import open_session
 from batchscore.engine.probes import ProbeResult, replay_probes, require_stable_scores
 from batchscore.errors import ModelError, OutputError, first_line, reason_of
 from batchscore.interactions.table_rows import TableRows
-from batchscore.networks.dataset import to_tensors
 from batchscore.networks.predictions import predict
+from batchscore.networks.training_batches import to_tensors
 from batchscore.planning.graph.plan_model import plan_model
 from batchscore.planning.plan import NotPlanned, Plan
 from batchscore.planning.plan_file import write_plan

@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from batchscore.errors import ModelError
-from batchscore.networks.dataset import TrainingBatches
+from batchscore.networks.training_batches import TrainingBatches
 from batchscore.observer import Observer
 from batchscore.training.checkpoints import Checkpoints
 from batchscore.training.metrics import Epoch, Figures, Metric

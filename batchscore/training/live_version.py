@@ -20,7 +20,7 @@ from batchscore.savedmodel.versions import list_versions, locate
 from batchscore.settings.recipe import Click, Task
 from batchscore.settings.train import TrainSettings
 from batchscore.training.metrics import Metric, metric_of
-from batchscore.training.parts import SplitPart
+from batchscore.training.split_parts import SplitPart
 
 _SCORED_ROWS = 8192
 _BEGIN = "held_out_from"

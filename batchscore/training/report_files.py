@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from batchscore.errors import BatchscoreError, first_line
+from batchscore.evaluation.comparison_table import ComparisonTable
 from batchscore.evaluation.prediction_metrics import CalibrationBin
-from batchscore.evaluation.table import ComparisonTable
 from batchscore.publishing.model_base import ModelBase
 from batchscore.reports.page_process import render_apart
 from batchscore.reports.training_page import TrainingPage, write_page
 from batchscore.savedmodel.versions import FAILED_REPORT
 from batchscore.system.durable import tolerated, write_whole
 from batchscore.training.metrics import Epoch, Figures
-from batchscore.training.report import Journal, TrainingReport
+from batchscore.training.training_report import Journal, TrainingReport
 
 _log = logging.getLogger(__name__)
 

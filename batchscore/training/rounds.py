@@ -12,10 +12,10 @@ import tensorflow_recommenders as tfrs
 from batchscore.errors import InputError
 from batchscore.interactions.identity import Identity
 from batchscore.interactions.splits import Split
-from batchscore.interactions.statistics import TrainingStatistics, learn_statistics
-from batchscore.networks.dataset import TrainingBatches
+from batchscore.interactions.training_statistics import TrainingStatistics, learn_statistics
 from batchscore.networks.factory import build_model
 from batchscore.networks.keras2 import seed_random_generators
+from batchscore.networks.training_batches import TrainingBatches
 from batchscore.observer import Observer
 from batchscore.publishing.model_base import ModelBase
 from batchscore.settings.recipe import Ranking
@@ -25,7 +25,7 @@ from batchscore.training.comparison import Comparison, compare_models
 from batchscore.training.evaluation import Evaluator
 from batchscore.training.fitting import Fitted, Fitting, Schedule
 from batchscore.training.metrics import Epoch, metric_of
-from batchscore.training.parts import SplitPart, can_judge_order, draw_rows, make_parts
+from batchscore.training.split_parts import SplitPart, can_judge_order, draw_rows, make_parts
 from batchscore.training.tensorboard import Board
 
 

@@ -10,9 +10,9 @@ from batchscore.networks.keras2 import require_keras_2
 from batchscore.observer import Observer
 from batchscore.publishing.model_base import hold_model_base
 from batchscore.settings.train import TrainSettings
-from batchscore.training.report import Journal, TrainingReport, library_versions
 from batchscore.training.report_files import keep_reports
 from batchscore.training.tensorboard import require_tensorboard
+from batchscore.training.training_report import Journal, TrainingReport, library_versions
 
 _log = logging.getLogger(__name__)
 _UNOBSERVED = Observer()

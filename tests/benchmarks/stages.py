@@ -26,8 +26,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from speed import HEAD_FLOPS, WORKLOADS, Workload, command, limit, make_model, make_pairs
 
+from batchscore.engine.fed_table import FedTable
 from batchscore.engine.opening import open_session
-from batchscore.engine.table import FedTable
 from batchscore.planning.plan import Plan
 from batchscore.planning.plan_cache import read_model_plan
 from batchscore.savedmodel.saved_model import read_saved_model

@@ -9,8 +9,8 @@ import pytest
 
 from batchscore.evaluation.baselines import Baselines
 from batchscore.evaluation.bootstrap import Measure
-from batchscore.evaluation.comparison import compare_predictions
-from batchscore.evaluation.table import ComparisonTable
+from batchscore.evaluation.compare_predictions import compare_predictions
+from batchscore.evaluation.comparison_table import ComparisonTable
 
 NAMES = {"user_column": "user_id", "candidate_column": "item_id", "label_column": "label"}
 

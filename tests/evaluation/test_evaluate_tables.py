@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchscore.errors import InputError
-from batchscore.evaluation.describe import describe_evaluation
 from batchscore.evaluation.evaluate import evaluate
+from batchscore.evaluation.evaluation_text import describe_evaluation
 from batchscore.settings.lists import EvaluateSettings
 from batchscore.settings.resolve import resolve
 

@@ -9,7 +9,7 @@ import pytest
 
 from batchscore.errors import OutputError, UsageError
 from batchscore.golden_cases.cases import find_cases, read_case, read_expected
-from batchscore.golden_cases.comparison import compare_outcomes
+from batchscore.golden_cases.compare_outcomes import compare_outcomes
 from batchscore.golden_cases.outcome import Outcome
 from batchscore.golden_cases.runner import check_case
 from batchscore.golden_cases.text import csv_lines, parse_type, read_csv, toml_text

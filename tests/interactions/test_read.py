@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscore.errors import InputError, TryLaterError
-from batchscore.interactions import prepared, table_files
+from batchscore.interactions import input_files, prepared
 from batchscore.settings.train import TrainSettings
 
 GOOD = {"user_id": ["a", "b"], "movie_id": ["x", "y"], "user_rating": [1.0, 2.0]}
@@ -142,7 +142,7 @@ def test_what_its_label_would_be_must_not_be_a_column(write, refuse):
 
 
 def test_rows_of_many_batches_keep_their_order_and_their_numbers(write, read, refuse, monkeypatch):
-    monkeypatch.setattr(table_files, "BATCH_ROWS", 7)
+    monkeypatch.setattr(input_files, "BATCH_ROWS", 7)
     numbers = list(range(100))
     columns = {"user_id": [str(n) for n in numbers], "movie_id": numbers, "user_rating": numbers}
     assert read(write(columns)).rows.to_pydict() == columns
@@ -344,7 +344,7 @@ def test_a_dictionary_that_a_row_points_beyond(tmp_path, refuse, monkeypatch):
 
 def test_nothing_is_left_of_rows_that_cannot_be_used(write, refuse, tmp_path, monkeypatch):
     monkeypatch.setattr(prepared, "IN_MEMORY_BYTES", 0)
-    monkeypatch.setattr(table_files, "BATCH_ROWS", 2)
+    monkeypatch.setattr(input_files, "BATCH_ROWS", 2)
     monkeypatch.setattr(prepared, "BATCH_ROWS", 2)
     seen = []
     write_batches = prepared._RowFile.write

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscore.errors import InputError, TryLaterError
-from batchscore.interactions import table_files
+from batchscore.interactions import input_files
 
 ROWS = {"user_id": ["a", "b", "a"], "movie_id": [10, 20, 30], "user_rating": [1.0, 2.0, 3.0]}
 USERS = {"user_id": ["b", "a", "z"], "age": [30, 40, None]}
@@ -64,7 +64,7 @@ def test_it_is_joined_the_same_in_small_batches_and_from_dictionaries(write_all,
     encoded = {name: pa.array(values).dictionary_encode() for name, values in CANDIDATES.items()}
     rows = ROWS | {"movie_id": pa.array(ROWS["movie_id"]).dictionary_encode()}
     expected = read(write_all()).rows
-    monkeypatch.setattr(table_files, "BATCH_ROWS", 1)
+    monkeypatch.setattr(input_files, "BATCH_ROWS", 1)
     assert read(write_all(rows=rows, candidates=encoded)).rows.equals(expected)
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from batchscore.errors import ModelError, UsageError
-from batchscore.interactions.statistics import learn_statistics
+from batchscore.interactions.training_statistics import learn_statistics
 from batchscore.settings.train import TrainSettings
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
@@ -116,14 +116,14 @@ def build(settings):
 
 
 def test_a_model_of_one_s_own_is_trained_exported_and_scored_like_any(ours, tmp_path, tf):
-    from batchscore.networks import dataset
+    from batchscore.networks import training_batches
     from batchscore.training import export
 
     settings = declare(ours)
     model = build(settings)
     assert model.context.features == settings.all_features()
     assert isinstance(model.optimizer, tf.keras.optimizers.Adagrad)
-    batches = dataset.TrainingBatches(ROWS, learn_statistics(ROWS, settings), settings)
+    batches = training_batches.TrainingBatches(ROWS, learn_statistics(ROWS, settings), settings)
     before = model.head.kernel.numpy()
     model.fit(batches.epoch(0), verbose=0)
     assert not np.array_equal(model.head.kernel, before)
@@ -134,7 +134,7 @@ def test_a_model_of_one_s_own_is_trained_exported_and_scored_like_any(ours, tmp_
     exported = export.check_export(path)
     assert list(exported.saved.signatures) == ["serving_default"]
     assert exported.saved.card.known is None
-    tensors = dataset.to_tensors(probes)
+    tensors = training_batches.to_tensors(probes)
     assert exported.saved.card.probes.scores == pytest.approx(model(tensors).numpy()[:, 0].tolist())
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscore.interactions.statistics import count_words, learn_statistics
+from batchscore.interactions.training_statistics import count_words, learn_statistics
 from batchscore.settings.train import TrainSettings
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
@@ -30,8 +30,8 @@ def make(tf):
             features={"x": {"kind": kind, "role": "context", **feature}},
             model={"embedding_l2": embedding_l2},
         )
-        from batchscore.networks.dataset import to_dtype
         from batchscore.networks.feature_layers import make_feature_layer
+        from batchscore.networks.training_batches import to_dtype
 
         layer = make_feature_layer("x", learn_statistics(rows, declared), declared)
 

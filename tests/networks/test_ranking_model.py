@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from batchscore.errors import UsageError
-from batchscore.interactions.statistics import learn_statistics
+from batchscore.interactions.training_statistics import learn_statistics
 from batchscore.settings.train import TrainSettings
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]

@@ -12,9 +12,9 @@ from batchscore.arrays.tolerance import score_tolerance
 from batchscore.errors import InputError, RefusedError, UsageError
 from batchscore.outputs import blocks
 from batchscore.outputs import rows as rows_of_outputs
-from batchscore.outputs.describe import describe_difference
 from batchscore.outputs.diff import diff
 from batchscore.outputs.difference import Difference
+from batchscore.outputs.difference_text import describe_difference
 from batchscore.settings.lists import DiffSettings
 from batchscore.settings.resolve import resolve
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchscore.errors import InputError, UsageError
-from batchscore.outputs.describe import describe_difference
 from batchscore.outputs.diff import diff
+from batchscore.outputs.difference_text import describe_difference
 from batchscore.settings.lists import DiffSettings
 from batchscore.settings.resolve import resolve
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from batchscore.columns import ListColumns, WantedColumns
 from batchscore.errors import InputError, TryLaterError
-from batchscore.outputs import table as table_module
+from batchscore.outputs import table_lists as table_module
 from batchscore.outputs.find_columns import find_columns
 from batchscore.outputs.open_lists import open_lists
 

@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from batchscore.evaluation.bootstrap import Measure
+from batchscore.evaluation.comparison_table import ComparisonTable
 from batchscore.evaluation.prediction_metrics import CalibrationBin
-from batchscore.evaluation.table import ComparisonTable
 from batchscore.reports import page_process
 from batchscore.reports.page_process import render_apart
 from batchscore.reports.training_page import TrainingPage, render_page, write_page

@@ -10,8 +10,8 @@ import re
 import pytest
 
 from batchscore.evaluation.bootstrap import Measure
+from batchscore.evaluation.comparison_table import ComparisonTable
 from batchscore.evaluation.prediction_metrics import CalibrationBin
-from batchscore.evaluation.table import ComparisonTable
 from batchscore.reports.training_page import TrainingPage, render_page, write_page
 
 VOID = {"meta", "br"}

@@ -12,7 +12,7 @@ import pyarrow.parquet.encryption as pe
 import pytest
 
 from batchscore.errors import InputError
-from batchscore.interactions.table_files import open_table_file
+from batchscore.interactions.input_files import open_table_file
 from batchscore.scoring.source.parquet_source import open_pairs
 from batchscore.tables.parquet_files import ParquetContent, is_limit, open_source
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscore.engine.opening import open_session
-from batchscore.interactions.statistics import learn_statistics
+from batchscore.interactions.training_statistics import learn_statistics
 from batchscore.planning.plan import Plan
 from batchscore.planning.plan_file import read_plan
 from batchscore.scoring.run import run
@@ -62,7 +62,7 @@ ROWS = make_rows()
 
 def export(path, features, **declared):
     """A model after one epoch and its export, with unseen values in the probe rows."""
-    from batchscore.networks import dataset, ranking_model
+    from batchscore.networks import ranking_model, training_batches
     from batchscore.networks.keras2 import seed_random_generators
     from batchscore.training import export as module
 
@@ -71,7 +71,7 @@ def export(path, features, **declared):
     seed_random_generators(1)
     statistics = learn_statistics(ROWS, settings)
     model = ranking_model.build_ranking_model(statistics, settings)
-    batches = dataset.TrainingBatches(ROWS, statistics, settings)
+    batches = training_batches.TrainingBatches(ROWS, statistics, settings)
     history = model.fit(batches.epoch(0), verbose=0).history
     assert np.isfinite(history["total_loss"]).all()
     probes = module.draw_probes(ROWS, settings).slice(40)
@@ -97,7 +97,7 @@ def score_again(exported, probes, names):
 
 @pytest.mark.parametrize("name", FEATURES)
 def test_a_feature_is_exported_with_its_preprocessing(name, tmp_path):
-    from batchscore.networks.dataset import to_tensors
+    from batchscore.networks.training_batches import to_tensors
 
     settings, model, probes, exported = export(tmp_path / "m", {name: FEATURES[name]})
     assert list(settings.all_features()) == probes.column_names == ["user_id", "movie_id", name]
@@ -121,7 +121,7 @@ def test_a_feature_is_exported_with_its_preprocessing(name, tmp_path):
     ids=lambda model: model["interaction"],
 )
 def test_an_interaction_of_all_features_is_planned_by_sides(model, tmp_path):
-    from batchscore.networks.dataset import to_tensors
+    from batchscore.networks.training_batches import to_tensors
     from batchscore.training.export import leave_plan
 
     settings, trained, probes, exported = export(tmp_path / "m", FEATURES, model=model)
@@ -150,7 +150,7 @@ def test_an_interaction_of_all_features_is_planned_by_sides(model, tmp_path):
     ids="+".join,
 )
 def test_each_task_s_prediction_is_an_output(tasks, tmp_path):
-    from batchscore.networks.dataset import to_tensors
+    from batchscore.networks.training_batches import to_tensors
 
     features = {name: FEATURES[name] for name in ("price", "hour")}
     _, model, probes, exported = export(tmp_path / "m", features, tasks=tasks, model={"biases": True})
@@ -176,7 +176,7 @@ def test_the_known_signature_takes_the_ids_alone(tmp_path):
 
 @pytest.mark.parametrize("ids", ["vocabulary", "hashed"])
 def test_the_nightly_run_ranks_with_an_export(ids, tmp_path):
-    from batchscore.networks.dataset import to_tensors
+    from batchscore.networks.training_batches import to_tensors
     from batchscore.training.export import leave_plan
 
     hashed = {
@@ -202,7 +202,7 @@ def test_the_nightly_run_ranks_with_an_export(ids, tmp_path):
 
 
 def test_a_null_at_night_is_what_it_was_in_training(tmp_path):
-    from batchscore.networks.dataset import to_tensors
+    from batchscore.networks.training_batches import to_tensors
 
     fills = {
         "zip": -5, "city": "city 1", "age": 20.5, "price": 1.5, "title": "an END: of", "genres": "War",
@@ -244,27 +244,27 @@ def test_a_night_without_the_moment_is_scored_at_its_date_if_the_training_said_s
 
 
 def test_a_listwise_recipe_learns_an_order():
-    from batchscore.networks import dataset, ranking_model
+    from batchscore.networks import ranking_model, training_batches
 
     tasks = {"order": {"kind": "listwise", "label": "movie_rank"}}
     rows = ROWS.select(["user_id", "movie_id"]).append_column("movie_rank", ROWS["movie_id"].cast(pa.float32()))
     settings = TrainSettings(input="x.parquet", output="m", tasks=tasks, batch_rows=32, layers=(8,))
     statistics = learn_statistics(rows, settings)
     model = ranking_model.build_ranking_model(statistics, settings)
-    batches = dataset.TrainingBatches(rows, statistics, settings)
+    batches = training_batches.TrainingBatches(rows, statistics, settings)
     for epoch in range(10):
         model.fit(batches.epoch(epoch), verbose=0)
-    scores = model.score(dataset.to_tensors(rows)).numpy()
+    scores = model.score(training_batches.to_tensors(rows)).numpy()
     assert np.corrcoef(scores, rows["movie_rank"].to_numpy())[0, 1] > 0.9
 
 
 def test_a_checkpoint_holds_all_that_training_needs(tmp_path, tf):
-    from batchscore.networks import dataset, ranking_model
+    from batchscore.networks import ranking_model, training_batches
 
     declared = {"layers": (8,), "embedding_dimension": 4, "batch_rows": 32, "model": {"biases": True, "l2": 0.01}}
     settings = TrainSettings(input="x.parquet", output="m", features=FEATURES, **declared)
     statistics = learn_statistics(ROWS, settings)
-    batches = dataset.TrainingBatches(ROWS, statistics, settings)
+    batches = training_batches.TrainingBatches(ROWS, statistics, settings)
 
     def checkpoint():
         model = ranking_model.build_ranking_model(statistics, settings)
@@ -277,5 +277,5 @@ def test_a_checkpoint_holds_all_that_training_needs(tmp_path, tf):
     again, restored = checkpoint()
     restored.restore(path).assert_consumed()
     again.fit(batches.epoch(1), verbose=0)
-    features = dataset.to_tensors(ROWS)
+    features = training_batches.to_tensors(ROWS)
     assert np.array_equal(again.score(features), model.score(features))

@@ -9,10 +9,10 @@ import pytest
 from batchscore.errors import ModelError
 from batchscore.evaluation.baselines import Baselines
 from batchscore.interactions.splits import Split
-from batchscore.interactions.statistics import learn_statistics
+from batchscore.interactions.training_statistics import learn_statistics
 from batchscore.settings.train import TrainSettings
 from batchscore.training.comparison import compare_models
-from batchscore.training.parts import SplitPart, can_judge_order, draw_rows, make_parts
+from batchscore.training.split_parts import SplitPart, can_judge_order, draw_rows, make_parts
 
 TASKS = {
     "rating": {"kind": "rating", "label": "stars"},

@@ -28,7 +28,7 @@ def interactions(write, read):
 
 
 def export(interactions, path, settings):
-    from batchscore.interactions.statistics import learn_statistics
+    from batchscore.interactions.training_statistics import learn_statistics
     from batchscore.networks.ranking_model import build_ranking_model
     from batchscore.training.export import draw_probes, export_model
 

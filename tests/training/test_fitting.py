@@ -16,14 +16,14 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("keras2")]
 @pytest.fixture
 def prepare(write, read, tmp_path):
     """A fitting of a small model on 80 rows or so, with its checkpoints in a folder that outlives it."""
-    from batchscore.interactions.statistics import learn_statistics
-    from batchscore.networks.dataset import TrainingBatches
+    from batchscore.interactions.training_statistics import learn_statistics
     from batchscore.networks.factory import build_model
     from batchscore.networks.keras2 import seed_random_generators
+    from batchscore.networks.training_batches import TrainingBatches
     from batchscore.training.checkpoints import Checkpoints
     from batchscore.training.evaluation import Evaluator
     from batchscore.training.fitting import Fitting, Schedule
-    from batchscore.training.parts import make_parts
+    from batchscore.training.split_parts import make_parts
 
     def _prepare(measure=None, **settings):
         columns = {

@@ -10,8 +10,8 @@ from batchscore.observer import Observer
 from batchscore.publishing.model_base import hold_model_base
 from batchscore.settings.train import TrainSettings
 from batchscore.training import report_files
-from batchscore.training.report import Journal
 from batchscore.training.report_files import keep_reports
+from batchscore.training.training_report import Journal
 
 SETTINGS = TrainSettings(input=Path("/data/in.csv"), output=Path("/models/m"))
 JUDGED = {"metric": "RMSE", "value": 1.0, "baseline": "mean", "baseline_value": 2.0}

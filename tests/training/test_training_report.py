@@ -9,7 +9,7 @@ from batchscore.errors import RefusedError, StoppedError
 from batchscore.observer import Observer
 from batchscore.settings.train import TrainSettings
 from batchscore.training.metrics import Epoch
-from batchscore.training.report import Journal
+from batchscore.training.training_report import Journal
 
 SETTINGS = TrainSettings(input=Path("/data/in.csv"), output=Path("/models/m"), layers=(8,))
 

@@ -20,7 +20,7 @@ from batchscore.planning.graph.facts import infer
 from batchscore.planning.graph.flops import count_flops
 from batchscore.planning.graph.inline import FlatGraph, UnknownOpError, inline
 from batchscore.planning.graph.rowwise import Kind, prove
-from batchscore.planning.graph.rules.table import RULES
+from batchscore.planning.graph.rules.rule_table import RULES
 from batchscore.planning.graph.saved import CannotPlanError, Given
 from batchscore.planning.graph.sides import Sides, group_inputs
 from batchscore.planning.plan import MAX_GRAPH_BYTES, Head, Part, Plan, PlanInput, PlanTable

@@ -10,7 +10,7 @@ from tensorflow.core.framework import types_pb2
 
 from batchscore.planning.graph.draft import Draft
 from batchscore.planning.graph.rowwise import Kind
-from batchscore.planning.graph.rules.table import NOT_COMPILED, RULES
+from batchscore.planning.graph.rules.rule_table import NOT_COMPILED, RULES
 
 _FLOATS = frozenset({types_pb2.DT_FLOAT, types_pb2.DT_DOUBLE, types_pb2.DT_HALF, types_pb2.DT_BFLOAT16})
 _NUMBERS = _FLOATS | {

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from batchscore.engine.fed_table import FedTable
 from batchscore.engine.session import Call
-from batchscore.engine.table import FedTable
 from batchscore.errors import ModelError
 from batchscore.planning.plan import Part
 from batchscore.scoring.score.positions import find_positions, row_bytes

@@ -18,8 +18,8 @@ import pyarrow as pa
 from batchscore.arrays.distinct import Distinct, find_distinct, find_used, is_same_array
 from batchscore.arrays.keys import find_order_of
 from batchscore.columns import is_text
+from batchscore.engine.fed_table import FedTable
 from batchscore.engine.session import Call
-from batchscore.engine.table import FedTable
 from batchscore.planning.plan import Part
 from batchscore.scoring.bind.casts import FLOATS, INTEGERS
 from batchscore.scoring.score.part_calls import PartCalls, unusable_part

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from batchscore.engine.table import FedTable
+from batchscore.engine.fed_table import FedTable
 from batchscore.scoring.score.part_calls import PartCalls
 
 

@@ -17,8 +17,8 @@ from itertools import accumulate, chain
 import numpy as np
 import pyarrow as pa
 
+from batchscore.engine.fed_table import FedTable
 from batchscore.engine.session import Session
-from batchscore.engine.table import FedTable
 from batchscore.errors import ModelError
 from batchscore.planning.plan import Plan
 from batchscore.planning.plan_loading import load_plan

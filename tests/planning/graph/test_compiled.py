@@ -7,7 +7,7 @@ def test_xla_compiles_the_arithmetic_that_the_head_may_be_made_of(tf):
     from tensorflow.core.framework import types_pb2
     from tensorflow.python.framework import op_def_registry
 
-    from batchscore.planning.graph.rules.table import MATH, NOT_COMPILED
+    from batchscore.planning.graph.rules.rule_table import MATH, NOT_COMPILED
 
     values = {
         types_pb2.DT_FLOAT: tf.constant([[0.5, 0.25], [0.75, 0.1]]),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchscore.engine.table import FedTable
+from batchscore.engine.fed_table import FedTable
 from batchscore.errors import ModelError
 from batchscore.planning.plan import Part, PlanInput, PlanTable
 from batchscore.scoring.score import part_calls

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from batchscore.errors import InputError
-from batchscore.interactions import statistics as module
-from batchscore.interactions.statistics import (
+from batchscore.interactions import training_statistics as module
+from batchscore.interactions.training_statistics import (
     Boundaries,
     Scaling,
     Span,

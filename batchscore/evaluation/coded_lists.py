@@ -12,7 +12,7 @@ import pyarrow as pa
 from batchscore.arrays.codes import encode, order_of
 from batchscore.columns import RANK, SCORE
 from batchscore.evaluation.coded_files import Ids
-from batchscore.outputs.reader import CANDIDATE, USER, ListReader
+from batchscore.outputs.list_reader import CANDIDATE, USER, ListReader
 
 
 @dataclass(frozen=True)

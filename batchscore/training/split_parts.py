@@ -16,8 +16,8 @@ from batchscore.evaluation.ranking_metrics import measure_best_lists, measure_li
 from batchscore.evaluation.truth import Truth, least_label, make_truth
 from batchscore.interactions.negatives import add_negatives, drawing_task
 from batchscore.interactions.splits import Split
-from batchscore.interactions.statistics import TrainingStatistics
 from batchscore.interactions.table_rows import TableRows
+from batchscore.interactions.training_statistics import TrainingStatistics
 from batchscore.settings.recipe import Click, Rating, Task
 from batchscore.settings.train import TrainSettings
 from batchscore.training.metrics import NDCG, ORDER_CUTOFF, RMSE

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from batchscore.errors import UsageError
-from batchscore.golden_cases.comparison import EXAMPLES, compare_ranked
+from batchscore.golden_cases.compare_outcomes import EXAMPLES, compare_ranked
 
 Row = tuple[str, str, float]
 

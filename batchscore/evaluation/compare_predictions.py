@@ -11,10 +11,10 @@ import pyarrow as pa
 from batchscore.arrays.codes import encode, order_of
 from batchscore.evaluation.baselines import Baselines, numbers
 from batchscore.evaluation.bootstrap import Measure
+from batchscore.evaluation.comparison_table import ComparisonTable
 from batchscore.evaluation.list_totals import ListTotals
 from batchscore.evaluation.prediction_metrics import measure_clicks, measure_ratings
 from batchscore.evaluation.ranking_metrics import measure_best_lists, rank_pairs
-from batchscore.evaluation.table import ComparisonTable
 from batchscore.evaluation.truth import Gain, least_label, make_truth
 
 Kind = Literal["rating", "click", "order"]

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import tensorflow as tf
 
 from batchscore.interactions.epochs import Batch, TrainingLists, Window, draw_generator, draw_others, shuffle_rows
-from batchscore.interactions.statistics import TrainingStatistics
 from batchscore.interactions.table_rows import TableRows
+from batchscore.interactions.training_statistics import TrainingStatistics
 from batchscore.networks.batch_columns import LIST, OBSERVED
 from batchscore.settings.recipe import Click, Ranking
 from batchscore.settings.train import TrainSettings

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchscore.errors import InputError
-from batchscore.interactions.table_files import open_table_file
+from batchscore.interactions.input_files import open_table_file
 
 
 def read(path, names=("a",)):

@@ -15,7 +15,7 @@ from batchscore.arrays.codes import Codes, order_of, pair_keys
 from batchscore.arrays.tolerance import score_tolerance
 from batchscore.columns import RANK, SCORE, ListColumns, wide_id_type
 from batchscore.errors import InputError, shorten
-from batchscore.outputs.reader import CANDIDATE, USER, Survey
+from batchscore.outputs.list_reader import CANDIDATE, USER, Survey
 from batchscore.outputs.table_files import TableFiles
 
 _FRAME_ROWS = 1_048_576

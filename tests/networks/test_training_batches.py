@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from batchscore.interactions.statistics import learn_statistics
+from batchscore.interactions.training_statistics import learn_statistics
 from batchscore.networks.batch_columns import LIST, OBSERVED
 from batchscore.settings.train import TrainSettings
 
@@ -28,7 +28,7 @@ def table(rows=100, chunk_rows=30):
 
 
 def batches_of(rows, epoch=0, **settings):
-    from batchscore.networks.dataset import TrainingBatches
+    from batchscore.networks.training_batches import TrainingBatches
 
     settings = {"batch_rows": 32, "features": GENRE, **settings}
     declared = TrainSettings(input="x.parquet", output="m", **settings)
@@ -123,7 +123,7 @@ def test_lists_with_negatives_for_another_task():
 
 
 def test_rows_are_read_in_their_order():
-    from batchscore.networks.dataset import read_training_batches
+    from batchscore.networks.training_batches import read_training_batches
 
     batches = list(read_training_batches(table(), 32))
     assert [len(batch["user_id"]) for batch in batches] == [30, 30, 30, 10]
@@ -131,7 +131,7 @@ def test_rows_are_read_in_their_order():
 
 
 def test_text_is_utf_8_and_may_be_anything():
-    from batchscore.networks.dataset import to_tensors
+    from batchscore.networks.training_batches import to_tensors
 
     texts = ["", "ü", "a\0b", "[UNK]", "\U0001f600"]
     found = to_tensors(pa.table({"x": pa.array(texts, pa.large_string())}))["x"].numpy()

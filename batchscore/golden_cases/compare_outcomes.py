@@ -16,7 +16,7 @@ from batchscore.golden_cases.cases import EXPECTED, EXPECTED_ROWS, invalid_case
 from batchscore.golden_cases.outcome import Outcome
 from batchscore.golden_cases.text import csv_lines, toml_text
 from batchscore.outputs.compare import compare
-from batchscore.outputs.describe import describe_lists, describe_shift
+from batchscore.outputs.difference_text import describe_lists, describe_shift
 from batchscore.outputs.rows import ranked_table
 
 EXAMPLES = 10

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchscore.columns import RANK, SCORE
 from batchscore.errors import shorten
-from batchscore.outputs.reader import CANDIDATE, USER
+from batchscore.outputs.list_reader import CANDIDATE, USER
 
 if TYPE_CHECKING:
     from batchscore.outputs.difference import ComparedFile, Difference

@@ -1,6 +1,6 @@
 import numpy as np
 
-from batchscore.datasets.draws import Draws
+from batchscore.datasets.random_numbers import Draws
 
 
 def test_the_numbers_of_a_seed_never_change():
