@@ -242,7 +242,7 @@ def test_tests_take_tensorflow_from_the_one_fixture_that_sets_it_up():
     assert importing == {"conftest.py"}
 
 
-def test_what_a_nightly_run_imports_has_nothing_of_a_training():
+def test_what_a_nightly_run_imports_has_nothing_of_a_training_nor_settings_of_others():
     """Each declaration costs a run a millisecond at its start."""
     ours = {module_of(path): own_imports(path) for path in SOURCES}
     reached, left = set(), ["batchscore.cli.run", "batchscore.scoring.run"]
@@ -253,7 +253,8 @@ def test_what_a_nightly_run_imports_has_nothing_of_a_training():
             left += ours.get(module, [])
     assert {"batchscore.settings.base", "batchscore.settings.run", "batchscore.settings.resolve"} <= reached
     assert not {module for module in reached if room_of(module) in ("training", "networks", "interactions")}
-    assert not reached & {"batchscore.settings.train", "batchscore.settings.recipe"}
+    others = ("adopt", "data", "golden", "inspect", "lists", "recipe", "rollback", "train")
+    assert not reached & {f"batchscore.settings.{name}" for name in others}
 
 
 def test_polars_stays_out_of_what_every_command_imports():

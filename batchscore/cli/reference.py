@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import get_origin
 
-import annotated_types
 import click
 from pydantic.fields import FieldInfo
 
@@ -75,12 +74,8 @@ Most limits are guards: a night that breaks one exits 6, and the published file 
 everything is scored, unless its row says otherwise. The message names every guard that is broken.
 """
 
-_SIGNS: dict[type, tuple[str, str]] = {
-    annotated_types.Gt: ("gt", ">"),
-    annotated_types.Ge: ("ge", "≥"),
-    annotated_types.Lt: ("lt", "<"),
-    annotated_types.Le: ("le", "≤"),
-}
+_SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+"""The bounds that a field's metadata may have, by the name of the attribute that holds one."""
 
 
 def render() -> str:
@@ -139,9 +134,9 @@ def _value(declared: Setting, field: FieldInfo | None = None) -> str:
 
 def _bounds(field: FieldInfo) -> Iterator[str]:
     for item in field.metadata:
-        if type(item) in _SIGNS:
-            name, sign = _SIGNS[type(item)]
-            yield f"{sign} {getattr(item, name):,}"
+        for name, sign in _SIGNS.items():
+            if getattr(item, name, None) is not None:
+                yield f"{sign} {getattr(item, name):,}"
 
 
 def _meaning(declared: Setting) -> str:
