@@ -111,7 +111,8 @@ def _row(name: str, key: str, declared: Setting) -> list[str]:
     if isinstance(declared, Argument):
         flag = f"`{declared.metavar}`"
     keys = [_key(name, key, declared, field)] if name in TABLES else []
-    return [flag, *keys, value, format_default(declared, field), _meaning(declared)]
+    default = "required" if field.is_required() else format_default(declared, field)
+    return [flag, *keys, value, default, _meaning(declared)]
 
 
 def _key(name: str, key: str, declared: Setting, field: FieldInfo) -> str:

@@ -134,7 +134,10 @@ def changed(declared: Setting, field: FieldInfo):
         yield declared, "metavar", "OTHER"
     yield declared, "meaning", "Something else."
     yield declared, "more", declared.more + " And more."
-    yield declared, "default", "another one"
+    if not field.is_required():
+        yield declared, "default", "another one"
+        has_factory = field.default_factory is not None
+        yield (field, "default_factory", None) if has_factory else (field, "default", PydanticUndefined)
     if not declared.default and field.default not in (PydanticUndefined, None):
         yield field, "default", Limit("77%")
 
