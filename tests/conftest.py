@@ -27,7 +27,7 @@ from batchscore.cli.signals import SIGNALS
 from batchscore.golden_cases.pytest_plugin import GoldenItem
 from batchscore.interactions.read import Interactions, read_interactions
 from batchscore.planning.plan import NotPlanned
-from batchscore.scoring.score import plans
+from batchscore.scoring.score import open_scorer
 from batchscore.settings.train import TrainSettings
 
 TESTS = Path(__file__).parent
@@ -49,7 +49,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
 
     with pytest.MonkeyPatch.context() as patch:
         if "planner" not in item.keywords:
-            for module in (plans, adopt):
+            for module in (open_scorer, adopt):
                 patch.setattr(module, "make_plan", make_plan)
         return (yield)
 

@@ -88,7 +88,18 @@ def test_run_returns_the_report_and_writes_the_same_one(job):
     assert [(item.input, item.column, item.filled) for item in report.bindings] == [
         ("item_id", "item_id", 0), ("user_id", "user_id", 0), ("value", "value", 0),
     ]  # fmt: skip
-    assert set(report.seconds) == {"prepare", "load", "read", "check", "guard", "score", "rank", "publish", "total"}
+    assert set(report.seconds) == {
+        "prepare",
+        "load",
+        "read",
+        "check",
+        "figures",
+        "guard",
+        "score",
+        "rank",
+        "publish",
+        "total",
+    }
     assert sum(report.seconds.values()) - report.seconds["total"] <= report.seconds["total"] + 1e-3
 
 

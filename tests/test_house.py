@@ -93,7 +93,7 @@ PASSED_ON = {
 SHARED = {"left_out", "pairs"}
 """Modules of `scoring` that all its rooms know."""
 
-STORY = {"account", "run", "scoring_pass"}
+STORY = {"fill_report", "run", "scoring_pass"}
 """They tell the run, and know the rooms of `scoring`; no room knows them."""
 
 

@@ -1,4 +1,4 @@
-"""The nightly run from top to bottom. Read this first."""
+"""The nightly run from top to bottom. Read this first; the steps of one pair are in `ScoringPass.add`."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from batchscore.publishing.claim import claim
 from batchscore.publishing.job import Job
 from batchscore.publishing.publish import Claim
 from batchscore.run_report import Clock, Report
-from batchscore.scoring import account
+from batchscore.scoring import fill_report
 from batchscore.scoring.bind.badrows import BadRows
 from batchscore.scoring.bind.binding import Binding, bind
 from batchscore.scoring.guard.guards import Guards
 from batchscore.scoring.pairs import ScorablePairs
 from batchscore.scoring.rank.writer import write_lists
 from batchscore.scoring.score.model import choose_model, evidence_of, load_in_background, require_probes
+from batchscore.scoring.score.open_scorer import open_scorer
 from batchscore.scoring.score.plan_check import PlanCheck, PlanUnfitError
-from batchscore.scoring.score.plans import open_scorer
 from batchscore.scoring.source.pair_source import PairBatch, PairSource
 from batchscore.scoring.source.parquet_source import open_pairs
 from batchscore.scoring.source.reader import ReadAhead
@@ -58,7 +58,7 @@ def run(settings: RunSettings, observer: Observer | None = None) -> Report:
         observer.allow_abandoning(lambda error: output.abandon(report, error))
         try:
             require_address_space(RUN_BYTES, "a run")
-            lists = _rank_by_plan_or_model(settings, output, report, observer)
+            lists = _make_lists_twice_if_plan_unfit(settings, output, report, observer)
             report.note_versions()
             observer.stage("publishing")
             with Clock(report.seconds).stage("publish"):
@@ -82,16 +82,18 @@ def run(settings: RunSettings, observer: Observer | None = None) -> Report:
     return report
 
 
-def _rank_by_plan_or_model(settings: RunSettings, output: Claim, report: Report, observer: Observer) -> RankedLists:
-    """`rank`; if the plan turns out late to give other scores than the model, once more without it."""
+def _make_lists_twice_if_plan_unfit(
+    settings: RunSettings, output: Claim, report: Report, observer: Observer
+) -> RankedLists:
+    """`make_lists`; if the plan turns out late to give other scores than the model, once more without it."""
     try:
-        return rank(settings, output, report, observer)
+        return make_lists(settings, output, report, observer)
     except PlanUnfitError as error:
         report.begin_again(f"scored again without the plan: {error.check.describe()}")
-        return rank(settings, output, report, observer, unfit=error.check)
+        return make_lists(settings, output, report, observer, unfit=error.check)
 
 
-def rank(
+def make_lists(
     settings: RunSettings, output: Claim, report: Report, observer: Observer, *, unfit: PlanCheck | None = None
 ) -> RankedLists:
     """The stages, in the order in which a pair meets them, to the lists that may be published.
@@ -100,28 +102,28 @@ def rank(
     """
     clock = Clock(report.seconds)
     with clock.stage("prepare"):
-        pairs = open_pairs(settings.input, settings.require_success)
+        source = open_pairs(settings.input, settings.require_success)
         model = choose_model(settings)
         binding = bind(
-            pairs.schema,
+            source.schema,
             model.signature,
             model.saved.card,
             settings,
-            evidence_of(pairs, model),
-            folder_keys=pairs.folder_keys,
+            evidence_of(source, model),
+            folder_keys=source.folder_keys,
         )
-        pairs.require_same_columns(binding.columns)
-    account.record_inputs(report, pairs, model, binding)
+        source.require_same_columns(binding.columns)
+    fill_report.record_inputs(report, source, model, binding)
     with clock.stage("guard"):
         baseline = find_baseline(output.job)
-        guards = Guards(settings, baseline, report.guards, partial(account.warn, report))
-        account.record_baseline(report, baseline)
-        account.warn_all(report, guards.warnings(pairs, report))
-        guards.check_input(pairs, lambda: _read_users(pairs, binding))
+        guards = Guards(settings, baseline, report.guards, partial(fill_report.warn, report))
+        fill_report.record_baseline(report, baseline)
+        fill_report.warn_all(report, guards.warnings(source, report))
+        guards.check_input(source, lambda: _reread_users(source, binding))
         guards.check_model(model.saved.path)
     import_what_adds_names()
     with ExitStack() as opened:
-        ahead = opened.enter_context(closing(ReadAhead(pairs.batches(binding.columns))))
+        ahead = opened.enter_context(closing(ReadAhead(source.batches(binding.columns))))
         with clock.stage("load"):
             observer.stage("loading the model")
             loading = opened.enter_context(load_in_background(model, settings))
@@ -134,26 +136,26 @@ def rank(
                 session,
                 binding,
                 settings,
-                pairs=pairs.row_count.rows,
+                pairs=source.row_count.rows,
                 unfit=unfit,
-                warn=partial(account.warn, report),
+                warn=partial(fill_report.warn, report),
             )
             opened.enter_context(closing(scorer))
             require_probes(model, session, settings)
-        scoring = ScoringPass(model, binding, session, scorer, settings)
-        state = scoring.begin(pairs.row_count.known, output.rejects_path(failed=True))
-        opened.enter_context(account.record_whatever_happens(report, state, scorer, output))
-        observer.stage("scoring", pairs.row_count.rows)
+        one_pass = ScoringPass(model, binding, session, scorer, settings)
+        state = one_pass.begin(source.row_count.known, output.rejects_path(failed=True))
+        opened.enter_context(fill_report.record_whatever_happens(report, state, scorer, output))
+        observer.stage("scoring", source.row_count.rows)
         batches = _observed(clock.each("read", ahead), observer)
-        scoring.add(batches, state, clock, lambda: _read_ids(pairs, binding))
-        account.record_scoring(report, scorer, state)
-        pairs.require_unchanged()
+        one_pass.add(batches, state, clock, lambda: _reread_ids(source, binding))
+        fill_report.record_scoring(report, scorer, state)
+        source.require_unchanged()
 
         with clock.stage("rank"):
             lists = state.top.finish()
-        account.record_lists(report, lists, state, baseline)
+        fill_report.record_lists(report, lists, state, baseline)
         with clock.stage("guard"):
-            guards.check_lists(lists, state.statistics, report, lambda: account.park(report, lists, output))
+            guards.check_lists(lists, state.statistics, report, lambda: fill_report.park(report, lists, output))
     return lists
 
 
@@ -163,20 +165,20 @@ def _observed(batches: Iterator[PairBatch], observer: Observer) -> Iterator[Pair
         observer.advance(batch.table.num_rows)
 
 
-def _read_users(pairs: PairSource, binding: Binding) -> pl.Series:
+def _reread_users(source: PairSource, binding: Binding) -> pl.Series:
     """The distinct users of the input, for the message of a guard that refuses before anything is scored."""
     import polars as pl  # noqa: PLC0415 - it loads late
 
-    columns = (pc.unique(batch.table.column(0)) for batch in pairs.batches([binding.user]))
+    columns = (pc.unique(batch.table.column(0)) for batch in source.batches([binding.user]))
     users = [column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column for column in columns]
-    none = pa.array([], plain_type(pairs.schema.field(binding.user).type))
+    none = pa.array([], plain_type(source.schema.field(binding.user).type))
     return pl.concat([pl.Series(pl.from_arrow(column)) for column in users or [none]]).unique()
 
 
-def _read_ids(pairs: PairSource, binding: Binding) -> Iterator[ScorablePairs]:
+def _reread_ids(source: PairSource, binding: Binding) -> Iterator[ScorablePairs]:
     """The ids alone, for a decision on unknown ids before everything is scored."""
     ids = {binding.user_input, binding.candidate_input}
     only_ids = replace(
         binding, inputs=tuple(bound for bound in binding.inputs if bound.input.name in ids), constants={}, kept={}
     )
-    return BadRows(Limit("off"), pairs.row_count.known).drop_unusable(pairs.batches(only_ids.columns), only_ids)
+    return BadRows(Limit("off"), source.row_count.known).drop_unusable(source.batches(only_ids.columns), only_ids)

@@ -91,7 +91,7 @@ class ScoringPass:
         watched = clock.each("guard", watch_unknown(usable, state.unknown, read_ids))
         scored = clock.each("score", state.bad.drop_unranked(self._scorer.score(watched)))
         rankable = state.min_score.apply(state.statistics.watch(scored))
-        for batch in clock.each("guard", rankable):
+        for batch in clock.each("figures", rankable):
             with clock.stage("rank"):
                 state.top.add(batch)
         state.bad.require_some_finite()

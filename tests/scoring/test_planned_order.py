@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from batchscore.scoring.rank import topn
 from batchscore.scoring.run import run
-from batchscore.scoring.score import parts, plans
+from batchscore.scoring.score import open_scorer as plans
+from batchscore.scoring.score import parts
 from batchscore.scoring.source import reader
 from batchscore.settings.run import RunSettings
 

@@ -22,7 +22,7 @@ from batchscore.planning import plan_cache, planner
 from batchscore.planning.plan import PLANNER_VERSION, NotPlanned
 from batchscore.planning.plan_file import PLAN_FILE, read_plan, write_plan
 from batchscore.scoring.run import run
-from batchscore.scoring.score import planned, plans
+from batchscore.scoring.score import open_scorer, planned
 from batchscore.scoring.source import reader
 from batchscore.settings.run import RunSettings
 from batchscore.system.address_space import PLANNED_RUN_BYTES
@@ -41,7 +41,7 @@ def night(tmp_path, planned_models, vocabulary, monkeypatch):
                    tmp_path / "pairs.parquet")  # fmt: skip
     shutil.copytree(planned_models / "ranking", tmp_path / "model")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(plans, "MIN_PAIRS", 800)
+    monkeypatch.setattr(open_scorer, "MIN_PAIRS", 800)
 
     class Night:
         folder = tmp_path
@@ -62,7 +62,7 @@ def night(tmp_path, planned_models, vocabulary, monkeypatch):
                 write_plan(directory, found)
                 return read_plan(directory)
 
-            monkeypatch.setattr(plans, "make_plan", make_plan)
+            monkeypatch.setattr(open_scorer, "make_plan", make_plan)
 
     night = Night()
     night.asked = []
@@ -151,7 +151,7 @@ def test_plan_cache_names_the_folder(night):
 
 
 def test_a_plan_for_few_pairs_does_not_pay(night, monkeypatch):
-    monkeypatch.setattr(plans, "MIN_PAIRS", 801)
+    monkeypatch.setattr(open_scorer, "MIN_PAIRS", 801)
     night.plan_file.unlink()
     report = night.run()
     assert (report.plan.used, night.asked) == (False, [])
