@@ -315,7 +315,7 @@ def _count(number: int) -> str:
 
 
 def _share(ids: KnownIds) -> str:
-    return "not told" if ids.unknown_share is None else f"{100 * ids.unknown_share:.1f} %"
+    return "not counted" if ids.unknown_share is None else f"{100 * ids.unknown_share:.1f} %"
 
 
 def _duration(seconds: float) -> str:

@@ -92,7 +92,7 @@ def test_summary_of_a_success(report):
     report.seconds["total"] = 660.4
     assert report.summary() == (
         "published 8,003,114 of 8,003,115 users, 79.9 M rows (users +0.1 %), model 42, 1,234 bad rows left out, "
-        "unknown users 2.1 % candidates not told, plan off, 11 min, 1 warning"
+        "unknown users 2.1 % candidates not counted, plan off, 11 min, 1 warning"
     )
 
 

@@ -103,9 +103,9 @@ def _score(session: Session, choice: Choice, settings: AdoptSettings) -> tuple[P
             "E-MODEL-NONFINITE",
             "no probe row has a finite score",
             where=choice.saved.path,
-            found=f"{rows.count} rows scored, every one NaN, infinite or beyond float32",
+            found=f"{rows.count} rows scored, all NaN, infinite or beyond float32",
             expected="finite scores",
-            next_step="look at the training run of this model, or give real rows with --probes",
+            next_step="check the training run of this model, or give real rows with --probes",
         )
     return (rows, scores) if finite.all() else (rows.keep(finite), scores[finite])
 
@@ -123,7 +123,7 @@ def _score_invented(session: Session, choice: Choice) -> tuple[ProbeRows, np.nda
             failure = error
     raise ModelError(
         "E-MODEL-PROBES",
-        "the model fails on every row that could be invented for it",
+        "the model fails on every invented probe row",
         where=choice.saved.path,
         found=failure.found if failure else None,
         details=rows.describe(),
@@ -139,7 +139,7 @@ def _known_tables(session: Session, choice: Choice, rows: ProbeRows) -> dict[str
         try:
             open_lookup(session, table, role)(ids)
         except ModelError as error:
-            _log.warning("the %s's ids are not told apart: %s", role, error.in_one_line())
+            _log.warning("unknown %s ids cannot be counted: %s", role, error.in_one_line())
         else:
             tables[role] = table
     return tables
@@ -178,7 +178,10 @@ def _leave_plan(model: Path, session: Session, choice: Choice, card: ModelCard) 
     known that there can be none.
     """
     if choice.score.terms:
-        return f"the score {choice.score.name!r} is computed from outputs, and a plan gives one as it is", []
+        return (
+            f"the score {choice.score.name!r} is computed from outputs, and a plan gives one output unchanged",
+            [],
+        )
     try:
         plan = make_plan(
             model, card.signature, card.score_output, (model / CARD_PATH).parent,
@@ -193,4 +196,4 @@ def _leave_plan(model: Path, session: Session, choice: Choice, card: ModelCard) 
         if not isinstance(loaded, NotPlanned) or loaded is plan:
             return loaded.reason if isinstance(loaded, NotPlanned) else None, []
         reason = loaded.reason
-    return reason, [f"no plan is left with the model: {reason}"]
+    return reason, [f"the model is published without a plan:  {reason}"]

@@ -75,8 +75,8 @@ class Choice:
             table = tables.get(role)
             entries = "" if table is None or table.entries is None else f" of {table.entries:,} ids"
             found = self.vocabularies[name]
-            why = found.reason if found.table is None else "its table cannot be looked up"
-            described[role] = f"look-up table{entries}" if table else f"not told: {why}"
+            reason = found.reason if found.table is None else "its table cannot be looked up"
+            described[role] = f"look-up table{entries}" if table else f"not counted: {reason}"
         return described
 
 
@@ -121,7 +121,7 @@ def choose(settings: AdoptSettings) -> Choice:
     if problems or user is None or candidate is None:
         raise UsageError(
             "E-BINDING",
-            f"what signature {signature.name!r} takes cannot be told from the model alone",
+            f"what signature {signature.name!r} takes is not clear from the model alone",
             where=saved.path,
             found="inputs " + (", ".join(map(str, signature.inputs.values())) or "none"),
             expected="one input that takes the user's id, one that takes the candidate's, and no label",
@@ -202,7 +202,7 @@ def _role_problems(
 ) -> Iterator[str]:
     for role, name in roles.items():
         if name is None:
-            yield f"the {role} input cannot be told; give --{role}-input"
+            yield f"the {role} input is not clear; give --{role}-input"
         elif name not in signature.inputs:
             yield f"--{role}-input {name}: the model has no such input"
         elif name in constants:

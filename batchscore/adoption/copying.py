@@ -46,7 +46,7 @@ def copy_model(saved: SavedModel, target: Path) -> None:
             "E-MODEL-INCOMPLETE",
             "the SavedModel changed while it was copied",
             where=saved.path,
-            next_step="let whoever writes it finish, then adopt it again",
+            next_step="wait until its writer has finished, then adopt it again",
         )
 
 
@@ -65,11 +65,11 @@ def _require_no_links_out(model: Path) -> None:
     if wrong:
         raise ModelError(
             "E-MODEL-LINK",
-            "the SavedModel has links, and what they lead to would be published with it",
+            "the SavedModel has links, and their targets would be published with it",
             where=model,
             found=_format(wrong[:_LISTED], model),
             expected="files, or links to files inside the SavedModel",
-            next_step="look at what they lead to; if all of it belongs to the model, adopt a copy with files in "
+            next_step="check their targets; if all of them belong to the model, adopt a copy with files in "
             "their place (cp -rL)",
         )
 

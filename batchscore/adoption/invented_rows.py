@@ -61,8 +61,8 @@ def invent_rows(choice: Choice, daring: Daring) -> ProbeRows:
         for row, name in zip((-2, -1), roles, strict=True):
             inputs[name][row] = _unknown(choice.signature.inputs[name], choice.vocabularies[name].table)
     warnings = tuple(
-        f"the probe rows have made-up values of {name}: no vocabulary of it can be read from the bytes; "
-        "real pairs tell more (--probes)"
+        f"the probe rows have invented values of {name}: its vocabulary cannot be read from the model's files; "
+        "real pairs test more (--probes)"
         for name in made_up
     )
     return ProbeRows(inputs, count, "invented", warnings, frozenset(made_up))

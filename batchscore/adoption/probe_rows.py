@@ -78,7 +78,7 @@ def draw_probe_rows(path: Path, choice: Choice) -> ProbeRows:
         )
     wanted = fixed_rows(choice) or min(DRAWN_ROWS, len(usable))
     spread = np.unique(np.linspace(0, len(usable) - 1, min(wanted, len(usable))).round().astype(np.int64))
-    few = f"the sample gives only {len(spread)} probe rows; {_MIN_ROWS} or more tell more"
+    few = f"the sample gives only {len(spread)} probe rows; {_MIN_ROWS} or more test more"
     return ProbeRows(
         inputs=_values(usable, np.resize(spread, wanted)),
         count=wanted,

@@ -58,7 +58,7 @@ def _blind_to_the_user(choice: Choice, rows: int, compared: int, limit: Limit) -
         f"the score ignores the user in {rows} of {compared} probe rows ({format_share(rows / compared)}, limit "
         f"{format_limit(limit)}); it was not published",
         where=choice.saved.path,
-        found="the same score for the same candidate, whoever the user is",
+        found="the same candidate has the same score for every user",
         next_step="check that the model was trained on the user and that --user-input names the user's input, or "
         "accept it with --max-identical-lists off",
     )

@@ -29,10 +29,10 @@ from batchscore.system.environment import settle_environment
 COMMANDS = {
     "run": "Score pairs and publish each user's top N.",
     "train": "Train a ranking model and publish it as the next version.",
-    "adopt": "Make anybody's SavedModel the next version of a model.",
-    "inspect": "Show what a model is and what run would make of it.",
+    "adopt": "Publish any SavedModel as the next version of a model.",
+    "inspect": "Show a model, and how `run` would use it.",
     "diff": "Compare two outputs.",
-    "evaluate": "Measure an output against what users really did.",
+    "evaluate": "Measure an output by what users really did.",
     "golden": "Run golden cases and compare.",
     "rollback": "Publish the output before the published one again.",
     "data": "Make data to try batchscore on.",

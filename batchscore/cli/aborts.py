@@ -47,8 +47,8 @@ class Aborts:
             "E-MEMORY",
             "memory ran out, and a library aborted the process",
             found=format_address_space(),
-            next_step="raise the limit, or split the input by users into several runs; the library's own words "
-            "stand above",
+            next_step="raise the limit, or split the input by users into several runs; the library's own "
+            "message is above",
         )
 
 

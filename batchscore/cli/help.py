@@ -70,7 +70,7 @@ def _list_pages() -> str:
     return "\n".join([
         "Pages of the manual:", "", *lines, "",
         "batchscore help PAGE              shows a page",
-        "batchscore help E-USERS-DROPPED   tells what an error means and what to do",
+        "batchscore help E-USERS-DROPPED   says what an error means and what to do",
         "batchscore help run               shows the flags of a command",
     ])  # fmt: skip
 
@@ -97,7 +97,7 @@ def _unknown(topic: str, pages: dict[str, Traversable]) -> UsageError:
     return UsageError(
         "E-CONFIG",
         f"the manual has no topic {topic!r}",
-        found=f"near it: {', '.join(known[name] for name in near)}" if near else None,
+        found=f"similar: {', '.join(known[name] for name in near)}" if near else None,
         expected="a page, the id of an error or a command",
         next_step="`batchscore help` lists the pages, `batchscore help errors` all errors",
     )

@@ -46,4 +46,4 @@ def run_job(
     except Exception as error:
         if not reports:
             raise
-        log_warning(f"published; what came after that failed: {type(error).__name__}: {error}")
+        log_warning(f"published, but a step after that failed: {type(error).__name__}: {error}")

@@ -140,7 +140,7 @@ def _file_member(file: Path) -> _Member:
 def _not_an_archive(path: Path, found: object) -> InputError:
     return InputError(
         "E-ARCHIVE",
-        "this is no archive",
+        "this is not an archive",
         where=path,
         found=found,
         expected="a zip file, or a folder with its files",

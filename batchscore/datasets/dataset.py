@@ -75,7 +75,7 @@ def write_dataset(
     if candidates_per_user < 1:
         raise UsageError(
             "E-CONFIG",
-            "the number of candidates a user is not valid",
+            "the number of candidates per user is not valid",
             found=candidates_per_user,
             expected="1 or more",
             next_step="correct --candidates-per-user",

@@ -73,7 +73,9 @@ def recognise(archive: Archive) -> Layout:
     names = sorted(archive.members)
     raise InputError(
         "E-ARCHIVE",
-        "the archive is laid out like no MovieLens archive" if not fitting else "the archive has several layouts",
+        "the archive does not have the layout of a MovieLens archive"
+        if not fitting
+        else "the archive has several layouts",
         where=archive.where,
         found=", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") or "no files",  # noqa: PLR2004
         expected="; or ".join(f"{', '.join(layout.files)} ({layout.name})" for layout in LAYOUTS),
@@ -110,7 +112,7 @@ def _make_ratings(archive: Archive, layout: Layout, catalogue: Catalogue, table:
         row = int(np.argmax(wrong))
         raise archive.broken(
             name,
-            "holds ratings that are none",
+            "holds values that are not ratings",
             found=f"{np.count_nonzero(wrong):,} rows, the first is rating {row + 1:,}: {rating[row]:g}",
             expected=f"{MIN_RATING:g} to {MAX_RATING:g}",
         )

@@ -50,7 +50,7 @@ class Publication:
             if target.is_symlink() or (target.exists() and not stat.S_ISREG(target.stat().st_mode)):
                 raise OutputError(
                     "E-OUTPUT",
-                    "the output exists and is no regular file",
+                    "the output exists and is not a regular file",
                     where=target,
                     next_step="move it away, or give another --output",
                 )

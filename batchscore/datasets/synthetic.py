@@ -73,7 +73,7 @@ def generate_sample(
             "E-CONFIG",
             "the size of the synthetic data set is not valid",
             found=f"{interactions:,} interactions of {users:,} users and {candidates:,} candidates",
-            expected="1 or more of each, and at most one interaction a pair",
+            expected="1 or more of each, and at most one interaction per pair",
             next_step="correct the numbers of users, candidates and interactions",
         )
     observer = observer or Observer()

@@ -95,7 +95,7 @@ def require_stable_scores(session: Session, signature: Signature, score: Score, 
         if difference[worst] > tolerance:
             raise ModelError(
                 "E-MODEL-PROBES",
-                f"the model gives one row other scores {how}; it was not published",
+                f"the model gives the same row different scores {how}; it was not published",
                 where=f"probe row {chosen[worst]} of {rows}",
                 found=f"{found[worst]:.7g} and {scores[chosen[worst]]:.7g}",
                 expected=f"a score that depends on the row alone (at most {tolerance:.3g} apart)",

@@ -133,7 +133,7 @@ def refuse_nulls(feed: pa.Array | np.ndarray | FedTable) -> None:
 def check_dtype(path: Path, tensor: str, number: int) -> None:
     """Raise ModelError (E-MODEL-LOAD) where a tensor of TensorFlow's DataType `number` has no NumPy dtype."""
     if DTYPES.get(number, "resource") == "resource":
-        reason = f"tensor {tensor!r} is of TensorFlow's type {number}, of which there are no arrays"
+        reason = f"tensor {tensor!r} is of TensorFlow's type {number}, which NumPy does not have"
         raise load_failure(path, reason, expected="numbers or strings")
 
 

@@ -227,7 +227,7 @@ def _measure_predictions(
     if len(np.unique(found)) < len(found):
         raise InputError(
             "E-RANKED-FILE", "this is not an output of batchscore", where=settings.ranked,
-            found="a candidate stands more than once in the list of a user",
+            found="a candidate occurs more than once in the list of a user",
             expected="a candidate once in each list",
             next_step="give a file that `batchscore run` published",
         )  # fmt: skip
@@ -271,7 +271,7 @@ def _require_relevant(settings: EvaluateSettings, truth: Truth) -> None:
     if truth.relevant.any():
         return
     raise InputError(
-        "E-TRUTH", "no row of the truth is relevant, so no list can be good or bad", where=settings.truth,
+        "E-TRUTH", "no row of the truth is relevant, so no list can be evaluated", where=settings.truth,
         found=f"labels up to {truth.labels.max():g}",
         expected="labels above 0" if settings.relevant is None else f"labels of at least {settings.relevant:g}",
         next_step="correct --label-column or --relevant",
@@ -281,8 +281,8 @@ def _require_relevant(settings: EvaluateSettings, truth: Truth) -> None:
 def _tell_of_no_match(matched: int, ranked: ListReader) -> None:
     if not matched:
         _log.warning(
-            "none of the %s listed pairs stands in the truth, so every list counts as 0: check that both files "
-            "spell candidate ids alike and belong to the same night",
+            "none of the %s listed pairs is in the truth, so every list counts as 0: check that both files "
+            "write candidate ids the same way and are of the same night",
             f"{ranked.rows:,}",
         )
 
@@ -296,5 +296,5 @@ def _require_common_users(
         "E-TRUTH-USERS", "ranked file and truth have no user in common", where=settings.truth,
         found=f"{ranked.rows:,} ranked rows, and none of a user of the truth ({truth.user_count:,} users)",
         expected=f"users of {settings.ranked}",
-        next_step="check that both files spell user ids alike and belong to the same night",
+        next_step="check that both files write user ids the same way and are of the same night",
     )  # fmt: skip

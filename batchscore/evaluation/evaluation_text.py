@@ -33,12 +33,12 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
         f"{truth.relevant_pairs:,} relevant pairs{rule} of {truth.relevant_users:,} users, "
         f"{evaluation.users_without_list:,} of them without a list (counted as 0)"
     )
-    yield f"{evaluation.matched_pairs:,} of {ranked.rows:,} listed pairs stand in TRUTH"
+    yield f"{evaluation.matched_pairs:,} of {ranked.rows:,} listed pairs are in TRUTH"
     if evaluation.scores_are is not None:
         pairs, kind = evaluation.predicted_pairs, evaluation.scores_are
         yield f"{pairs:,} pairs have a score and a label; scores are read as {kind}"
     elif label is not None and ranked.columns["score"] is None:
-        yield "the lists have no scores, which could be measured against labels"
+        yield "the lists have no scores to compare with labels"
     yield ""
     yield evaluation.to_table().to_text()
     yield ""

@@ -79,7 +79,7 @@ def find_cases(directory: Path) -> list[Path]:
             where=directory,
             found="a folder without any" if directory.is_dir() else "no folder",
             expected=f"folders with a {CASE}",
-            next_step="check the path; `batchscore help compare` tells what a case looks like",
+            next_step="check the path; `batchscore help compare` shows what a case looks like",
         )
     return folders
 
@@ -128,7 +128,7 @@ def write_expected(folder: Path, outcome: Outcome) -> None:
     files, rows = (folder / EXPECTED, folder / EXPECTED_ROWS), outcome.rows
     for path in files:
         if path.is_symlink():
-            raise invalid_case(path, "it is a symbolic link, and an update writes through none")
+            raise invalid_case(path, "it is a symbolic link, and an update does not write through links")
     try:
         write_whole(files[0], toml_text(outcome.facts))
         if rows is None:

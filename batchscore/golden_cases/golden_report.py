@@ -70,7 +70,7 @@ class GoldenReport(JsonDocument):
             f"{len(differing)} of {len(self.results)} golden cases {verb}",
             where=self.directory,
             details=details,
-            next_step="mend what changed; or, where the change is meant, rewrite what is expected with an update "
+            next_step="fix what changed; or, if the change is intended, rewrite what is expected with an update "
             "(--update) and review it",
         )
         error.report = self

@@ -20,7 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the ini option and the flags."""
     parser.addini(_DIRECTORIES, "Directories of golden cases of batchscore.", type="paths", default=[])
     group = parser.getgroup("batchscore")
-    group.addoption("--update-golden", action="store_true", help="Make golden cases expect what their runs do.")
+    group.addoption("--update-golden", action="store_true", help="Update golden cases to what their runs do.")
     group.addoption("--golden-model", metavar="DIR", help="Run all golden cases with this model.")
 
 

@@ -228,7 +228,7 @@ def _find_plan(saved: SavedModel, choice: ScoringChoice, cache: Path | None) -> 
     if choice.signature is None or choice.score_output is None or choice.roles is None:
         return None
     if choice.score_output not in saved.signatures[choice.signature].outputs:
-        reason = "the score is computed from outputs, and a plan gives one as it is"
+        reason = "the score is computed from outputs, and a plan gives one output unchanged"
         return InspectedPlan(NotPlanned(choice.signature, choice.score_output, reason, ""), None, None)
     roles = choice.roles
     key = PlanKey(
@@ -248,7 +248,7 @@ def _find_plan(saved: SavedModel, choice: ScoringChoice, cache: Path | None) -> 
                 return InspectedPlan(plan, folder / PLAN_FILE, "; ".join(notes) or None)
             if plan is not None:
                 made_for = f"{plan.score_output} of {plan.signature}, TensorFlow {plan.tensorflow_version}"
-                notes.append(f"the one with the model is for {made_for}")
+                notes.append(f"the plan with the model is for {made_for}")
     except OSError as error:
         notes.append(str(error))
     return InspectedPlan(None, None, "; ".join(notes) or None)

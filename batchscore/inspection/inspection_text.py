@@ -54,7 +54,9 @@ def _choice(inspection: Inspection) -> Iterator[str]:
         vocabularies = inspection.vocabularies[choice.signature]
         for role, name in (("user", roles.user_input), ("candidate", roles.candidate_input)):
             told = (
-                "not told: the model has no input for it" if name is None else _format_known_by(vocabularies[name])
+                "not counted: the model has no input for it"
+                if name is None
+                else _format_known_by(vocabularies[name])
             )
             yield f"  unknown ids  {role}: {told}"
     for name in choice.labels:
@@ -74,22 +76,24 @@ def _plan(inspection: Inspection) -> Iterator[str]:
     elif found.plan is not None:
         yield f"no plan: {found.plan.reason}"
     else:
-        yield "no plan yet: `batchscore adopt` leaves one with the model, and a large `run` makes one"
+        yield "no plan yet: `batchscore adopt` adds one to the model, and a large `run` makes one"
     if found.note:
         yield f"  note         {found.note}"
 
 
 def _format_plan(plan: Plan) -> Iterator[str]:
     share = plan.flops_after / max(plan.flops_before, 1)
-    yield f"plan: {plan.flops_after:,} FLOPs a pair instead of {plan.flops_before:,} ({share:.0%})"
+    yield f"plan: {plan.flops_after:,} FLOPs per pair instead of {plan.flops_before:,} ({share:.0%})"
     for part in plan.parts:
-        whom = f"a {part.name}" if part.name in ("user", "candidate") else "a tuple"
+        what = part.name if part.name in ("user", "candidate") else "tuple"
         kept = ", ".join(f"{table.dtype} [{table.width}]" for table in part.tables)
-        often = " (at worst once a pair)" if len(part.inputs) > 1 else ""
-        yield f"  once {whom}, by distinct {' and '.join(item.name for item in part.inputs)}{often}; kept: {kept}"
+        often = " (at most once per pair)" if len(part.inputs) > 1 else ""
+        yield (
+            f"  once per {what}, by distinct {' and '.join(item.name for item in part.inputs)}{often}; kept: {kept}"
+        )
         yield from (f"    {step}" for step in part.steps)
     fed = f", with {' and '.join(item.name for item in plan.head.inputs)}" if plan.head.inputs else ""
-    yield f"  once a pair{fed}"
+    yield f"  once per pair{fed}"
     yield from (f"    {step}" for step in plan.head.steps)
 
 
@@ -160,15 +164,15 @@ def _format_vocabulary(vocabulary: InputVocabulary) -> str:
     if vocabulary.table is None:
         return vocabulary.reason
     entries = vocabulary.table.entries
-    return "known ids, unknown how many" if entries is None else f"{entries:,} known ids"
+    return "known ids, number unknown" if entries is None else f"{entries:,} known ids"
 
 
 def _format_known(card: ModelCard) -> str:
     if card.known is not None:
-        return f"told by signature {card.known.signature}"
+        return f"counted by signature {card.known.signature}"
     tables = card.known_tables
     roles = [name for name in ("user", "candidate") if tables is not None and getattr(tables, name) is not None]
-    return f"told by look-up tables of {' and '.join(roles)}" if roles else "not told"
+    return f"counted by look-up tables of {' and '.join(roles)}" if roles else "not counted"
 
 
 def _format_bytes(count: float) -> str:
@@ -187,6 +191,6 @@ def _more(items: Sequence[object], name: str) -> Iterator[str]:
 def _format_known_by(vocabulary: InputVocabulary) -> str:
     """How a run would tell unknown ids of this input."""
     if vocabulary.table is None:
-        return f"not told: {vocabulary.reason}"
+        return f"not counted: {vocabulary.reason}"
     entries = vocabulary.table.entries
-    return f"told by a look-up table{'' if entries is None else f' of {entries:,} ids'}"
+    return f"counted by a look-up table{'' if entries is None else f' of {entries:,} ids'}"

@@ -78,7 +78,7 @@ def find_canonical_cast(
     if pa.types.is_null(type_):
         return _from_nothing(use)
     if pa.types.is_nested(type_) and not (use == "list" and can_join(type_)):
-        raise ValueError(f"its values are {type_}, and a column has one value a row; {_NESTED}")
+        raise ValueError(f"its values are {type_}, and a column has one value per row; {_NESTED}")
     cast: CanonicalCast | None
     if use in ("id", "category"):
         cast = _to_category(use, type_)
@@ -92,7 +92,7 @@ def find_canonical_cast(
         cast = _to_number(use, type_, is_typed=is_typed)
     if cast is None:
         things, advice = _ADVICE[use]
-        raise ValueError(f"{type_} is no type for {things}; {advice}")
+        raise ValueError(f"{type_} is not a type for {things}; {advice}")
     return cast
 
 
@@ -136,7 +136,9 @@ def _to_category(use: Use, type_: pa.DataType) -> CanonicalCast | None:
 
 def _to_moment(type_: pa.DataType, *, is_typed: bool) -> CanonicalCast | None:
     if not is_typed:
-        return CanonicalCast(WHOLE, (Step("neither whole epoch seconds nor a moment of ISO 8601", _parse_moments),))
+        return CanonicalCast(
+            WHOLE, (Step("neither whole epoch seconds nor an ISO 8601 timestamp", _parse_moments),)
+        )
     if pa.types.is_integer(type_):
         return CanonicalCast(WHOLE, (_TO_WHOLE,))
     if pa.types.is_timestamp(type_) or pa.types.is_date(type_):

@@ -49,12 +49,12 @@ class TableFile(ABC):
         return self._schema.field(name).type
 
     def require_once(self, names: Sequence[str]) -> None:
-        """Raise InputError (E-INPUT-COLUMNS) where one of these columns stands in the file more than once."""
+        """Raise InputError (E-INPUT-COLUMNS) where one of these columns is in the file more than once."""
         duplicated = [name for name in names if self.names.count(name) > 1]
         if duplicated:
             raise InputError(
                 "E-INPUT-COLUMNS",
-                f"the column {shorten(duplicated[0])} stands in the file more than once",
+                f"the column {shorten(duplicated[0])} is in the file more than once",
                 where=self.path,
                 next_step="write each column once",
             )

@@ -112,5 +112,5 @@ class _RowFile:
             "E-OUTPUT",
             f"the prepared rows cannot be written: {reason_of(error)}",
             where=self._path,
-            next_step="give the disk of --output room for the interactions, uncompressed, twice over",
+            next_step="free space on the disk of --output: twice the uncompressed size of the interactions",
         )

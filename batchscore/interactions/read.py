@@ -156,7 +156,7 @@ class _Reading:
             self._problems[name].append(f"{name}: {_NO_COLUMN}, and none in {side_file.path.name}")
         elif here:
             self._problems[name].append(
-                f"{name}: stands in the interactions and in {side_file.path.name}; leave it out of one of them"
+                f"{name}: is a column of the interactions and of {side_file.path.name}; leave it out of one of them"
             )
         else:
             self._add(column, side_file)
@@ -184,7 +184,7 @@ class _Reading:
         key = self._key(role)
         side_file.require_once([key])
         if not self._joined[role] and not any(self._problems.values()):
-            _log.warning("%s gives no feature; every %s feature stands elsewhere", side_file.path.name, role)
+            _log.warning("%s gives no feature: every %s feature comes from elsewhere", side_file.path.name, role)
         if key not in self._columns:
             return
         table, problems = read_side_table(
@@ -197,9 +197,11 @@ class _Reading:
     def _refuse_sampled_labels(self) -> None:
         for name, task in self._settings.all_tasks().items():
             if not task.has_label_column and task.label in self._file.names:
-                meaning = f"the task {name} takes every row for a yes and draws its negatives"
+                meaning = f"the task {name} counts every row as a yes and draws its negatives"
                 advice = "give the task a label of another name, or set negatives = 0"
-                self._problems[task.label] = [f"{task.label}: stands in the interactions, yet {meaning}; {advice}"]
+                self._problems[task.label] = [
+                    f"{task.label}: is a column of the interactions, but {meaning}; {advice}"
+                ]
 
     def _key(self, role: Role) -> str:
         return self._settings.user_column if role == "user" else self._settings.candidate_column

@@ -68,7 +68,7 @@ def read_side_table(
     if repeated:
         problems.append(
             f"{key}: {repeated:,} of {read:,} rows of {name} repeat an id, the first is row {first_repeated:,} "
-            "(from 0); write a row an id"
+            "(from 0); write one row per id"
         )
     types = {feature: _plain_layout(file.type_of(feature)) for feature in features}
     columns = {feature: pa.concat_arrays([pa.array([], types[feature]), *chunks[feature]]) for feature in features}

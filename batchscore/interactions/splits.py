@@ -91,7 +91,9 @@ def _choose_latest(rows: pa.Table, settings: TrainSettings) -> Parts:
     for part, name, share in _shares(settings):
         cut = _find_cut(rest, share)
         if cut == 0:
-            raise _too_few(settings, f"{len(rest):,} rows of one moment, to be divided with {name} {share:g}")
+            raise _too_few(
+                settings, f"{len(rest):,} rows with the same timestamp, to be divided with {name} {share:g}"
+            )
         # the last part is cut first, so later cuts take only what is still in training
         parts[(parts == _TRAINING) & (moments >= rest[cut])] = part
         rest = rest[:cut]

@@ -174,7 +174,7 @@ def _intervals(column: pa.ChunkedArray, feature: Timestamp) -> pa.Array | None:
 def _why_empty(feature: Feature) -> str:
     count = feature.min_count if isinstance(feature, Vocabulary | Labels) else 1
     what = "word" if isinstance(feature, Text) else "value"
-    return f"no {what} in it" if count == 1 else f"no {what} in it stands in {count} training rows (min_count)"
+    return f"no {what} in it" if count == 1 else f"no {what} in it occurs in {count} training rows (min_count)"
 
 
 def _chunks(column: pa.ChunkedArray) -> Iterator[pa.Array]:
@@ -244,7 +244,7 @@ def _require_enough(others: int, task: Click, settings: TrainSettings) -> None:
             "E-INTERACTIONS",
             f"the click task of {task.label} draws more negatives than there are other candidates",
             where=settings.input,
-            found=f"{negatives} a row, {others:,} other candidates in the training rows",
+            found=f"{negatives} per row, {others:,} other candidates in the training rows",
             expected="a few negatives of many candidates",
             next_step=f"lower negatives to {others:,} at most" if others else "give rows of more candidates",
         )

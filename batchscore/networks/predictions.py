@@ -34,7 +34,7 @@ def predict(model: Any, features: dict[str, tf.Tensor], settings: TrainSettings)
     if score is None:
         raise ModelError(
             "E-MODEL-OUTPUT",
-            "it cannot be told which output of the factory's model is the score",
+            "it is not clear which output of the factory's model is the score",
             found=", ".join(outputs) or "no outputs",
             expected=f"an output named {SCORE!r} or {first!r} (the first task)",
             next_step="name the outputs after the tasks",
@@ -47,9 +47,9 @@ def _flat(name: str, values: Any) -> tf.Tensor:
     if shape.rank not in (1, 2) or (shape.rank == 2 and shape[1] != 1):  # noqa: PLR2004
         raise ModelError(
             "E-MODEL-OUTPUT",
-            f"output {name!r} of the factory's model is not one number a row",
+            f"output {name!r} of the factory's model is not one number per row",
             found=f"shape {shape}",
             expected="[batch] or [batch, 1]",
-            next_step="give one prediction a row",
+            next_step="give one prediction per row",
         )
     return tf.reshape(tf.cast(values, tf.float32), [-1])

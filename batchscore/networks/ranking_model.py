@@ -254,6 +254,6 @@ def _unequal_widths(user: int, candidate: int) -> UsageError:
     return UsageError(
         "E-CONFIG",
         "a dot product needs a user side and a candidate side of equal width",
-        found=f"{user} numbers a user, {candidate} a candidate",
+        found=f"{user} numbers per user, {candidate} per candidate",
         next_step="end user_layers and candidate_layers in [model] with the same width",
     )

@@ -99,11 +99,11 @@ def _require_comparable(old: ListReader, new: ListReader) -> None:
     if not same:
         raise InputError(
             "E-DIFF-COLUMNS",
-            "the two outputs have other user or candidate columns",
+            "the two outputs have different user or candidate columns",
             where=new.path,
             found=", ".join(found),
             expected=f"{', '.join(expected)}, as in {old.path}",
-            next_step="compare lists with the same ids; columns of other names are named with --user-column and "
+            next_step="compare lists with the same ids; name other columns with --user-column and "
             "--candidate-column",
         )
 
@@ -130,7 +130,7 @@ def _require_distinct(file: ListReader, rows: pl.DataFrame) -> None:
     user, candidate, *_ = rows.filter(pl.col(_PAIR_KEY).is_duplicated()).row(0)
     raise InputError(
         "E-RANKED-FILE", "this is not an output of batchscore", where=file.path,
-        found=f"candidate {shorten(candidate)} stands more than once in the list of user {shorten(user)}",
+        found=f"candidate {shorten(candidate)} occurs more than once in the list of user {shorten(user)}",
         expected="a candidate once in each list",
         next_step="give a file that `batchscore run` published",
     )  # fmt: skip

@@ -114,9 +114,9 @@ class Difference(JsonDocument):
         error = RefusedError(
             first.error_id,
             f"the outputs differ by more than {'one limit allows' if len(exceeded) == 1 else 'the limits allow'}",
-            where=f"{self.new.path} against {self.old.path}",
+            where=f"{self.new.path} compared with {self.old.path}",
             details=[f"{limit.name}: {limit.figure}, limit {limit.limit}" for limit in exceeded],
-            next_step="look at the examples; accept with " + " ".join(f"--{limit.name} off" for limit in exceeded),
+            next_step="check the examples; accept with " + " ".join(f"--{limit.name} off" for limit in exceeded),
         )
         error.report = self
         raise error

@@ -18,9 +18,9 @@ def describe_lists(row: Mapping[str, Any]) -> str:
     a, b, rank = shorten(row["a"]), shorten(row["b"]), row[RANK]
     tie = " (near tie)" if row["near"] else ""
     if row["b"] is None:
-        what = f"the list ends before rank {rank}; candidate {a} stood there"
+        what = f"the list ends before rank {rank}; candidate {a} was there"
     elif row["a"] is None:
-        what = f"candidate {b} at rank {rank} is new; the list ended before"
+        what = f"candidate {b} at rank {rank} is new; the list ended before it it it"
     elif row["a_new_rank"] is not None and row["a_new_rank"] == row["b_old_rank"]:
         other = row["b_old_rank"]
         ranks = f"rank {rank}" if other == rank + 1 else f"ranks {rank} and {other}"
@@ -29,9 +29,9 @@ def describe_lists(row: Mapping[str, Any]) -> str:
     elif row["a_new_rank"] is None:
         what = f"candidate {a}{_score(row['a_old'])} left rank {rank} to {b}{_score(row['b_new'])}"
     elif row["b_old_rank"] is None:
-        what = f"candidate {b}{_score(row['b_new'])} came to rank {rank}, where {a} stood"
+        what = f"candidate {b}{_score(row['b_new'])} came to rank {rank}, where {a} was"
     else:
-        what = f"candidate {b} moved from rank {row['b_old_rank']} to {rank}, where {a} stood"
+        what = f"candidate {b} moved from rank {row['b_old_rank']} to {rank}, where {a} was"
     return f"user {shorten(row[USER])}: {what}{tie}"
 
 

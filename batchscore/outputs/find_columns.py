@@ -32,7 +32,7 @@ def find_columns(path: Path, schema: pa.Schema, wanted: WantedColumns) -> ListCo
     if problems or user is None or candidate is None:
         raise InputError(
             "E-RANKED-FILE",
-            "this is neither an output of a run nor a table whose columns tell lists",
+            "this is neither an output of a run nor a table of ranked lists",
             where=path,
             found=format_list([f"{shorten(field.name)} {shorten(field.type)}" for field in schema], "no columns"),
             expected="a user and a candidate column (text or integers), and a rank (integers) or a score (numbers)",

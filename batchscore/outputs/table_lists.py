@@ -178,7 +178,7 @@ def _require_distinct_candidates(
     if len(repeated):
         user, candidate = divmod(int(keys[repeated[0]]), 2**32)
         raise _not_lists(
-            path, f"candidate {shorten(candidates.ids[candidate])} stands more than once in the list of user "
+            path, f"candidate {shorten(candidates.ids[candidate])} occurs more than once in the list of user "
             f"{shorten(users.ids[user])}",
             "a candidate once in each list", "keep one row per pair, such as that of the last impression",
         )  # fmt: skip

@@ -39,7 +39,7 @@ def make_plan(
         raise _failure(model, describe_failure(done))
     plan = read_plan(directory)
     if plan is None:
-        raise _failure(model, f"it left no plan in {directory}")
+        raise _failure(model, f"it wrote no plan into {directory}")
     return plan
 
 

@@ -100,7 +100,7 @@ def _require_publishable(job: Job, reads: Path | None) -> None:
     if reads is not None and is_same_file(output, reads):
         raise UsageError(
             "E-OUTPUT-IS-INPUT", "output and input are the same file", where=output,
-            next_step="give --output a path of its own",
+            next_step="give --output another path",
         )  # fmt: skip
     _require_outside("output", output, output.parent, "--output", reads)
     _require_outside("state folder", job.state, job.state, "--state-dir", reads)
@@ -109,7 +109,7 @@ def _require_publishable(job: Job, reads: Path | None) -> None:
         if stat.S_ISLNK(mode):
             raise OSError(errno.EINVAL, f"it is a symbolic link to {output.readlink()}")
         if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, "what stands there is not a regular file")
+            raise OSError(errno.EINVAL, "it is not a regular file")
     except FileNotFoundError:
         if not job.folder.is_dir():
             raise _no_folder(job) from None

@@ -31,7 +31,7 @@ EVALUATED = ".batchscore.evaluated"
 TRAINING = ".batchscore.training"
 REMOVED = ".batchscore.removed"
 
-_LEFT_BEHIND = "what an earlier training left cannot be removed"
+_LEFT_BEHIND = "files of an earlier training cannot be removed"
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,11 @@ class ModelBase:
         cannot be removed is a warning.
         """
         ours: list[int] = []
-        with tolerated("versions that are too many cannot be found"):
+        with tolerated("old versions cannot be listed"):
             ours = [number for number in list_versions(self.path) if _is_ours(self.path / str(number))]
         removed = []
         for number in reversed([number for number in ours if number != self.next_version][keep - 1 :]):
-            with tolerated(f"version {number} is one too many, but cannot be removed"):
+            with tolerated(f"version {number} is old, but cannot be removed"):
                 (self.path / REMOVED).mkdir(exist_ok=True)
                 (self.path / str(number)).rename(self.path / REMOVED / str(number))
                 removed.append(number)

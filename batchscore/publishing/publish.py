@@ -108,10 +108,10 @@ class Claim:
         What goes wrong is a warning: the new output is the published one, whatever becomes of its records.
         """
         if self.is_commit_durable():
-            with tolerated("the outputs before this one could not be brought up to date"):
+            with tolerated("the outputs before this one could not be updated"):
                 self.previous.finish(self.output)
                 self.previous.keep_at_most(keep_previous)
-        with tolerated("the rejects of this run could not be put in their place"):
+        with tolerated("the rejects of this run could not be moved to their place"):
             place = self.rejects_path(failed=False)
             if report.rejects is None:
                 place.unlink(missing_ok=True)
@@ -182,7 +182,7 @@ class Claim:
             with suppress(OSError):
                 path.unlink()
             return
-        with tolerated("the state folder could not be brought up to date"):
+        with tolerated("the state folder could not be updated"):
             failure = [self.failed_path, self.rejects_path(failed=True)] if report.status == "published" else []
             refused = [self.refused_path] if report.refused_output is None else []
             if outdated := [place for place in (*failure, *refused) if os.path.lexists(place)]:

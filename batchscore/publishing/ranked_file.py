@@ -36,7 +36,7 @@ def count_ranked(path: Path) -> Counted:
     with _opened(path) as file:
         schema = file.schema_arrow
         if schema.names[2:4] != [SCORE, RANK] or schema.types[2:4] != [SCORE_TYPE, RANK_TYPE]:
-            raise ValueError("it has not the columns of a ranked output")
+            raise ValueError("it does not have the columns of a ranked output")
         for batch in file.iter_batches(_BATCH_ROWS, columns=schema.names[:1]):
             column = batch.column(0)
             if len(column):

@@ -49,7 +49,7 @@ def find_report(places: Sequence[Path], output: Path) -> FoundReport:
             continue
         if not output.exists() or is_output(told, output):
             return FoundReport(report, path)
-        problem = problem or f"the report {path} tells of another file (run {report.run_id})"
+        problem = problem or f"the report {path} is of another file (run {report.run_id})"
         of_another = of_another or report
     return FoundReport(problem=problem, of_another=of_another)
 

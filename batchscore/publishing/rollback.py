@@ -77,7 +77,7 @@ def _report_of(ours: Claim, age: int) -> tuple[Report | None, str]:
 def _settle(ours: Claim, age: int, report: Report | None, replaced: Report | None) -> None:
     """After the commit point: the kept outputs and the report. What goes wrong is a warning."""
     if ours.is_commit_durable():
-        with tolerated("the outputs before this one could not be brought up to date"):
+        with tolerated("the outputs before this one could not be updated"):
             ours.previous.drop(age)
             ours.previous.finish(ours.output)
     if report is None:
@@ -154,7 +154,7 @@ def _swap(ours: Claim, committing: Callable[[], None]) -> None:
 def _nothing_kept(ours: Claim) -> UsageError:
     advice = "run with --keep-previous 1 or more from now on, and with the --state-dir of the run here"
     if earlier := [night for night in map(ours.job.output.on, ours.job.earlier_dates()) if night.exists()]:
-        advice = f"the output of an earlier date still stands at {earlier[0]}"
+        advice = f"the output of an earlier date is still at {earlier[0]}"
     return UsageError(
         "E-NO-PREVIOUS",
         "there is no other output to go back to",

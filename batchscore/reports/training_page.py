@@ -87,7 +87,7 @@ def render_page(page: TrainingPage) -> str:
     if page.calibration:
         parts += [
             "<h2>Calibration</h2>",
-            "<p>Mean label of rows with neighbouring predictions; on the line the model promises what happens.</p>",
+            "<p>Mean label of rows with similar predictions. On the line, predictions are right on average.</p>",
             _calibration(page.calibration),
         ]
     parts += _facts("Settings", page.settings)
@@ -110,7 +110,7 @@ def write_page(page: TrainingPage, path: Path, render: Callable[[TrainingPage], 
     try:
         text = render(page)
     except ImportError as error:
-        warning = f"no HTML report, for want of packages ({error}): pip install 'batchscore[report]'"
+        warning = f"no HTML report: packages are missing ({error}): pip install 'batchscore[report]'"
     except Exception as error:  # noqa: BLE001 - the model is published by now, or something worse is to be told
         warning = f"no HTML report: {type(error).__name__}: {error}"
     else:

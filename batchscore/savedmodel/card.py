@@ -179,7 +179,7 @@ def read_card(model: Path) -> ModelCard | None:
             "the model card was changed after it was written",
             where=path,
             found=f"SHA-256 {found}",
-            expected=f"SHA-256 {card.sha256}, which the card says of itself",
+            expected=f"SHA-256 {card.sha256}, as the card itself says",
             next_step="copy or export the model again; if the card was changed on purpose, delete its sha256",
         )
     return card.model_copy(update={"sha256": None})

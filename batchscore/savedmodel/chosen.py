@@ -47,5 +47,7 @@ def _warnings(saved: SavedModel, signature: Signature, score: Score) -> tuple[st
     wide = [signature.outputs[name].dtype for name in score.outputs]
     wide = [dtype for dtype in dict.fromkeys(wide) if exact_dtype(dtype) != np.float32]
     if wide:
-        warnings.append(f"scores are {' and '.join(wide)}: ranked so, and rounded to float32 when written")
+        warnings.append(
+            f"scores are {' and '.join(wide)}: ranked at full precision, rounded to float32 when written"
+        )
     return tuple(warnings)

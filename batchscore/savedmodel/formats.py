@@ -60,7 +60,7 @@ _CHUNKED = Format(
     "export it again without tf.saved_model.SaveOptions(experimental_image_format=True)",
 )
 _SOME_FILE = Format(
-    "a file of no model format", f"export a SavedModel with tf.saved_model.save (Keras: model.{_EXPORT})"
+    "a file of an unknown format", f"export a SavedModel with tf.saved_model.save (Keras: model.{_EXPORT})"
 )
 
 
@@ -102,7 +102,7 @@ def recognise_directory(path: Path) -> Format:
         return fitting[0]
     if models:
         return Format(
-            f"SavedModels whose names are no version numbers: {', '.join(models[:5])}",
+            f"SavedModels whose names are not version numbers: {', '.join(models[:5])}",
             f"give one of them: {path / models[0]}; or make it a version with `batchscore adopt`",
         )
     if files:

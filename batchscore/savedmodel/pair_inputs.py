@@ -39,10 +39,10 @@ def require_columns(signature: Signature, path: Path) -> None:
         )
     raise ModelError(
         "E-MODEL-SIGNATURE",
-        f"signature {signature.name!r} does not score pairs: an input has not one value for each",
+        f"signature {signature.name!r} does not score pairs: an input does not take one value per pair",
         where=path,
         found="; ".join(f"input {spec} takes {describe_values(spec)}" for spec in others),
-        expected="inputs of shape [n] or [n, 1], one value for each pair",
+        expected="inputs of shape [n] or [n, 1], one value per pair",
         next_step=f"export a signature with such inputs: {'; '.join(advice)}",
     )
 
@@ -54,14 +54,14 @@ def describe_values(tensor: TensorSpec) -> str:
         return "one value for a whole call"
     sizes = " x ".join("L" if size is None else str(size) for size in shape[1:])
     if is_float(tensor):
-        return f"a vector of {sizes} numbers a row"
-    return f"a list of {sizes} values a row"
+        return f"a vector of {sizes} numbers per row"
+    return f"a list of {sizes} values per row"
 
 
 def describe_list_problem(tensor: TensorSpec) -> str:
     """Why an input `[n, L]` takes no column that is a feature."""
     return (
-        f"input {tensor} takes a list of any length, and a column has one value a pair: text such as a|b|c would "
+        f"input {tensor} takes a list of any length, and a column has one value per pair: text such as a|b|c would "
         "be a list of one; export the model with an input [n] that it splits itself"
     )
 

@@ -65,11 +65,11 @@ def require_no_clock(path: Path, score: str, hazards: Iterable[Hazard]) -> None:
     if clocks:
         raise ModelError(
             "E-MODEL-PROBES",
-            f"the score {score!r} is computed from the clock: a pair has another one at any other time",
+            f"the score {score!r} depends on the clock: a pair has a different score at another time",
             where=path,
             found="; ".join(clocks),
             expected="a score that depends on the pair alone",
-            next_step="export a signature that takes the moment as an input: a column of the pairs, or a constant "
+            next_step="export a signature that takes the time as an input: a column of the pairs, or a constant "
             "of the night",
         )
 

@@ -49,7 +49,7 @@ def choose_roles(
     candidate, candidate_why = _first(
         (candidate_input, "--candidate-input"), (by_card[1], "model card"),
         (only_other, "the only other input that can take ids"),
-        otherwise=f"several could be it: {_hint('candidate')}",
+        otherwise=f"several inputs could be it: {_hint('candidate')}",
     )  # fmt: skip
     return Roles(user, user_why, candidate, candidate_why)
 
@@ -59,7 +59,7 @@ def _first(*choices: tuple[str | None, str], otherwise: str) -> tuple[str | None
 
 
 def _hint(role: str) -> str:
-    return f"give `run` --{role}-column, or tell it once with `adopt` --{role}-input"
+    return f"give `run` --{role}-column, or set it once with `adopt` --{role}-input"
 
 
 def choose_candidate(signature: Signature, user_input: str | None, constants: Collection[str] = ()) -> str | None:

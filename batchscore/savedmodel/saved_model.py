@@ -128,7 +128,7 @@ def _parse_meta_graphs(content: bytes, path: Path) -> list[Any]:
     except DecodeError as error:
         raise ModelError(
             "E-MODEL-NOT-SAVEDMODEL",
-            f"{PB} is damaged or is no SavedModel",
+            f"{PB} is damaged or is not a SavedModel",
             where=path / PB,
             next_step="copy or export the model again",
         ) from error
@@ -178,9 +178,9 @@ def choose_score_output(
             f"{len(fitting) or 'no'} outputs of signature {signature.name!r} could be the score",
             found=listing,
             expected="one numeric output of shape [n], [n, 1] or [n, 1, 1]",
-            next_step="choose with --score-output" if fitting else "export a model with one score a pair",
+            next_step="choose with --score-output" if fitting else "export a model with one score per pair",
         )
-    return fitting[0], "the only output of one number a pair"
+    return fitting[0], "the only output with one number per pair"
 
 
 def is_column(tensor: TensorSpec) -> bool:
@@ -195,7 +195,7 @@ def is_one_value(tensor: TensorSpec) -> bool:
 
 
 def takes_list(tensor: TensorSpec) -> bool:
-    """Whether an input has any number of values a row: shape [n, L]."""
+    """Whether an input has any number of values per row: shape [n, L]."""
     return tensor.shape is not None and len(tensor.shape) == 2 and tensor.shape[1] is None  # noqa: PLR2004
 
 
@@ -214,7 +214,7 @@ def _require_undamaged(files: Mapping[str, FileDigest], card: ModelCard | None, 
                 f"{entry.path} is not the file that was exported",
                 where=path / entry.path,
                 found="no such file" if found is None else f"SHA-256 {found.sha256}",
-                expected=f"SHA-256 {entry.sha256}, which the model card remembers",
+                expected=f"SHA-256 {entry.sha256}, as the model card says",
                 next_step="copy or export the model again, or pick another version with --model-version",
             )
 

@@ -96,7 +96,7 @@ def take_column(name: str, values: np.ndarray, rows: int) -> np.ndarray:
     if values.size != rows:
         raise ModelError(
             "E-MODEL-OUTPUT",
-            f"output {name!r} is not one score a pair",
+            f"output {name!r} is not one score per pair",
             found=f"shape {list(values.shape)} for {rows:,} pairs",
             expected=f"[{rows}] or [{rows}, 1]",
             next_step="choose another output with --score-output",
@@ -204,4 +204,4 @@ def _require_score(name: str, signature: Signature) -> None:
     if spec is None:
         raise ValueError(f"there is no output {name!r}")
     if not is_one_value(spec) or not is_score(spec):
-        raise ValueError(f"output {spec} is not one number a pair")
+        raise ValueError(f"output {spec} is not one number per pair")

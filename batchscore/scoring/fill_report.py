@@ -129,7 +129,7 @@ def record_scoring(report: Report, scorer: PairScorer, state: PassState) -> None
     """Say which way the run was scored, and of how many ids the model knows."""
     _note_ids(report, state.unknown)
     if scorer.positions_left_out:
-        _log.info("%d positions of a call give other bits and stay empty", scorer.positions_left_out)
+        _log.info("%d positions of a call give different bits and are not used", scorer.positions_left_out)
     _note_plan(report, scorer)
     if scorer.check is not None and not scorer.check.ok:
         warn(report, f"scored without the plan: {report.plan.reason}")
@@ -191,7 +191,7 @@ def _tell_changed_plan(report: Report, before: Report) -> None:
         return
     if not report.has_model_of(before):
         plans = f"SHA-256 {before.plan.sha256 or 'unknown'}, now {report.plan.sha256}"
-        warn(report, f"a changed plan is a changed model: the last published run was scored by a plan of {plans}")
+        warn(report, f"a changed plan counts as a changed model: the last published run used a plan with {plans}")
 
 
 def _figures_before(baseline: Baseline) -> dict[str, float]:

@@ -96,7 +96,7 @@ def require_usable(path: Path, *, written: bool = False) -> None:
     `written` paths are not read: the advice on a URL is then another one.
     """
     if unknown := find_placeholder(str(path)):
-        raise ValueError(f"{unknown} stands for nothing: only {DATE} is filled in")
+        raise ValueError(f"{unknown} is not a placeholder: only {DATE} is filled in")
     if "\0" in str(path):
         raise ValueError("a path cannot hold a NUL character")
     if is_foreign(str(path)):

@@ -75,7 +75,7 @@ def resolve(
     if config is not None and output is not None and is_same_file(Path(output), config):
         raise UsageError(
             "E-OUTPUT-IS-INPUT", "output and configuration are the same file", where=output,
-            next_step="give --output a path of its own",
+            next_step="give --output another path",
         )  # fmt: skip
     return Resolved(settings, sources)
 
@@ -94,7 +94,7 @@ def _from_file(kind: type[Settings], table: str, config: Path) -> dict[str, tupl
     told = read_table(config, table, kind.tables)
     if "date" in told:
         raise UsageError(
-            "E-CONFIG", "date cannot stand in a file: every other night it would be wrong", where=config,
+            "E-CONFIG", "date cannot be set in a file: it would be wrong on any other night", where=config,
             next_step="leave it out, and give --date if the date is not today",
         )  # fmt: skip
     folder = config.resolve().parent

@@ -50,7 +50,7 @@ def _quoted(text: str, problem: str) -> str | None:
     if assignment is None:
         return None
     key, value = assignment["key"], assignment["value"]
-    return f'line {number}: {value} is text, and text stands in quotes: {key} = "{value}"'
+    return f'line {number}: {value} is text, and text needs quotes: {key} = "{value}"'
 
 
 def read_table(config: Path, table: str, more: Sequence[str]) -> dict[str, Any]:

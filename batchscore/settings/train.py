@@ -191,7 +191,7 @@ class TrainSettings(Settings):
     def _consistent(self) -> Self:
         labels = {task.label for task in self.all_tasks().values()}
         if unfair := sorted(labels & set(self.all_features())):
-            raise ValueError(f"{', '.join(unfair)} is what the model shall predict, so it cannot be a feature")
+            raise ValueError(f"{', '.join(unfair)} is what the model predicts, so it cannot be a feature")
         for name, role in ((self.user_column, "user"), (self.candidate_column, "candidate")):
             declared = self.all_features()[name]
             if declared.role != role or declared.kind not in ("vocabulary", "hashed"):
@@ -214,16 +214,14 @@ class TrainSettings(Settings):
             if declared.kind in ("number", "buckets", "timestamp") and text != DATE:
                 require_number(name, text, whole=declared.kind == "timestamp")
             elif unknown := find_placeholder(fill_date(text, "")):
-                raise ValueError(f"set: {name}: {unknown} stands for nothing: only {DATE} is filled in")
+                raise ValueError(f"set: {name}: {unknown} is not a placeholder: only {DATE} is filled in")
         return self
 
     @model_validator(mode="after")
     def _nothing_in_vain(self) -> Self:
         defaults = {name: field.default for name, field in type(self).model_fields.items()}
         if self.last != defaults["last"] and self.split != "last":
-            raise ValueError(
-                'last is how many rows of each user are held out with split = "last"; else it is held_out'
-            )
+            raise ValueError('last counts rows of each user and needs split = "last"; other splits use held_out')
         if self.held_out != defaults["held_out"] and self.split == "last":
             raise ValueError('held_out changes nothing with split = "last": each user\'s newest rows are held out')
         if self.validation != defaults["validation"] and not self.patience:

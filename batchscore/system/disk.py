@@ -18,7 +18,7 @@ _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EML
 _ARROW_DETAIL = re.compile(r".*\[errno \d+\] ")
 """How pyarrow wraps the words of the operating system."""
 
-_NO_FOLDER = "a file stands where a folder is needed: move it away, or give another path"
+_NO_FOLDER = "a file is where a folder is needed: move it away, or give another path"
 
 
 def cannot_write(path: Path, error: BaseException) -> OutputError:
@@ -28,7 +28,7 @@ def cannot_write(path: Path, error: BaseException) -> OutputError:
         errno.EACCES: "give the job's user the right to write in this directory",
         errno.ENOSPC: "free space on this file system, then run again",
         errno.EDQUOT: "free space within the quota, then run again",
-        errno.EIO: "look at the disk or the mount (the kernel's log), then run again",
+        errno.EIO: "check the disk or the mount (the kernel's log), then run again",
         errno.EFBIG: "raise the file size limit (ulimit -f) of the job, then run again",
         errno.EEXIST: _NO_FOLDER,
         errno.ENOTDIR: _NO_FOLDER,

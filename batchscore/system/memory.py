@@ -32,7 +32,7 @@ def part_budget(asked: int | None, model_bytes: int) -> int:
             "E-MEMORY",
             "the run cannot fit into its memory",
             found=f"at least {needed / 2**20:,.0f} MiB needed, {model_bytes / 2**20:,.0f} of them for the model",
-            expected=f"at most {limit / 2**20:,.0f} MiB ({'--memory' if limit == asked else 'what there is'})",
+            expected=f"at most {limit / 2**20:,.0f} MiB ({'--memory' if limit == asked else 'what is available'})",
             next_step="raise --memory" if limit < available else "give the job more memory",
         )
     budget = min(_MAX_PART_BYTES, _MIN_PART_BYTES + (limit - needed) // 4)

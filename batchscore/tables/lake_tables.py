@@ -54,7 +54,7 @@ def require_no_table(path: Path) -> None:
                     f"the input is part of {format_.name}",
                     where=path,
                     found=str(marker),
-                    expected="Parquet files of which every row counts; beside a table's rows its folder holds "
+                    expected="Parquet files whose rows are all current; beside a table's rows its folder holds "
                     "those that were deleted or replaced",
                     next_step=f"write the table's current rows as Parquet and give those. {format_.export}",
                 )

@@ -99,10 +99,10 @@ class Checkpoints:
         except (OSError, ValueError, TypeError, RecursionError, AssertionError, tf.errors.OpError) as error:
             raise OutputError(
                 "E-OUTPUT",
-                "the state of the training cannot be taken up",
+                "the training cannot be resumed",
                 where=self._folder,
                 found=f"{type(error).__name__}: {first_line(error)}",
-                next_step=f"remove {self._folder} to begin anew",
+                next_step=f"remove {self._folder} to start again",
             ) from error
 
     def _place(self, epoch: int) -> Path:
@@ -127,7 +127,7 @@ def open_state(base: ModelBase, files: Mapping[str, Identity], settings: TrainSe
     try:
         for other in base.training.iterdir() if base.training.is_dir() else ():
             if other not in (folder, base.training_rows):  # rows are mapped by now, and outlive their files
-                _log.info("what is left of another training is removed: it had other settings or input")
+                _log.info("the state of another training is removed: it had different settings or input")
             if other != folder:
                 remove(other)
         folder.mkdir(parents=True, exist_ok=True)

@@ -171,7 +171,7 @@ def leave_plan(saved: SavedModel, settings: TrainSettings) -> str | None:
             candidate_inputs=[name for name, role in roles.items() if role == "candidate"],
         )
     except Exception:  # noqa: BLE001 - hours of training are worth more than a plan
-        _log.warning("no plan is left with the model: the planner failed", exc_info=True)
+        _log.warning("the model is published without a plan:  the planner failed", exc_info=True)
         return "the planner failed"
     try:
         write_plan(saved.path / CARD_PATH.parent, plan)
@@ -184,7 +184,7 @@ def leave_plan(saved: SavedModel, settings: TrainSettings) -> str | None:
     if not isinstance(kept, NotPlanned):
         return None
     if kept is not plan:
-        _log.warning("no plan is left with the model: %s", kept.reason)
+        _log.warning("the model is published without a plan:  %s", kept.reason)
     return kept.reason
 
 

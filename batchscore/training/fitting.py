@@ -80,7 +80,7 @@ class Fitting:
         self.epochs = checkpoints.resume()
         self.resumed = len(self.epochs)
         if self.resumed:
-            _log.info("%s%d of %d epochs were made before: going on", schedule.stage, self.resumed, schedule.epochs)
+            _log.info("%s%d of %d epochs are done already: resuming", schedule.stage, self.resumed, schedule.epochs)
 
     @property
     def rows_left(self) -> int:

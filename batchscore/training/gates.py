@@ -21,18 +21,18 @@ def require_better_than_baseline(comparison: Comparison, training_rows: int, set
     if value is None or baseline is None:
         raise RefusedError(
             "E-MODEL-QUALITY",
-            "the held-out rows cannot tell whether the model is any good; it was not published",
-            found=f"{metric.name} is not defined: no user has held-out rows of different labels, one above 0",
+            "the held-out rows cannot show whether the model is good; it was not published",
+            found=f"{metric.name} is not defined: no user has held-out rows with different labels, one above 0",
             expected="an order that can be right or wrong",
             next_step="hold out more of each user: raise --held-out or --last, or take --split random",
         )
     if metric.is_better(value, baseline):
         return
-    advice = "look at the figures of each epoch: more epochs, another learning rate or other labels may help"
+    advice = "check the figures of each epoch: more epochs, another learning rate or other labels may help"
     if training_rows < _STEPS_AN_EPOCH * settings.batch_rows:
         steps = -(-training_rows // settings.batch_rows)
         advice = (
-            f"{settings.batch_rows:,} rows a batch make only {steps} step(s) an epoch of {training_rows:,} "
+            f"{settings.batch_rows:,} rows per batch make only {steps} step(s) per epoch of {training_rows:,} "
             f"training rows; try --batch-rows {_suggest_batch_rows(training_rows)}"
         )
     raise RefusedError(
@@ -57,7 +57,7 @@ def require_no_regression(comparison: Comparison, live: Live, settings: TrainSet
         f"the model is worse than the live version {live.version}, which stays; it was not published",
         found=f"held-out {metric.name} {comparison.value:.4f}, {100 * worse:.1f} % worse",
         expected=f"at most {settings.max_regression} worse than its {live.value:.4f} on these rows",
-        next_step="look at what changed in data and settings, or accept it once with --max-regression off",
+        next_step="check what changed in data and settings, or accept it once with --max-regression off",
     )
 
 

@@ -47,7 +47,7 @@ class _IncomparableError(Exception):
 def measure_live_version(base: ModelBase, held_out: SplitPart, settings: TrainSettings) -> Live:
     """The first task's figure of the version that `run` would use now, on all held-out rows.
 
-    A version that was refitted has learned held-out rows, so the model that it was judged by before is scored, as
+    A version that was refitted has learned held-out rows, so the model that was evaluated is scored, as
     `run` would. Where the comparison would not be fair, or cannot be made, the reason is told instead.
     """
     if not list_versions(base.path):
@@ -101,11 +101,11 @@ def _find_judged_model(
     told: dict[str, Any] = card.training if card is not None else {}
     name, task = next(iter(settings.all_tasks().items()))
     if "judged_by" not in told or "split" not in told:
-        raise _IncomparableError("it does not tell which rows it has learned")
+        raise _IncomparableError("it does not say which rows it has learned")
     if (judged_by := told["judged_by"]) != describe_task(name, task, metric_of(task)):
         metric, label, kind = (judged_by.get(key) for key in ("metric", "label", "kind"))
         drawn = f", {judged_by['negatives']} negatives" if "negatives" in judged_by else ""
-        raise _IncomparableError(f"it was judged by {metric} of {label} ({kind}{drawn})")
+        raise _IncomparableError(f"it was evaluated by {metric} of {label} ({kind}{drawn})")
     if told["split"] | {_BEGIN: None} != split | {_BEGIN: None}:
         raise _IncomparableError("its rows were held out in another way, so it has learned some of these")
     if split.get(_BEGIN, 0) < told["split"].get(_BEGIN, 0):
@@ -116,10 +116,10 @@ def _find_judged_model(
         return read_saved_model(live)
     evaluated = base.evaluated(version)
     if not evaluated.is_dir():
-        raise _IncomparableError("it has learned these rows, and the model that it was judged by is missing")
+        raise _IncomparableError("it has learned these rows, and the model that it was evaluated by is missing")
     other = read_card(evaluated)
     if other is None or other.training != told:
-        raise _IncomparableError("the model kept beside it is not the one that it was judged by")
+        raise _IncomparableError("the model kept beside it is not the one that it was evaluated by")
     return read_saved_model(evaluated)
 
 

@@ -105,9 +105,9 @@ def _facts(report: TrainingReport) -> Iterator[tuple[str, object]]:
 def _notes(report: TrainingReport) -> Iterator[str]:
     yield "Figures are of the held-out rows, with 95 % intervals over users; the model has not seen these rows."
     for name, least in report.relevant.items():
-        yield f"To MAP, MRR and recall of {name} a row is relevant where its label is at least {least:.3g}."
+        yield f"For MAP, MRR and recall of {name}, a row is relevant if its label is at least {least:.3g}."
     if report.refitted:
-        yield "What was published is another model: fitted anew on all rows, for as many epochs as were best."
+        yield "The published model is another one: fitted again on all rows, for the best number of epochs."
 
 
 def _curve(epoch: Epoch) -> dict[str, float | None]:

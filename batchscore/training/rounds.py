@@ -111,9 +111,9 @@ def _require_judgement(split: Split, settings: TrainSettings) -> None:
     if not isinstance(task, Ranking):
         return
     parts = (
-        (split.held_out, "held-out rows cannot tell whether the model is any good",
+        (split.held_out, "held-out rows cannot show whether the model is good",
          "hold out more of each user: raise --held-out or --last, or take --split random"),
-        (split.validation, "validation rows cannot tell which epoch is best",
+        (split.validation, "validation rows cannot show which epoch is best",
          "raise --validation (with --split last: --last), or set --patience 0"),
     )  # fmt: skip
     for rows, what, next_step in parts:

@@ -233,7 +233,7 @@ def test_a_small_sample_is_taken_with_a_warning(exports, tmp_path):
         AdoptSettings(saved_model=exports("modules") / "mutable", output=tmp_path / "model", probes=sample)
     )
     assert report.probe_rows == 2
-    assert report.warnings == ["the sample gives only 2 probe rows; 16 or more tell more"]
+    assert report.warnings == ["the sample gives only 2 probe rows; 16 or more test more"]
 
 
 def test_a_sample_that_does_not_fit_is_refused(exports, tmp_path):
@@ -261,8 +261,8 @@ def test_the_label_among_the_inputs_is_recognised(exports, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "flags", "said"), [
-    ("hashed", {}, "the candidate input cannot be told; give --candidate-input"),
-    ("renamed", {"signature": "rank"}, "the user input cannot be told; give --user-input"),
+    ("hashed", {}, "the candidate input is not clear; give --candidate-input"),
+    ("renamed", {"signature": "rank"}, "the user input is not clear; give --user-input"),
     ("heads", {"score_output": "click", "map": ["movie=sku"]}, "--map movie: the model has no such input"),
     ("heads", {"score_output": "click", "user_input": "member"}, "--user-input member: the model has no"),
     ("heads", {"score_output": "click", "candidate_input": "user_id"}, "input user_id takes both ids"),
@@ -297,18 +297,18 @@ def test_what_stands_for_nulls_is_told_once(exports, tmp_path):
 
 def test_models_that_cannot_be_ranked_by_are_refused_and_nothing_is_published(exports, tmp_path):
     modules, base = exports("modules"), tmp_path / "model"
-    assert "takes a list of 10 values a row" in refusal(
+    assert "takes a list of 10 values per row" in refusal(
         "E-MODEL-SIGNATURE", saved_model=modules / "listwise", output=base
     )
     of_list = {"saved_model": modules / "list_feature", "output": base, "candidate_input": "movie_id"}
     assert "input genres string [n, L] takes a list of any length" in refusal("E-BINDING", **of_list)
     message = refusal("E-MODEL-PROBES", saved_model=modules / "noisy", output=base)
-    assert "the model gives one row other scores from call to call" in message
+    assert "the model gives the same row different scores from call to call" in message
     assert "no dropout" in message
     message = refusal("E-MODEL-PROBES", saved_model=modules / "mixing", output=base)
-    assert "the model gives one row other scores beside other rows" in message
+    assert "the model gives the same row different scores beside other rows" in message
     assert "no statistics over the batch" in message
-    assert "every one NaN, infinite or beyond float32" in refusal(
+    assert "all NaN, infinite or beyond float32" in refusal(
         "E-MODEL-NONFINITE", saved_model=modules / "no_number", output=base
     )
     assert list(base.glob("[0-9]*")) == []
@@ -398,7 +398,7 @@ def test_a_planner_that_fails_is_no_failure_of_the_adoption(exports, tmp_path, m
     report = adopt(AdoptSettings(saved_model=exports("modules") / "label", output=tmp_path / "model",
                                  set=["user_rating=0"]))  # fmt: skip
     assert report.no_plan_reason == reason
-    assert report.warnings[-1] == f"no plan is left with the model: {reason}"
+    assert report.warnings[-1] == f"the model is published without a plan:  {reason}"
 
 
 def test_a_plan_that_does_not_load_is_not_left_with_the_model(exports, tmp_path, monkeypatch):
@@ -411,7 +411,7 @@ def test_a_plan_that_does_not_load_is_not_left_with_the_model(exports, tmp_path,
                                  set=["user_rating=0"]))  # fmt: skip
     assert report.no_plan_reason == "TensorFlow cannot add the plan: a name is taken"
     assert report.summary().endswith(f", no plan: {report.no_plan_reason}")
-    assert report.warnings[-1] == f"no plan is left with the model: {report.no_plan_reason}"
+    assert report.warnings[-1] == f"the model is published without a plan:  {report.no_plan_reason}"
     left = read_plan(tmp_path / "model" / "1" / CARD_PATH.parent)
     assert left.reason == report.no_plan_reason
 
@@ -450,7 +450,7 @@ def test_a_sample_that_is_not_there_is_told_by_its_flag(exports, tmp_path):
 def test_a_score_that_depends_on_the_longest_text_of_a_call_is_refused(exports, tmp_path):
     message = refusal("E-MODEL-PROBES", saved_model=exports("modules") / "text_mean", output=tmp_path / "model",
                       candidate_input="movie_id")  # fmt: skip
-    assert "the model gives one row other scores beside other rows" in message
+    assert "the model gives the same row different scores beside other rows" in message
     assert list((tmp_path / "model").glob("[0-9]*")) == []
 
 
@@ -514,7 +514,7 @@ def test_a_clock_beside_the_score_is_nobodys_business(exports, tmp_path):
 def test_the_op_that_makes_a_row_another_one_is_named(exports, tmp_path, batchscore, name, op):
     source = exports("modules") / name
     message = refusal("E-MODEL-PROBES", saved_model=source, output=tmp_path / "model")
-    assert "the model gives one row other scores from call to call" in message
+    assert "the model gives the same row different scores from call to call" in message
     assert f"    {op}: node" in message
     assert f"may vary     {op}: node" in batchscore("inspect", source).out
 
@@ -670,5 +670,5 @@ def test_a_table_that_cannot_be_looked_up_costs_no_adoption(exports, tmp_path, m
 
     monkeypatch.setattr("batchscore.adoption.adopt.open_lookup", open_lookup)
     report = adopt(AdoptSettings(saved_model=exports("modules") / "mutable", output=tmp_path / "model"))
-    assert report.unknown_ids == dict.fromkeys(("user", "candidate"), "not told: its table cannot be looked up")
+    assert report.unknown_ids == dict.fromkeys(("user", "candidate"), "not counted: its table cannot be looked up")
     assert read_card(tmp_path / "model" / "1").known_tables is None

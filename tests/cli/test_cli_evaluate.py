@@ -44,7 +44,7 @@ TRUTH     truth.csv       3 users, 4 pairs, 1 repeated rows left out
 TRAINING  training.csv
 
 3 relevant pairs (stars >= 4) of 3 users, 1 of them without a list (counted as 0)
-3 of 5 listed pairs stand in TRUTH
+3 of 5 listed pairs are in TRUTH
 3 pairs have a score and a label; scores are read as ratings
 
                 RMSE     MAE  NDCG@2   MAP@2     MRR  recall@2  coverage@2  popularity bias@2
@@ -115,6 +115,6 @@ ERROR E-TRUTH-USERS: ranked file and truth have no user in common
   where:    others.csv
   found:    5 ranked rows, and none of a user of the truth (1 users)
   expected: users of ranked.parquet
-  next:     check that both files spell user ids alike and belong to the same night
+  next:     check that both files write user ids the same way and are of the same night
 """
     )

@@ -77,7 +77,7 @@ ERROR E-GOLDEN-DIFFERS: 1 of 2 golden cases differs
        user_id,item_id,score,rank
       -u1,a,1,1
       +u1,b,1,1
-  next:     mend what changed; or, where the change is meant, rewrite what is expected with an update (--update) \
+  next:     fix what changed; or, if the change is intended, rewrite what is expected with an update (--update) \
 and review it
 """  # fmt: skip
     assert [result["outcome"] for result in json.loads(told.out)["results"]] == ["differs", "as expected"]
@@ -102,7 +102,7 @@ ERROR E-GOLDEN: there is no golden case
   where:    <folder>/golden
   found:    no folder
   expected: folders with a case.toml
-  next:     check the path; `batchscore help compare` tells what a case looks like
+  next:     check the path; `batchscore help compare` shows what a case looks like
 """  # fmt: skip
 
 

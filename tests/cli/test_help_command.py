@@ -86,7 +86,7 @@ def test_a_command_shows_its_help(batchscore, name):
 def test_an_unknown_topic_is_told_with_the_nearest_ones(batchscore):
     told = batchscore("help", "e-user-dropped")
     assert (told.exit_code, told.out) == (2, "")
-    assert "E-CONFIG: the manual has no topic 'e-user-dropped'\n  found:    near it: E-USERS-DROPPED, " in told.err
+    assert "E-CONFIG: the manual has no topic 'e-user-dropped'\n  found:    similar: E-USERS-DROPPED, " in told.err
     assert "near it" not in batchscore("help", "zzz").err
 
 

@@ -51,7 +51,7 @@ def test_the_view_for_people(base):
         "  candidate    item_id (model card)\n"
         "  warning      version 3 of the model is incomplete: scoring with version 1\n"
         "\n"
-        "no plan: no part of the score can be computed less often than once a pair\n"
+        "no plan: no part of the score can be computed less often than once per pair\n"
         "\n"
         "signature serving_default\n"
         "  in   item_id string [n]  it is not looked up in a table\n"
@@ -64,7 +64,7 @@ def test_the_view_for_people(base):
         "  in   user_id string [n]  18 known ids\n"
     ) in text
     assert "  string to int32, 26 entries from the graph (HashTableV2 " in text
-    assert "  unknown ids  told by signature known\n" in text
+    assert "  unknown ids  counted by signature known\n" in text
     assert text.endswith("safety: it only computes\n")
 
 
@@ -97,12 +97,12 @@ def plan_of(text):
 
 def test_the_plan_as_a_person_wants_to_see_it():
     lines = plan_of(inspect(SAMPLE))
-    assert lines[0] == "plan: 33,537 FLOPs a pair instead of 66,305 (51%)"
+    assert lines[0] == "plan: 33,537 FLOPs per pair instead of 66,305 (51%)"
     heads = [line for line in lines if line.startswith("  once")]
     assert heads == [
-        "  once a user, by distinct user_id; kept: float32 [256]",
-        "  once a candidate, by distinct movie_id; kept: float32 [256]",
-        "  once a pair",
+        "  once per user, by distinct user_id; kept: float32 [256]",
+        "  once per candidate, by distinct movie_id; kept: float32 [256]",
+        "  once per pair",
     ]
     steps = [line.split()[0] for line in lines[lines.index(heads[1]) + 1 : lines.index(heads[2])]]
     assert steps == ["LookupTableFindV2", "ResourceGather", "MatMul"]
@@ -125,7 +125,7 @@ def test_the_plan_as_json():
 
 
 def test_a_reason_instead_of_a_plan(echo):
-    reason = "no part of the score can be computed less often than once a pair"
+    reason = "no part of the score can be computed less often than once per pair"
     assert plan_of(inspect(echo)) == [f"no plan: {reason}"]
     plan = json.loads(inspect(echo, "--json"))["plan"]
     assert (plan["reason"], plan["note"]) == (reason, None)
@@ -134,11 +134,11 @@ def test_a_reason_instead_of_a_plan(echo):
 
 def test_no_plan_yet_says_how_there_comes_one(base):
     (base / "1" / "assets.extra" / PLAN_FILE).unlink()
-    text = "no plan yet: `batchscore adopt` leaves one with the model, and a large `run` makes one"
+    text = "no plan yet: `batchscore adopt` adds one to the model, and a large `run` makes one"
     assert plan_of(inspect(base)) == [text]
     assert json.loads(inspect(base, "--json"))["plan"] == {"path": None, "note": None, "reason": None}
     sum_of_outputs = plan_of(inspect(base, "--score-output", "2*score"))
-    assert sum_of_outputs == ["no plan: the score is computed from outputs, and a plan gives one as it is"]
+    assert sum_of_outputs == ["no plan: the score is computed from outputs, and a plan gives one output unchanged"]
 
 
 def test_the_plan_of_the_cache_is_shown(base, tmp_path):
@@ -163,7 +163,7 @@ def test_trouble_with_a_plan_is_a_note(base, trouble, monkeypatch):
         note = "the plan of the model cannot be read"
     elif trouble == "other TensorFlow":
         write_plan(path.parent, replace(read_plan(path.parent), tensorflow_version="2.0.0"))
-        note = "the one with the model is for score of serving_default, TensorFlow 2.0.0"
+        note = "the plan with the model is for score of serving_default, TensorFlow 2.0.0"
     else:
         path.unlink()
         monkeypatch.delenv("XDG_CACHE_HOME")
@@ -193,10 +193,10 @@ def test_what_run_would_refuse_is_told_with_its_message(echo):
 def test_listwise_and_risky_models_are_looked_at_but_not_chosen(exports):
     text = inspect(exports("modules") / "listwise")
     assert (
-        "E-MODEL-SIGNATURE: signature 'serving_default' does not score pairs: an input has not one value for each"
-        in text
+        "E-MODEL-SIGNATURE: signature 'serving_default' does not score pairs: an input does not take one "
+        "value per pair" in text
     )
-    assert "found:    input movie_ids string [n, 10] takes a list of 10 values a row" in text
+    assert "found:    input movie_ids string [n, 10] takes a list of 10 values per row" in text
     text = inspect(exports("risky") / "nested")
     assert "run would refuse this model\n  E-MODEL-UNTRUSTED" in text
     assert (
@@ -233,11 +233,11 @@ def test_nothing_heavy_is_loaded(echo):
 def test_what_a_run_would_ask_for(exports):
     text = inspect(exports("modules") / "label")
     assert "  label?       user_rating: unless the pairs have it, give `run` or `adopt` --set user_rating=0" in text
-    assert "  unknown ids  user: told by a look-up table of 50 ids" in text
+    assert "  unknown ids  user: counted by a look-up table of 50 ids" in text
     text = inspect(exports("modules") / "hashed")
     assert (
-        "  candidate    - (several could be it: give `run` --candidate-column, or tell it once with `adopt` "
+        "  candidate    - (several inputs could be it: give `run` --candidate-column, or set it once with `adopt` "
         in text
     )
-    assert "  unknown ids  user: not told: its values are hashed" in text
-    assert "  unknown ids  candidate: not told: the model has no input for it" in text
+    assert "  unknown ids  user: not counted: its values are hashed" in text
+    assert "  unknown ids  candidate: not counted: the model has no input for it" in text

@@ -52,11 +52,11 @@ scores shifted, such as
         told.err
         == """\
 ERROR E-DIFF-USERS-CHANGED: the outputs differ by more than the limits allow
-  where:    <folder>/ranked.parquet against <folder>/_batchscore/ranked.parquet.previous-1
+  where:    <folder>/ranked.parquet compared with <folder>/_batchscore/ranked.parquet.previous-1
     max-changed-users: 1 of 2 (50.0 %), limit 0
     max-changed-first: 1 of 2 (50.0 %), limit 0
     max-score-shift: 1, limit tolerance (8.16e-05)
-  next:     look at the examples; accept with --max-changed-users off --max-changed-first off --max-score-shift off
+  next:     check the examples; accept with --max-changed-users off --max-changed-first off --max-score-shift off
 """
     )
 
@@ -84,7 +84,7 @@ def test_pairs_are_not_compared(two_nights):
     told = two_nights.shorten(two_nights.command("diff", two_nights.pairs, two_nights.output))
     assert (told.exit_code, told.out) == (3, "")
     assert told.err == (
-        "ERROR E-RANKED-FILE: this is neither an output of a run nor a table whose columns tell lists\n"
+        "ERROR E-RANKED-FILE: this is neither an output of a run nor a table of ranked lists\n"
         "  where:    <folder>/pairs.parquet\n"
         "  found:    user_id string, item_id string, value float\n"
         "  expected: a user and a candidate column (text or integers), and a rank (integers) or a score (numbers)\n"

@@ -98,7 +98,7 @@ def test_what_fails_in_the_command_after_the_commit_point_is_a_warning(workplace
 
     monkeypatch.setattr(place, fail)
     told = workplace.run("--json")
-    words = "published; what came after that failed: RuntimeError: too late to matter"
+    words = "published, but a step after that failed: RuntimeError: too late to matter"
     assert (told.exit_code, words in told.troubles) == (0, True), told.err
     assert workplace.output.is_file()
     report = json.loads((workplace.state / "ranked.parquet.report.json").read_text())

@@ -139,7 +139,7 @@ E-INPUT-NOT-COMPLETE: the input is not complete (yet)
   where:    <folder>/feed
   found:    <folder>/feed/_temporary, in which Spark or Hadoop keeps what it is still writing
   expected: a folder in which nothing is being written
-  next:     wait for the job that writes it; if it has ended, it failed: write the folder anew, or remove what it \
+  next:     wait for the job that writes it; if it has ended, it failed: write the folder again, or remove what it \
 left there
 """)  # fmt: skip
 
@@ -163,7 +163,7 @@ def test_a_table_is_not_its_files(workplace, feed, given):
 E-INPUT-TABLE: the input is part of a Delta Lake table
   where:    <folder>/{given}
   found:    <folder>/feed/_delta_log
-  expected: Parquet files of which every row counts; beside a table's rows its folder holds those that were \
+  expected: Parquet files whose rows are all current; beside a table's rows its folder holds those that were \
 deleted or replaced
   next:     write the table's current rows as Parquet and give those. Spark: \
 spark.read.format("delta").load(TABLE).write.parquet(PAIRS); without Spark: \
@@ -179,7 +179,7 @@ E-INPUT-FOLDER: the input folder holds no pair file
   where:    <folder>/feed
   found:    _SUCCESS and no file
   expected: Parquet files
-  next:     look at the job that wrote it
+  next:     check the job that wrote it
 """)  # fmt: skip
 
 
@@ -187,7 +187,7 @@ def test_a_subfolder_that_is_no_partition(workplace, feed):
     feed("part-0.parquet")
     (workplace.folder / "feed" / "old").mkdir()
     workplace.assert_refused(run(workplace), 3, """\
-E-INPUT-FOLDER: the input folder has a subfolder that is no partition
+E-INPUT-FOLDER: the input folder has a subfolder that is not a partition
   where:    <folder>/feed/old
   expected: files, and subfolders called key=value
   next:     give the folder that holds the files
@@ -216,8 +216,8 @@ E-INPUT-NOT-PARQUET: the input is not a Parquet file
   where:    <folder>/feed/README
   found:    20 bytes that begin with b'the '
   expected: bytes that begin and end with PAR1
-  next:     every file of the folder is read: write it as Parquet, or, if it is no pair file, move it out of the \
-folder or give it a name that begins with _ or .
+  next:     every file of the folder is read: write it as Parquet, or, if it is not a pair file, move it out of \
+the folder or give it a name that begins with _ or .
 """)  # fmt: skip
 
 

@@ -180,7 +180,7 @@ E-BAD-ROWS: 1 bad row
   expected: at most 0 of 3 rows (--max-bad-rows)
     column item_id, first at row 1: invalid UTF-8, value b'\\xff'
     rejects file: <folder>/_batchscore/ranked.parquet.failed.rejects.jsonl
-  next:     fix the rows in the rejects file where they come from, or raise --max-bad-rows
+  next:     fix the rows in the rejects file at their source, or raise --max-bad-rows
 """)  # fmt: skip
 
 
@@ -194,7 +194,7 @@ E-BAD-ROWS: 1 bad row
   expected: at most 0 of 3 rows (--max-bad-rows)
     column user_id, first at row 1: null id
     rejects file: <folder>/_batchscore/ranked.parquet.failed.rejects.jsonl
-  next:     fix the rows in the rejects file where they come from, or raise --max-bad-rows
+  next:     fix the rows in the rejects file at their source, or raise --max-bad-rows
 """)  # fmt: skip
     rejects = (workplace.state / "ranked.parquet.failed.rejects.jsonl").read_text()
     assert rejects == (
@@ -212,7 +212,7 @@ E-BAD-ROWS: 2 bad rows
   expected: at most 0 of 3 rows (--max-bad-rows)
     column score, first at row 1: score is not finite, value nan
     rejects file: <folder>/_batchscore/ranked.parquet.failed.rejects.jsonl
-  next:     fix the rows in the rejects file where they come from, or raise --max-bad-rows
+  next:     fix the rows in the rejects file at their source, or raise --max-bad-rows
 """)  # fmt: skip
 
 
@@ -269,7 +269,7 @@ E-BINDING: the pair columns do not fit signature 'serving_default'
   where:    <folder>/pairs.parquet
   found:    columns user_id string, item_id string, value list<element: float>
   expected: inputs item_id string [n], user_id string [n], value float32 [n]
-    input value float32 [n] cannot take column 'value' of type list<element: float>: it takes one value, no list
+    input value float32 [n] cannot take column 'value' of type list<element: float>: it takes one value, not a list
     bound: item_id <- item_id, user_id <- user_id
   next:     correct what is named above
 """)  # fmt: skip

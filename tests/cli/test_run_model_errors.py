@@ -69,7 +69,7 @@ def test_a_saved_model_pb_that_is_something_else(workplace):
     model.mkdir()
     (model / "saved_model.pb").write_bytes(b"hello world")
     workplace.assert_refused(workplace.run(model=model), 4, """\
-E-MODEL-NOT-SAVEDMODEL: saved_model.pb is damaged or is no SavedModel
+E-MODEL-NOT-SAVEDMODEL: saved_model.pb is damaged or is not a SavedModel
   where:    <folder>/model/saved_model.pb
   next:     copy or export the model again
 """)  # fmt: skip
@@ -224,9 +224,9 @@ def test_every_score_is_no_number(workplace):
     workplace.write_pairs(value=pa.array([float("nan")] * 3, pa.float32()))
     workplace.assert_refused(workplace.run("--allow-nonfinite", "value"), 4, """\
 E-MODEL-NONFINITE: no pair has a finite score
-  found:    3 pairs scored, every one NaN, infinite or beyond float32
+  found:    3 pairs scored, all NaN, infinite or beyond float32
   expected: finite scores
-  next:     roll back with --model-version, and look at the training run of this model
+  next:     roll back with --model-version, and check the training run of this model
 """)  # fmt: skip
 
 

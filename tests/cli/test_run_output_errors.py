@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-NO_FOLDER = "a file stands where a folder is needed: move it away, or give another path"
+NO_FOLDER = "a file is where a folder is needed: move it away, or give another path"
 
 
 def unwritable(reason: str, where: str, step: str = "give the output a writable path of a regular file") -> str:
@@ -27,7 +27,7 @@ def test_no_directory(workplace):
 
 def test_a_directory_stands_there(workplace):
     workplace.output.mkdir()
-    message = unwritable("what stands there is not a regular file", "<folder>/ranked.parquet")
+    message = unwritable("it is not a regular file", "<folder>/ranked.parquet")
     workplace.assert_refused(workplace.run(), 5, message, recorded=False)
     assert workplace.output.is_dir()
 
@@ -35,7 +35,7 @@ def test_a_directory_stands_there(workplace):
 @pytest.mark.timeout(60)  # opening a pipe that nobody reads would wait for ever
 def test_a_pipe_stands_there(workplace):
     os.mkfifo(workplace.output)
-    message = unwritable("what stands there is not a regular file", "<folder>/ranked.parquet")
+    message = unwritable("it is not a regular file", "<folder>/ranked.parquet")
     workplace.assert_refused(workplace.run(), 5, message, recorded=False)
     assert workplace.output.is_fifo()
 
@@ -116,7 +116,7 @@ def test_the_output_is_the_input(workplace, path):
     workplace.assert_refused(told, 2, f"""\
 E-OUTPUT-IS-INPUT: output and input are the same file
   where:    <folder>/{path}
-  next:     give --output a path of its own
+  next:     give --output another path
 """, recorded=False)  # fmt: skip
     assert workplace.pairs.read_bytes() == before
 

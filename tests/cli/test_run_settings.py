@@ -255,7 +255,7 @@ def test_a_run_tells_its_model_and_its_result(workplace):
     assert model.endswith("; signature serving_default (model card); score score (model card)")
     assert first == ("INFO this job has no published output yet: this run has nothing to compare itself with")
     assert probes == "INFO probes: 2 rows, worst difference 0 (tolerance 0.000131)"
-    assert plan == "INFO plan off: 3 pairs are scored sooner without (a plan pays from 50,000 on)"
+    assert plan == "INFO plan off: 3 pairs are scored faster without a plan (it pays off from 50,000 on)"
     assert summary.startswith(
         "INFO published 2 users, 3 rows, model 1, 2 candidates, scores 2 ± 0.82, "
         "unknown users 0.0 % candidates 0.0 %, plan off, "

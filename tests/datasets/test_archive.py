@@ -97,7 +97,7 @@ def test_half_a_zip_is_no_archive(make_zip, kept):
     path = make_zip({"ratings.csv": b"1,2,3\n" * 100})
     path.write_bytes(path.read_bytes()[:kept])
     assert failure(path) == (
-        "E-ARCHIVE: this is no archive\n"
+        "E-ARCHIVE: this is not an archive\n"
         f"  where:    {path}\n"
         "  found:    File is not a zip file\n"
         "  expected: a zip file, or a folder with its files\n" + NEXT

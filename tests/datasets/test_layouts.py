@@ -89,7 +89,7 @@ def test_only_a_line_feed_ends_a_line(make_zip, movielens_files):
 def test_an_archive_of_something_else_says_what_was_expected(make_zip):
     path = make_zip({"a/ratings.csv": b"", "a/u.data": b""})
     assert failure(path) == (
-        "E-ARCHIVE: the archive is laid out like no MovieLens archive\n"
+        "E-ARCHIVE: the archive does not have the layout of a MovieLens archive\n"
         f"  where:    {path}\n"
         "  found:    ratings.csv, u.data\n"
         "  expected: ratings.csv, movies.csv (CSV); or ratings.dat, movies.dat (DAT); or u.data, u.item, u.genre "
@@ -112,7 +112,7 @@ BROKEN_DATA = {
     ),
     "rating out of range": (
         ("DAT", "ratings.dat", b"::3::900", b"::6::900"),
-        "holds ratings that are none",
+        "holds values that are not ratings",
         "1 rows, the first is rating 1: 6",
         "0.5 to 5",
     ),

@@ -115,7 +115,7 @@ def test_no_candidates_at_all_is_a_usage_error(make_zip, movielens_files, tmp_pa
     with pytest.raises(UsageError) as caught:
         convert_movielens(make_zip(movielens_files("CSV")), tmp_path / "out", candidates_per_user=0)
     assert str(caught.value) == (
-        "E-CONFIG: the number of candidates a user is not valid\n"
+        "E-CONFIG: the number of candidates per user is not valid\n"
         "  found:    0\n"
         "  expected: 1 or more\n"
         "  next:     correct --candidates-per-user"

@@ -94,7 +94,7 @@ def test_what_is_no_regular_file_is_never_replaced(tmp_path, kind):
     with pytest.raises(OutputError) as caught:
         publish(tmp_path, a=[table(1)])
     assert str(caught.value) == (
-        "E-OUTPUT: the output exists and is no regular file\n"
+        "E-OUTPUT: the output exists and is not a regular file\n"
         f"  where:    {target}\n"
         "  next:     move it away, or give another --output"
     )

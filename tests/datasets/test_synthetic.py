@@ -79,7 +79,7 @@ def test_impossible_sizes_are_refused(tmp_path, interactions):
     assert str(caught.value) == (
         "E-CONFIG: the size of the synthetic data set is not valid\n"
         f"  found:    {interactions} interactions of 5 users and 7 candidates\n"
-        "  expected: 1 or more of each, and at most one interaction a pair\n"
+        "  expected: 1 or more of each, and at most one interaction per pair\n"
         "  next:     correct the numbers of users, candidates and interactions"
     )
     assert not (tmp_path / "out").exists()

@@ -179,7 +179,7 @@ def test_a_score_that_depends_on_the_rows_beside_it_is_refused(compute, rows):
         require_stable(compute, rows=rows)
     assert caught.value.error_id == "E-MODEL-PROBES"
     message = str(caught.value)
-    assert message.startswith("E-MODEL-PROBES: the model gives one row other scores beside other rows")
+    assert message.startswith("E-MODEL-PROBES: the model gives the same row different scores beside other rows")
     assert "no dropout, no random op, no statistics over the batch" in message
     assert "where:    probe row " in message
 
@@ -189,7 +189,7 @@ def test_scores_that_change_from_call_to_call_are_refused():
     with pytest.raises(ModelError) as caught:
         require_stable(lambda x: x * random.integers(2, size=len(x)))
     message = str(caught.value)
-    assert message.startswith("E-MODEL-PROBES: the model gives one row other scores from call to call")
+    assert message.startswith("E-MODEL-PROBES: the model gives the same row different scores from call to call")
     assert "no dropout, no random op, no statistics over the batch" in message
 
 

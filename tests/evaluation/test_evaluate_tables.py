@@ -98,7 +98,7 @@ def test_without_scores_labels_only_say_what_is_relevant(tmp_path):
     assert "popularity" in found.table
     text = describe_evaluation(found)
     assert "a table of lists: user uid, candidate film, rank position\n" in text
-    assert "the lists have no scores, which could be measured against labels" in text
+    assert "the lists have no scores to compare with labels" in text
 
 
 def test_scores_of_a_table_are_measured_as_they_are(tmp_path):

@@ -83,7 +83,7 @@ def test_lost_and_new_users_and_lengths_differ():
     assert differences(EXPECTED, found) == [
         "user u3 is missing",
         "user u4 is not expected",
-        "user u1: the list ends before rank 3; candidate c stood there",
+        "user u1: the list ends before rank 3; candidate c was there",
     ]
 
 

@@ -94,7 +94,7 @@ def test_moments_as_they_are_written(text, seconds):
 def test_what_is_no_moment(text):
     assert written("moment", text, "7", "2001-02-28") == (
         [None, 7, 983_318_400],
-        ["neither whole epoch seconds nor a moment of ISO 8601"],
+        ["neither whole epoch seconds nor an ISO 8601 timestamp"],
     )
 
 
@@ -143,7 +143,7 @@ def test_numbers_of_other_types():
 
 def test_a_category_may_be_a_bool_but_an_id_may_not():
     assert cast("category", pa.array([True, None])) == ([1, None], [])
-    with pytest.raises(ValueError, match="bool is no type for ids; write them as text"):
+    with pytest.raises(ValueError, match="bool is not a type for ids; write them as text"):
         find_canonical_cast("id", pa.bool_())
 
 
@@ -182,5 +182,5 @@ def test_lists_are_joined_by_the_separator():
         ["a|b", "", None, None, None],
         ["a value of the list is null or holds the separator"],
     )
-    with pytest.raises(ValueError, match="a column has one value a row"):
+    with pytest.raises(ValueError, match="a column has one value per row"):
         find_canonical_cast("text", lists.type)

@@ -137,7 +137,7 @@ def test_a_task_that_draws_its_negatives_needs_no_label(write, read):
 
 def test_what_its_label_would_be_must_not_be_a_column(write, refuse):
     text = str(refuse(write(GOOD | {"clicked": [1, 0]}, tasks=sampled())))
-    assert "clicked: stands in the interactions, yet the task clicked takes every row for a yes" in text
+    assert "clicked: is a column of the interactions, but the task clicked counts every row as a yes" in text
     assert "set negatives = 0" in text
 
 
@@ -157,7 +157,7 @@ def test_all_problems_are_told_at_once(write, refuse):
     assert error.error_id == "E-INTERACTIONS"
     text = str(error)
     assert "found:    columns user_id, item, user_rating" in text
-    assert "user_id: double is no type for ids" in text
+    assert "user_id: double is not a type for ids" in text
     assert "movie_id: there is no such column" in text
     assert "user_rating: null in 1 of 3 rows, the first is row 1 (from 0)" in text
     assert "user_rating: NaN, infinite or too large for float32 in 1 of 3 rows, the first is row 2" in text
@@ -170,7 +170,7 @@ def test_all_problems_are_told_at_once(write, refuse):
         ({"user_id": ["a", "a"]}, "user_id: 'a' in every row"),
         ({"movie_id": [7, 7]}, "movie_id: 7 in every row"),
         ({"user_rating": [3.0, 3.0]}, "user_rating: 3 in every row; there is nothing to learn"),
-        ({"user_rating": ["3", "4"]}, "user_rating: string is no type for labels; write them as numbers"),
+        ({"user_rating": ["3", "4"]}, "user_rating: string is not a type for labels; write them as numbers"),
         ({"user_rating": [1.0, float("-inf")]}, "infinite or too large for float32 in 1 of 2 rows"),
         ({"user_rating": [1.0, 1e300]}, "too large for float32 in 1 of 2 rows"),
         ({"user_rating": pa.nulls(2)}, "user_rating: null in every row"),
@@ -180,7 +180,7 @@ def test_all_problems_are_told_at_once(write, refuse):
             {"user_id": pa.array([1, 2**64 - 1], pa.uint64())},
             "user_id: not a whole number that int64 holds in 1 of 2 rows, the first is row 1",
         ),
-        ({"user_id": [True, False]}, "user_id: bool is no type for ids"),
+        ({"user_id": [True, False]}, "user_id: bool is not a type for ids"),
         ({"movie_id": [["x"], ["y"]]}, "movie_id: its values are list<"),
     ],
 )
@@ -296,15 +296,19 @@ def test_a_column_that_stands_twice(tmp_path, refuse):
         ([None, 1.0], feature("number"), "x: null in 1 of 2 rows, the first is row 0 (from 0)"),
         ([1.0, float("nan")], feature("number", fill=3), "x: NaN, infinite or too large for float32 in 1 of 2"),
         ([1, 2**24 + 1], feature("number"), "x: not exact as float32 (write the column as double) in 1 of 2 rows"),
-        ([1.5, 2.5], feature("vocabulary"), "x: double is no type for a vocabulary"),
-        ([1, 2], feature("text"), "x: int64 is no type for text"),
+        ([1.5, 2.5], feature("vocabulary"), "x: double is not a type for a vocabulary"),
+        ([1, 2], feature("text"), "x: int64 is not a type for text"),
         (
             [[1.5], [2.5]],
             feature("list"),
-            "x: its values are list<element: double>, and a column has one value a row; write a list as one text",
+            "x: its values are list<element: double>, and a column has one value per row; write a list as one text",
         ),
-        (["a", "b"], feature("timestamp"), "x: string is no type for moments; write them as whole epoch seconds"),
-        ([1.0, 2.0], feature("timestamp"), "x: double is no type for moments"),
+        (
+            ["a", "b"],
+            feature("timestamp"),
+            "x: string is not a type for moments; write them as whole epoch seconds",
+        ),
+        ([1.0, 2.0], feature("timestamp"), "x: double is not a type for moments"),
         ([1, 2], feature("vocabulary", fill="many"), "x: the fill 'many' is not a whole number that int64 holds"),
         ([1, 2], feature("timestamp", fill=2**63), "x: the fill 9223372036854775808 is not a whole number"),
         ([1.0, 2.0], feature("number", fill=float("nan")), "x: the fill nan is NaN"),

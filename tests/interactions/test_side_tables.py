@@ -100,6 +100,7 @@ def test_ids_of_two_types_in_typed_files(write_all, problems):
     ]
 
 
+DOUBLES = "list<element: double>"
 ADVICE = (
     "write a list as one text with the separator between its values (Drama|War), and of a struct or map only the "
     "value that counts"
@@ -121,12 +122,12 @@ def test_everything_that_is_wrong_with_the_side_tables_is_told_at_once(write_all
     }
     assert problems(write_all(rows, users, features=features)) == [
         "user_id: null in 2 of 6 rows, the first is row 3 (from 0) of users.parquet",
-        "user_id: 2 of 6 rows of users.parquet repeat an id, the first is row 2 (from 0); write a row an id",
+        "user_id: 2 of 6 rows of users.parquet repeat an id, the first is row 2 (from 0); write one row per id",
         "user_id: 2 of 5 rows have no row in users.parquet, the first is row 2 (from 0) with 'c'",
         "movie_id: 1 of 5 rows have no row in candidates.parquet, the first is row 3 (from 0) with 40",
         "age: null in 2 of 5 rows, the first is row 0 (from 0), joined from users.parquet by user_id 'a'",
-        "year: stands in the interactions and in candidates.parquet; leave it out of one of them",
-        f"city in users.parquet: its values are list<element: double>, and a column has one value a row; {ADVICE}",
+        "year: is a column of the interactions and of candidates.parquet; leave it out of one of them",
+        f"city in users.parquet: its values are {DOUBLES}, and a column has one value per row; {ADVICE}",
         "job: there is no such column, and none in users.parquet",
         "hour: there is no such column",
     ]
@@ -168,7 +169,7 @@ def test_interactions_with_none_of_the_columns(write_all, problems):
 def test_ids_of_a_side_table_of_the_wrong_type(write_all, problems):
     users = {"user_id": [1.5, 2.5], "age": [1, 2]}
     assert problems(write_all(users=users)) == [
-        "user_id in users.parquet: double is no type for ids; write them as text or whole numbers"
+        "user_id in users.parquet: double is not a type for ids; write them as text or whole numbers"
     ]
 
 
@@ -187,7 +188,7 @@ def test_side_tables_that_cannot_be_opened(write_all, read, tmp_path):
 def test_a_side_table_that_gives_nothing_is_a_warning(write_all, read, caplog):
     features = {name: FEATURES[name] for name in ("genres", "year")}
     assert "age" not in read(write_all(features=features)).rows.column_names
-    assert caplog.messages == ["users.parquet gives no feature; every user feature stands elsewhere"]
+    assert caplog.messages == ["users.parquet gives no feature: every user feature comes from elsewhere"]
 
 
 def test_a_list_column_of_a_side_table_is_told_and_nothing_else(write_all, problems, caplog):
@@ -195,6 +196,6 @@ def test_a_list_column_of_a_side_table_is_told_and_nothing_else(write_all, probl
     users = {"user_id": ["a", "b"], "city": [[0.5, 1.5], []]}
     found = problems(write_all(rows, users, None, features={"city": {"kind": "list", "role": "user"}}))
     assert found == [
-        f"city in users.parquet: its values are list<element: double>, and a column has one value a row; {ADVICE}"
+        f"city in users.parquet: its values are list<element: double>, and a column has one value per row; {ADVICE}"
     ]
     assert caplog.messages == []

@@ -135,7 +135,7 @@ def test_features_without_a_value_are_all_named():
         learn({"genres": texts(["", "|", "", ""]), "title": texts(["!", "", " ", "?"])}, features)
     assert caught.value.error_id == "E-INTERACTIONS"
     text = str(caught.value)
-    assert "user_id: no value in it stands in 3 training rows (min_count)" in text
+    assert "user_id: no value in it occurs in 3 training rows (min_count)" in text
     assert "genres: no value in it" in text
     assert "title: no word in it" in text
 
@@ -143,9 +143,9 @@ def test_features_without_a_value_are_all_named():
 @pytest.mark.parametrize(
     ("movies", "negatives", "found"),
     [
-        ("xxxx", 1, "1 negative a row, 0 other candidates in the training rows"),
-        ("xyzx", 3, "3 negatives a row, 2 other candidates in the training rows"),
-        ("xyzx", 100_000, "100,000 negatives a row, 2 other candidates in the training rows"),
+        ("xxxx", 1, "1 negative per row, 0 other candidates in the training rows"),
+        ("xyzx", 3, "3 negatives per row, 2 other candidates in the training rows"),
+        ("xyzx", 100_000, "100,000 negatives per row, 2 other candidates in the training rows"),
     ],
 )
 def test_negatives_are_no_more_than_the_other_candidates(movies, negatives, found):

@@ -153,7 +153,7 @@ def test_a_model_whose_scores_are_not_those_of_a_row_alone_is_not_let_through(ou
     with pytest.raises(ModelError) as caught:
         export.check_export(path)
     assert caught.value.error_id == "E-MODEL-PROBES"
-    assert f"the model gives one row other scores {how}" in str(caught.value)
+    assert f"the model gives the same row different scores {how}" in str(caught.value)
     assert "no dropout, no random op, no statistics over the batch" in str(caught.value)
 
 

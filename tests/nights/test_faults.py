@@ -71,7 +71,7 @@ def test_nearly_all_users_are_replaced(half):
     kept = [at for at, user in enumerate(pairs["user_id"]) if user >= "u19"]
     write(half, **{name: [values[at] for at in kept] for name, values in pairs.items()})
     told = refused(half, "E-USERS-REPLACED")
-    assert "95.0 % of the 21 users are other ones than the 20 last published (limit 50 %). Kept" in told
+    assert "95.0 % of the 21 users were not among the 20 last published (limit 50 %). Kept" in told
     assert told.count("missing: user 'u0") == 5
 
 
@@ -92,7 +92,7 @@ def test_ids_with_gaps_that_are_shifted_by_one(job):
             assert job.run("--quiet", "--max-unknown-users", "off", "--max-identical-lists", "off").exit_code == 0
     assert "ERROR E-UNKNOWN-USERS: " in job.run("--quiet").err
     told = job.run("--quiet", "--max-unknown-users", "off", "--max-identical-lists", "off")
-    assert "ERROR E-USERS-REPLACED: 100.0 % of the 40 users are other ones than the 40 last published" in told.err
+    assert "ERROR E-USERS-REPLACED: 100.0 % of the 40 users were not among the 40 last published" in told.err
 
 
 def test_a_join_repeats_pairs_in_the_place_of_others(job):
@@ -175,7 +175,7 @@ def test_another_models_scores_only_warn(featured):
     told = featured.run("--quiet")
     assert told.exit_code == 0
     assert told.troubles.count("WARNING ") == 2
-    assert told.troubles.count("; the model is another one\n") == 2
+    assert told.troubles.count("; the model is a different one\n") == 2
 
 
 def test_a_report_of_an_older_version_is_compared_as_far_as_it_goes(job):

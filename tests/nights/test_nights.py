@@ -170,9 +170,9 @@ Kept last night's file.
 def test_the_least_counts_are_of_what_is_published(job):
     spoil(job, range(16, 40))
     told = job.run("--max-bad-rows", "off", "--min-users", 17)
-    assert "ERROR E-TOO-FEW-USERS: 16 users of the input's 40 get a list, at least 17 wanted. " in told.err
+    assert "ERROR E-TOO-FEW-USERS: 16 users of the input's 40 get a list, at least 17 required. " in told.err
     told = job.run("--max-bad-rows", "off", "--min-pairs", 321)
-    assert "ERROR E-TOO-FEW-PAIRS: 320 pairs of the input's 800 are ranked, at least 321 wanted. " in told.err
+    assert "ERROR E-TOO-FEW-PAIRS: 320 pairs of the input's 800 are ranked, at least 321 required. " in told.err
     assert not job.output.exists()
     assert job.run("--quiet", "--max-bad-rows", "off", "--min-users", 16, "--min-pairs", 320).exit_code == 0
 
@@ -362,11 +362,11 @@ def test_a_date_in_the_future_has_no_age(published, name):
     date = published.age(path, hours=-2.95)
     told = published.run(f"--max-{name}-age", "26h")
     lines = told.troubles.splitlines()
-    what = f"the date of the {name} lies 2.9 h in the future: its age cannot be measured"
+    what = f"the date of the {name} is 2.9 h in the future: its age cannot be measured"
     assert lines[0] == f"ERROR E-CLOCK: {what} (limit 26h). Kept last night's file."
     assert lines[2].startswith(f"  found:    {'last modified' if name == 'input' else 'exported'} {date}, and now ")
     assert lines[3] == (
-        "  next:     set the clock that is wrong, here or where the file was written, "
+        "  next:     correct the clock, here or on the machine that wrote the file, "
         f"or accept once with --max-{name}-age off"
     )
     assert (told.exit_code, published.output.read_bytes()) == (6, before)
@@ -395,7 +395,7 @@ def test_fewer_users_and_pairs_than_there_must_be(job):
     assert (
         told.troubles
         == """\
-ERROR E-TOO-FEW-USERS: 40 users, at least 41 wanted. Nothing was published.
+ERROR E-TOO-FEW-USERS: 40 users, at least 41 required. Nothing was published.
   where:    <folder>/pairs.parquet
     refused output: <folder>/_batchscore/ranked.parquet.refused.parquet
   next:     rerun retrieval, or accept once with --min-users 0
@@ -407,7 +407,7 @@ ERROR E-TOO-FEW-USERS: 40 users, at least 41 wanted. Nothing was published.
     assert (
         told.troubles
         == """\
-ERROR E-TOO-FEW-PAIRS: 800 pairs, at least 801 wanted. Nothing was published.
+ERROR E-TOO-FEW-PAIRS: 800 pairs, at least 801 required. Nothing was published.
   where:    <folder>/pairs.parquet
   next:     rerun retrieval, or accept once with --min-pairs 0
 """
@@ -457,8 +457,8 @@ def test_users_and_pairs_that_double_are_published_with_warnings(job):
     job.retrieve(users=40, night=3)
     told = job.run()
     assert (told.exit_code, told.troubles) == (0, """\
-WARNING 40 users, last published 20 (+100.0 %, told above +50 %): look at retrieval if this is not meant
-WARNING 800 pairs, last published 400 (+100.0 %, told above +50 %): look at retrieval if this is not meant
+WARNING 40 users, last published 20 (+100.0 %, warned above +50 %): check retrieval if this is not intended
+WARNING 800 pairs, last published 400 (+100.0 %, warned above +50 %): check retrieval if this is not intended
 """)  # fmt: skip
 
 
@@ -474,7 +474,7 @@ def test_unknown_ids_whose_share_rises_are_published_with_a_warning(published, r
         pq.write_table(pa.table(now).slice(0, 800 - warned), published.pairs)
         told = published.run("--max-user-turnover", "off")
         warning = (
-            f"WARNING 45.0 % of the distinct {role}s are unknown to the model, last published 10.0 % (told above "
+            f"WARNING 45.0 % of the distinct {role}s are unknown to the model, last published 10.0 % (warned above "
             f"+10 points): check that --{role}-column names the id that the model was trained with, and the "
             "model's age\n"
         )
@@ -490,7 +490,7 @@ def with_integer_ids(job):
 
 CHANGED = (
     "WARNING the columns of the output changed: now user_id int64, film string, last published user_id string, "
-    "movie_id string: what reads the output must know\n"
+    "movie_id string: check the programs that read the output\n"
 )
 
 
@@ -528,7 +528,7 @@ def test_text_as_another_writer_stores_it_is_no_change(published):
 def test_another_top_n_is_published_with_a_warning(published):
     published.retrieve(night=2)
     told = published.run("--top-n", 3)
-    warning = "WARNING top N is 3, last published 10: check --top-n if this is not meant\n"
+    warning = "WARNING top N is 3, last published 10: check --top-n if this is not intended\n"
     assert (told.exit_code, told.troubles) == (0, warning)
     published.retrieve(night=3)
     assert published.run("--top-n", 3).troubles == ""

@@ -69,7 +69,7 @@ NIGHTS = {
     "ids are integers now": Night(
         lambda job: job.change(user_id=pl.col("user_id").cast(int), movie_id="movie_id"), 0,
         "WARNING the columns of the output changed: now user_id int64, last published user_id string: "
-        "what reads the output must know\n",
+        "check the programs that read the output\n",
     ),
     "half the users are missing": Night(
         lambda job: job.retrieve(users=100, night=2), 6, """\
@@ -119,9 +119,9 @@ write them as integers or text
     "every score is NaN": Night(
         lambda job: job.train("diverged", 2), 4, """\
 E-MODEL-NONFINITE: no pair has a finite score
-  found:    18,000 pairs scored, every one NaN, infinite or beyond float32
+  found:    18,000 pairs scored, all NaN, infinite or beyond float32
   expected: finite scores
-  next:     roll back with --model-version, and look at the training run of this model
+  next:     roll back with --model-version, and check the training run of this model
 """, flags=("--model-version", 1), warned=NO_CARD.format(score="score"),
     ),
     "the label is among the inputs": Night(
@@ -145,7 +145,7 @@ E-BINDING: the pair columns do not fit signature 'serving_default'
         HEADS.format(outputs="click float32 [n]; rating float32 [n]; taste float32 [n, 8]"),
         flags=("--score-output", "rating", "--keep-output", "click"),
         then_told="WARNING the columns of the output changed: now click float, last published without them: "
-        "what reads the output must know\n" + NO_CARD.format(score="rating"),
+        "check the programs that read the output\n" + NO_CARD.format(score="rating"),
     ),
 }  # fmt: skip
 
@@ -213,7 +213,7 @@ def test_the_user_tower_is_not_connected(nightly):
     assert told.troubles == f"""\
 {NO_CARD.format(score="score")}\
 WARNING unknown users are not counted any more (it is not looked up in a table), last published 0.0 %: \
---max-unknown-users decides nothing
+--max-unknown-users has no effect
 ERROR E-IDENTICAL-LISTS: the scores ignore the user: 128 of 128 candidates have one score for all their users \
 (100.0 %, limit 99 %). Kept last night's file.
   where:    <folder>/pairs.parquet
@@ -243,8 +243,8 @@ def test_a_new_model_whose_scores_drifted_is_seen_the_morning_after_and_rolled_b
     flags = " ".join(f"--{limit['name']} off" for limit in exceeded)
     assert told.err == f"""\
 ERROR {exceeded[0]["error_id"]}: the outputs differ by more than the limits allow
-  where:    <folder>/ranked.parquet against <folder>/_batchscore/ranked.parquet.previous-1
-{lines}  next:     look at the examples; accept with {flags}
+  where:    <folder>/ranked.parquet compared with <folder>/_batchscore/ranked.parquet.previous-1
+{lines}  next:     check the examples; accept with {flags}
 """  # fmt: skip
     assert told.exit_code == 6
     assert told.out.startswith(f"DIFFERENT: {len(exceeded)} of 6 limits exceeded\n")
@@ -281,7 +281,7 @@ def test_weights_of_another_training_are_no_model(nightly):
         r"""ERROR E-MODEL-DAMAGED: variables/variables.data-00000-of-00001 is not the file that was exported
   where:    <folder>/model/2/variables/variables.data-00000-of-00001
   found:    SHA-256 \S+
-  expected: SHA-256 \S+, which the model card remembers
+  expected: SHA-256 \S+, as the model card says
   next:     copy or export the model again, or pick another version with --model-version
 """, told.troubles,
     )  # fmt: skip

@@ -93,11 +93,11 @@ def test_a_real_swap_counts_although_every_rank_keeps_its_score(compare):
     assert refused.value.exit_code == 6
     assert str(refused.value) == (
         "E-DIFF-USERS-CHANGED: the outputs differ by more than the limits allow\n"
-        f"  where:    {difference.new.path} against {difference.old.path}\n"
+        f"  where:    {difference.new.path} compared with {difference.old.path}\n"
         "    max-changed-users: 1 of 2 (50.0 %), limit 0\n"
         "    max-changed-first: 1 of 2 (50.0 %), limit 0\n"
         f"    max-score-shift: 1, limit tolerance ({difference.tolerance:.3g})\n"
-        "  next:     look at the examples; accept with --max-changed-users off --max-changed-first off "
+        "  next:     check the examples; accept with --max-changed-users off --max-changed-first off "
         "--max-score-shift off"
     )
 
@@ -136,9 +136,9 @@ def test_a_list_that_got_shorter_is_a_real_difference(compare):
     shorter = {name: value for name, value in SCORES.items() if name != "e"}
     difference = compare(lists(u1=SCORES, u2=SCORES), lists(u1=shorter, u2=SCORES))
     assert exceeded(difference) == ["max-changed-users"]
-    assert difference.examples.changed == ["user u1: the list ends before rank 5; candidate e stood there"]
+    assert difference.examples.changed == ["user u1: the list ends before rank 5; candidate e was there"]
     back = compare(lists(u1=shorter, u2=SCORES), lists(u1=SCORES, u2=SCORES))
-    assert back.examples.changed == ["user u1: candidate e at rank 5 is new; the list ended before"]
+    assert back.examples.changed == ["user u1: candidate e at rank 5 is new; the list ended before it it it"]
 
 
 def test_users_lost_and_gained(compare):
@@ -308,7 +308,7 @@ def test_other_columns_are_refused(tmp_path):
     with pytest.raises(InputError) as refused:
         diff(DiffSettings(old=one, new=other))
     assert str(refused.value).startswith(
-        "E-DIFF-COLUMNS: the two outputs have other user or candidate columns\n"
+        "E-DIFF-COLUMNS: the two outputs have different user or candidate columns\n"
         f"  where:    {other}\n  found:    uid string, item_id string\n"
         f"  expected: user_id string, item_id string, as in {one}\n"
     )

@@ -172,9 +172,9 @@ LONG = "x" * 500_000
     (LOG | {"score": [1.0, 2.0, float("-inf")]}, "row 2: score is -inf"),
     (LOG | {"score": [None, 2.0, 1.0]}, "row 0: score is null"),
     (LOG | {"position": [2, 2, 1]}, "user u has rank 2 more than once"),
-    (LOG | {"item": ["a", "a", "a"]}, "candidate a stands more than once in the list of user u"),
+    (LOG | {"item": ["a", "a", "a"]}, "candidate a occurs more than once in the list of user u"),
     (LOG | {"uid": [LONG, LONG, "v"], "position": [2, 2, 1]}, "xxx... has rank 2 more than once"),
-    (LOG | {"uid": [LONG, LONG, "v"], "item": [LONG] * 3}, "xxx... stands more than once in the list of user xxx"),
+    (LOG | {"uid": [LONG, LONG, "v"], "item": [LONG] * 3}, "xxx... occurs more than once in the list of user xxx"),
 ])  # fmt: skip
 def test_tables_that_are_no_lists_are_refused(tmp_path, columns, said):
     message = refusal(write(tmp_path / "log.parquet", **columns), rank="position")

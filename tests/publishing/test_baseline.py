@@ -139,7 +139,7 @@ def _with_output(text, **changes):
 DAMAGES = {
     "cut": "is cut off or damaged",
     "empty": "is cut off or damaged",
-    "of another file": "tells of another file (run ",
+    "of another file": "is of another file (run ",
     "of another schema": "is not one that this release understands (schema_version: Input should be 1)",
     "of no output": "is not one of a published output",
     "a pipe": "cannot be read: it is a named pipe, not a file",
@@ -196,7 +196,7 @@ def test_a_damaged_output_is_compared_through_its_report(tmp_path, written, harm
     found = find_baseline(night(path))
     assert (found.report.users, found.users, found.rows, found.file) == (40, 40, 40, None)
     (warning,) = found.warnings
-    assert "tells of another file (run " in warning
+    assert "is of another file (run " in warning
     assert "and the users of the file cannot be counted: " in warning
     assert ".:" not in warning
     assert warning.endswith(": this run compares itself with that report")
@@ -253,7 +253,7 @@ def test_a_rollback_of_a_date_that_was_published_once_names_the_date_before(tmp_
         publish(night(path, number), number)
     with pytest.raises(UsageError) as raised:
         rollback(path, date=day(28))
-    assert f"next:     the output of an earlier date still stands at {night(path, 27).path}; " in str(raised.value)
+    assert f"next:     the output of an earlier date is still at {night(path, 27).path}; " in str(raised.value)
 
 
 def test_a_job_that_published_and_lost_everything_is_warned_of(tmp_path):
@@ -324,6 +324,6 @@ def test_a_rerun_of_its_last_date_keeps_its_output_and_report(former):
 
 def test_reasons_are_read_under_the_names_that_they_had(former):
     report = find_baseline(night(former / "plain" / "ranked.parquet", 30)).report
-    assert report.plan.reason == "5 pairs are scored sooner without (a plan pays from 50,000 on)"
+    assert report.plan.reason == "5 pairs are scored faster without a plan (it pays off from 50,000 on)"
     assert '"why' not in report.to_json()
     assert KnownIds.model_validate({"why": "no look-up"}) == KnownIds(reason="no look-up")

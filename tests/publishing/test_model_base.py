@@ -245,7 +245,7 @@ def test_a_version_that_cannot_be_removed_is_a_warning(tmp_path, monkeypatch, ca
     monkeypatch.setattr(type(path), "rename", rename)
     assert publish_ours(path, keep=1) == []
     assert versions(path) == [1, 2]
-    assert "version 1 is one too many, but cannot be removed" in caplog.text
+    assert "version 1 is old, but cannot be removed" in caplog.text
 
 
 def test_a_version_whose_removal_was_cut_off_is_gone_and_cleaned_up_by_the_next(tmp_path):

@@ -793,4 +793,4 @@ def test_a_report_on_a_full_disk_leaves_no_rest(output, monkeypatch, caplog):
 
 def test_a_disk_that_fails_sends_nobody_to_the_path(tmp_path):
     error = cannot_write(tmp_path, OSError(errno.EIO, os.strerror(errno.EIO)))
-    assert str(error).endswith("next:     look at the disk or the mount (the kernel's log), then run again")
+    assert str(error).endswith("next:     check the disk or the mount (the kernel's log), then run again")

@@ -259,7 +259,7 @@ def test_a_rollback_that_is_refused_does_not_speak_of_what_is_published(output, 
 def test_a_file_in_the_place_of_the_state_folder_is_told_as_that(output, tmp_path):
     (tmp_path / "state").touch()
     with (
-        pytest.raises(OutputError, match="a file stands where a folder is needed"),
+        pytest.raises(OutputError, match="a file is where a folder is needed"),
         claim(Job(DatedPath(output), tmp_path / "state")),
     ):
         pass

@@ -133,7 +133,7 @@ def test_without_the_extra_there_is_a_warning_and_no_page(page, tmp_path, monkey
     monkeypatch.setattr(builtins, "__import__", refuse)
     warning = write_page(page, tmp_path / "report.html")
     assert warning == (
-        "no HTML report, for want of packages (No module named 'altair'): pip install 'batchscore[report]'"
+        "no HTML report: packages are missing (No module named 'altair'): pip install 'batchscore[report]'"
     )
     assert caplog.messages == [warning]
     assert not list(tmp_path.iterdir())

@@ -69,8 +69,8 @@ def test_a_zip_of_a_saved_model_says_what_to_give(tmp_path):
 @pytest.mark.parametrize(("head", "found"), [
     (b"PK\x03\x04 cut short", "a damaged zip file"),
     (b"\x1f\x8b\x08", "a packed archive"),
-    (b"words", "a file of no model format"),
-    (b"", "a file of no model format"),
+    (b"words", "a file of an unknown format"),
+    (b"", "a file of an unknown format"),
 ])  # fmt: skip
 def test_other_files(tmp_path, head, found):
     (tmp_path / "model.bin").write_bytes(head)
@@ -79,7 +79,7 @@ def test_other_files(tmp_path, head, found):
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "model")
-    assert "a file of no model format" in refusal(tmp_path / "model")
+    assert "a file of an unknown format" in refusal(tmp_path / "model")
 
 
 @pytest.mark.parametrize(("names", "found"), [
@@ -87,8 +87,8 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     (["saved_model.cpb"], "a SavedModel in chunks"),
     (["notes.txt"], "notes.txt"),
     ([], "an empty directory"),
-    (["new/saved_model.pb"], "SavedModels whose names are no version numbers: new"),
-    (["0042/saved_model.pb"], "SavedModels whose names are no version numbers: 0042"),
+    (["new/saved_model.pb"], "SavedModels whose names are not version numbers: new"),
+    (["0042/saved_model.pb"], "SavedModels whose names are not version numbers: 0042"),
 ])  # fmt: skip
 def test_other_directories(tmp_path, names, found):
     for name in names:

@@ -20,10 +20,10 @@ def spec(dtype, *shape):
 @pytest.mark.parametrize(
     ("tensor", "words"),
     [
-        (spec("float32", None, 16), "a vector of 16 numbers a row"),
-        (spec("bfloat16", None, 4, 4), "a vector of 4 x 4 numbers a row"),
-        (spec("string", None, 20), "a list of 20 values a row"),
-        (spec("int64", None, None, 3), "a list of L x 3 values a row"),
+        (spec("float32", None, 16), "a vector of 16 numbers per row"),
+        (spec("bfloat16", None, 4, 4), "a vector of 4 x 4 numbers per row"),
+        (spec("string", None, 20), "a list of 20 values per row"),
+        (spec("int64", None, None, 3), "a list of L x 3 values per row"),
         (spec("float32"), "one value for a whole call"),
     ],
 )

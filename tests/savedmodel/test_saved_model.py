@@ -77,7 +77,7 @@ def test_the_score_of_what_keras_exports_is_found(exported):
     }  # fmt: skip
     score, why = choose_score_output(signature)
     assert score.shape == (None, 1)
-    assert why == "the only output of one number a pair"
+    assert why == "the only output with one number per pair"
 
 
 @pytest.mark.process
@@ -117,8 +117,8 @@ def saved_model(path, content=None, tags=("serve",), signatures=("serving_defaul
     ("content", "said"),
     [
         (b"", "no graphs"),
-        (b"\xff" * 100, "is damaged or is no SavedModel"),
-        (b"user_id,item_id\n1,2\n", "is damaged or is no SavedModel"),
+        (b"\xff" * 100, "is damaged or is not a SavedModel"),
+        (b"user_id,item_id\n1,2\n", "is damaged or is not a SavedModel"),
         (SavedModelProto(schema_version=1).SerializeToString(), "no graph for serving"),
     ],
 )

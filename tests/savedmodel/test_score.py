@@ -81,8 +81,8 @@ def test_an_expression_refuses_integers_that_float64_does_not_hold(largest):
 
 @pytest.mark.parametrize(("text", "said"), [
     ("0.7*rating + 0.3*likes", "there is no output 'likes'"),
-    ("rating + vector", "output vector float32 [n, 8] is not one number a pair"),
-    ("rating + title", "output title string [n] is not one number a pair"),
+    ("rating + vector", "output vector float32 [n, 8] is not one number per pair"),
+    ("rating + title", "output title string [n] is not one number per pair"),
     ("rating +", "an output or a number is missing at the end"),
     ("rating * * click", "an output or a number is missing before '*'"),
     ("*rating", "an output or a number is missing before '*'"),

@@ -69,8 +69,8 @@ def test_an_integer_output_keeps_its_type(exports, job, tmp_path):
     (["score=click"], "'score' is a column of the output already; rename with --keep-output other_name=click"),
     (["user_id=click"], "'user_id' is a column of the output already"),
     (["likes"], "the model has no output 'likes'"),
-    (["embedding"], "output embedding float32 [n, 4] is not one number a pair"),
-    (["title"], "output title string [n] is not one number a pair"),
+    (["embedding"], "output embedding float32 [n, 4] is not one number per pair"),
+    (["title"], "output title string [n] is not one number per pair"),
 ])  # fmt: skip
 def test_outputs_that_cannot_be_kept_are_refused(exports, job, keep, said):
     message = refusal(job, exports("modules") / "heads", score_output="rating", keep_output=keep)
@@ -100,7 +100,8 @@ def test_the_label_among_the_inputs_gets_the_flag_that_helps(exports, job):
 def test_a_listwise_model_is_refused_with_the_reason(exports, job):
     message = refusal(job, exports("modules") / "listwise")
     assert message.startswith(
-        "E-MODEL-SIGNATURE: signature 'serving_default' does not score pairs: an input has not one value for each"
+        "E-MODEL-SIGNATURE: signature 'serving_default' does not score pairs: an input does not take one "
+        "value per pair"
     )
 
 

@@ -175,9 +175,9 @@ def test_one_column_to_keep_needs_no_list(toml, text, expected):
 @pytest.mark.parametrize("name", ["{Date}", "{day}", "{date:%Y}", "{run_id}"])
 def test_only_the_date_fills_paths(toml, name):
     message = refused(flags={"output": f"ranked-{name}.parquet"})
-    assert f"output: {name} stands for nothing: only {{date}} is filled in (from argument)" in message
+    assert f"output: {name} is not a placeholder: only {{date}} is filled in (from argument)" in message
     message = refused(config=toml(f'[run]\nmodel = "{name}"\n'))
-    assert f"model: {name} stands for nothing" in message
+    assert f"model: {name} is not a placeholder" in message
 
 
 @pytest.mark.parametrize("name", ["a{}b", "{3f}", "{a,b}", "{a-b}", "}date{"])
@@ -316,17 +316,17 @@ def test_the_date_is_filled_later_in_constants_and_never_stands_in_a_file(toml):
     assert (settings.set, settings.date) == ({"at": "{date}"}, dt.date(2024, 2, 29))
     assert run_settings().sources["date"] == "default"
     for text in ("2024-02-29", '"2024-02-29"'):
-        assert "date cannot stand in a file" in refused(config=toml(f"[run]\ndate = {text}\n"))
+        assert "date cannot be set in a file" in refused(config=toml(f"[run]\ndate = {text}\n"))
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("max_user_drop = off", 'line 2: off is text, and text stands in quotes: max_user_drop = "off"'),
-        ("max_user_drop = 50%  # half", 'line 2: 50% is text, and text stands in quotes: max_user_drop = "50%"'),
-        ("max-input-age = 26h", 'line 2: 26h is text, and text stands in quotes: max-input-age = "26h"'),
-        ("set.at = {date}", 'line 2: {date} is text, and text stands in quotes: set.at = "{date}"'),
-        ("model = models/night", 'line 2: models/night is text, and text stands in quotes: model = "models/night"'),
+        ("max_user_drop = off", 'line 2: off is text, and text needs quotes: max_user_drop = "off"'),
+        ("max_user_drop = 50%  # half", 'line 2: 50% is text, and text needs quotes: max_user_drop = "50%"'),
+        ("max-input-age = 26h", 'line 2: 26h is text, and text needs quotes: max-input-age = "26h"'),
+        ("set.at = {date}", 'line 2: {date} is text, and text needs quotes: set.at = "{date}"'),
+        ("model = models/night", 'line 2: models/night is text, and text needs quotes: model = "models/night"'),
     ],
 )
 def test_text_without_quotes_is_shown_with_them(toml, line, message):

@@ -179,7 +179,7 @@ def test_without_tables_the_two_ids_predict_the_rating():
             {"rating_column": "stars", "tasks": {"a": {"kind": "rating", "label": "x"}}},
             "settings: rating_column changes nothing beside tasks: their labels are x",
         ),
-        ({"last": 2}, "last is how many rows of each user are held out"),
+        ({"last": 2}, "last counts rows of each user"),
         ({"split": "last", "held_out": 0.3}, "held_out changes nothing with split"),
         ({"validation": 0.3}, "validation says by which rows training stops early, so it needs patience"),
     ],
@@ -247,7 +247,7 @@ def test_what_features_are_fed_at_night_is_said_at_training():
         ("ta={date}", "set: ta is no feature beside the two ids"),
         ("at=1.5", "set: at: '1.5' is no whole number"),
         ("at={Date}", "set: at: '{Date}' is no whole number"),
-        ("kind={Date}", "set: kind: {Date} stands for nothing: only {date} is filled in"),
+        ("kind={Date}", "set: kind: {Date} is not a placeholder: only {date} is filled in"),
     ],
 )
 def test_what_no_night_could_be_fed_is_refused_at_training(given, message):

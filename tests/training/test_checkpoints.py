@@ -75,7 +75,7 @@ def test_a_state_that_does_not_fit_the_model_says_how_to_begin_anew(tmp_path, tf
     assert checkpoints(3).resume() == [EPOCH]
     with pytest.raises(OutputError) as caught:
         checkpoints(4).resume()
-    assert f"remove {tmp_path / 'state'} to begin anew" in str(caught.value)
+    assert f"remove {tmp_path / 'state'} to start again" in str(caught.value)
     (tmp_path / "state" / "epoch-00001" / "state.json").write_text("[")
     with pytest.raises(OutputError, match="cannot be taken up"):
         checkpoints(3).resume()

@@ -88,7 +88,7 @@ def test_a_planner_that_breaks_does_not_cost_the_training(interactions, tmp_path
     monkeypatch.setattr(module, "plan_model", plan_model)
     assert module.leave_plan(module.check_export(tmp_path / "export").saved, write({})) == "the planner failed"
     assert read_plan(tmp_path / "export" / "assets.extra") is None
-    assert "no plan is left with the model: the planner failed" in caplog.text
+    assert "the model is published without a plan:  the planner failed" in caplog.text
     assert "IndexError" in caplog.text
 
 
@@ -103,7 +103,7 @@ def test_a_plan_that_does_not_load_is_not_left_with_the_model(interactions, tmp_
     reason = module.leave_plan(module.check_export(tmp_path / "export").saved, write({}))
     assert reason == "TensorFlow cannot add the plan: a name is taken"
     assert read_plan(tmp_path / "export" / "assets.extra").reason == reason
-    assert f"no plan is left with the model: {reason}" in caplog.text
+    assert f"the model is published without a plan:  {reason}" in caplog.text
 
 
 def test_nothing_in_it_depends_on_where_or_when_it_was_made(trained, sample_input):

@@ -144,7 +144,7 @@ def test_what_a_factory_s_model_raises_is_the_factory_s(failure, tmp_path, caplo
 def test_an_error_of_ours_within_another_comes_out_as_itself(failure):
     error = failure("Shapeless")
     assert error.error_id == "E-MODEL-OUTPUT"
-    assert "output 'rating' of the factory's model is not one number a row" in str(error)
+    assert "output 'rating' of the factory's model is not one number per row" in str(error)
     assert error.report.error_id == "E-MODEL-OUTPUT"
 
 

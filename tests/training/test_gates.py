@@ -38,11 +38,11 @@ def test_small_data_gets_smaller_batches_as_advice():
     assert "the model is no better than predicting the mean rating; it was not published" in text
     assert "found:    held-out RMSE 1.3000" in text
     assert "expected: less than 1.2500" in text
-    assert "8,192 rows a batch make only 2 step(s) an epoch of 9,600 training rows; try --batch-rows 128" in text
+    assert "8,192 rows per batch make only 2 step(s) per epoch of 9,600 training rows; try --batch-rows 128" in text
 
 
 def test_rows_that_cannot_judge_an_order_let_nothing_pass():
-    with pytest.raises(RefusedError, match="no user has held-out rows of different labels") as caught:
+    with pytest.raises(RefusedError, match="no user has held-out rows with different labels") as caught:
         require_better_than_baseline(comparison(NDCG, None, None), 9_600, settings())
     assert caught.value.error_id == "E-MODEL-QUALITY"
 

@@ -114,8 +114,8 @@ def corrupt_card(base, **training):
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda base: shutil.rmtree(base / EVALUATED), "the model that it was judged by is missing"),
-        (lambda base: corrupt_card(base, users=7), "is not the one that it was judged by"),
+        (lambda base: shutil.rmtree(base / EVALUATED), "the model that it was evaluated by is missing"),
+        (lambda base: corrupt_card(base, users=7), "is not the one that it was evaluated by"),
         (corrupt_card, "does not tell which rows it has learned"),
         (lambda base: corrupt_card(base, split={"how": "time"}), "held out in another way"),
         (
@@ -174,7 +174,7 @@ def test_a_model_for_other_odds_of_drawn_negatives_is_not_compared(prepare, rati
         "name": "seen", "kind": "click", "label": "seen", "metric": "log loss", "negatives": 3,
     }  # fmt: skip
     second = train(prepare(rows, tasks=click(1)))
-    assert second.live["reason"] == "it was judged by log loss of seen (click, 3 negatives)"
+    assert second.live["reason"] == "it was evaluated by log loss of seen (click, 3 negatives)"
 
 
 def test_old_versions_go_with_their_reports(prepare):
@@ -204,7 +204,7 @@ def test_validation_rows_that_can_judge_no_order_decide_on_no_epoch(prepare):
     with pytest.raises(InputError) as caught:
         train(prepare(tasks=order, patience=1, validation=0.001, epochs=9))
     assert caught.value.error_id == "E-INTERACTIONS"
-    assert "the validation rows cannot tell which epoch is best" in str(caught.value)
+    assert "the validation rows cannot show which epoch is best" in str(caught.value)
     assert "raise --validation" in str(caught.value)
 
 
@@ -214,7 +214,7 @@ def test_held_out_rows_that_can_judge_no_order_are_told_before_the_first_epoch(p
     with pytest.raises(InputError) as caught:
         train(prepare(tasks=order, split="random", held_out=0.0005), watch)
     assert (caught.value.error_id, watch.begun[-1]) == ("E-INTERACTIONS", "prepare")
-    assert "the held-out rows cannot tell whether the model is any good" in str(caught.value)
+    assert "the held-out rows cannot show whether the model is good" in str(caught.value)
 
 
 def test_tensorboard_gets_each_epoch_s_figures(prepare, tmp_path, tf):

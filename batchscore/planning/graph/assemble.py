@@ -58,10 +58,10 @@ def _require_row_wise(draft: Draft, stateful: list[str], score: str) -> None:
     if stateful:
         raise CannotPlanError(f"{stateful[0]}: it changes state or draws random numbers")
     if fact.kind is not Kind.ROWS or fact.axis != 0 or fact.per_row != 1 or fact.padding is not None:
-        raise CannotPlanError("the score output does not have one entry a pair")
+        raise CannotPlanError("the score output does not have one entry per pair")
     elements = [dim.at(1) for dim in (draft.known.shapes[score] or ()) if dim is not None]
     if int(np.prod(elements)) != 1:
-        raise CannotPlanError("the score output has more than one value a pair")
+        raise CannotPlanError("the score output has more than one value per pair")
     for name in draft.closure(score):
         node = draft.nodes[name]
         if node.op in _TABLES and not (node.attr["shared_name"].s or node.attr["use_node_name_sharing"].b):
@@ -104,9 +104,9 @@ class _Assembly:
         checks = self._checks(graph)
         parts = tuple(self._write_part(inputs, checks) for inputs in self._parts)
         if not parts:
-            raise CannotPlanError("no part of the score can be computed less often than once a pair")
+            raise CannotPlanError("no part of the score can be computed less often than once per pair")
         if len(self._given.inputs) > 1 and frozenset(self._given.inputs) in self._parts:
-            raise CannotPlanError("all inputs meet in one part, which would be computed once a pair")
+            raise CannotPlanError("all inputs meet in one part, which would be computed once per pair")
         inputs = tuple(self._write_direct(placeholder) for placeholder in self._direct)
         block = heads.Block(
             nodes=[*self._block_feeds.values(), *self._block.nodes.values()],
@@ -261,7 +261,7 @@ class _Assembly:
                 continue
             inputs = self._draft.inputs_of(node)
             if inputs and not any(inputs <= part for part in self._parts):
-                raise CannotPlanError(f"{name} (Assert): it looks at inputs of several parts")
+                raise CannotPlanError(f"{name} (Assert): it checks inputs of several parts")
             if inputs:
                 found.setdefault(inputs, []).append(name)
         return found

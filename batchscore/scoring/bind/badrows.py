@@ -111,9 +111,9 @@ class BadRows:
             raise ModelError(
                 "E-MODEL-NONFINITE",
                 "no pair has a finite score",
-                found=f"{self.scored:,} pairs scored, every one NaN, infinite or beyond float32",
+                found=f"{self.scored:,} pairs scored, all NaN, infinite or beyond float32",
                 expected="finite scores",
-                next_step="roll back with --model-version, and look at the training run of this model",
+                next_step="roll back with --model-version, and check the training run of this model",
             )
 
     def result(self) -> GuardResult:
@@ -135,7 +135,7 @@ class BadRows:
                      + ("" if item.value is None else f", value {item.value}") for item in told]
             + ([f"rejects file: {self.rejects_path}"] if self.rejects_path else []),
             next_step="".join(f"{self.advice[item.kind]}; " for item in told if self.advice.get(item.kind))
-            + "fix the rows in the rejects file where they come from, or raise --max-bad-rows",
+            + "fix the rows in the rejects file at their source, or raise --max-bad-rows",
         )  # fmt: skip
 
     def _check(self, batch: PairBatch, binding: Binding) -> ScorablePairs:
@@ -192,7 +192,7 @@ def _advise(binding: Binding) -> dict[tuple[str, str], str]:
         column, name = bound.column, bound.input.name
         advice[column, bound.cast.reason] = bound.cast.advice
         if column not in (binding.user, binding.candidate):
-            advice[column, _NULL_FEATURE] = f"--fill {name} says what stands for the nulls of {column}"
+            advice[column, _NULL_FEATURE] = f"--fill {name} replaces the nulls of {column}"
             advice[column, _NOT_FINITE] = f"--allow-nonfinite {name} if the model knows what to do with them"
     return advice
 

@@ -167,7 +167,7 @@ class _Binder:
     def check_constants(self, id_inputs: Mapping[str, str]) -> None:
         """A constant in the place of an id would score every user, or every candidate, alike."""
         self.problems += [
-            f"--set {name}: this input takes the {role}'s id, which is no constant; leave the flag out"
+            f"--set {name}: this input takes the {role}'s id, which cannot be a constant; leave the flag out"
             for name, role in id_inputs.items()
             if name in self.feeds and self.feeds[name].constant is not None
         ]
@@ -175,7 +175,7 @@ class _Binder:
     def bind_input(self, spec: TensorSpec) -> None:
         feed = self.feeds[spec.name]
         if not is_column(spec):
-            self.problems.append(f"input {spec} takes {describe_values(spec)}, and a column has one value a pair")
+            self.problems.append(f"input {spec} takes {describe_values(spec)}, and a column has one value per pair")
         elif feed.constant is not None:
             self.constants[spec.name] = self._constant(spec, feed.constant, "--set")
         elif takes_list(spec) and feed.column not in self.ids:
@@ -188,7 +188,7 @@ class _Binder:
     def check_id(self, item: IdColumn) -> None:
         role, column = item.role, item.column
         if column is None:
-            self.problems.append(f"the {role} column cannot be told from the model's inputs; give --{role}-column")
+            self.problems.append(f"the {role} column is not clear from the model's inputs; give --{role}-column")
         elif column not in self.columns:
             hint = did_you_mean(column, self.columns) if column in self._told_ids() else ""
             self.problems.append(f"the pairs have no {role} column {column!r}{hint}")
@@ -274,9 +274,7 @@ class _Binder:
             ([name for name in without if name not in id_names], ", or give one value for every pair with --set"),
         ):
             if names:
-                steps.append(
-                    f"no column that is left could feed {format_list(names)}: write it into the pairs{constant}"
-                )
+                steps.append(f"no other column could feed {format_list(names)}: write it into the pairs{constant}")
         return "; ".join(steps) or "correct what is named above"
 
     def _by_role(self) -> dict[str, str]:
@@ -309,7 +307,7 @@ class _Binder:
         if spec.name in self.settings.map:
             hint = did_you_mean(column, self.columns)
         if column in self.folder_keys:
-            hint = f"; the key of the folders {column}=... is no column: write it into the files"
+            hint = f"; the key of the folders {column}=... is not a column: write it into the files"
         self.problems.append(f"input {spec} has no column {column!r}{hint}")
 
     def _bind_column(self, spec: TensorSpec, feed: Feed) -> None:

@@ -80,7 +80,7 @@ def advise_type(column: pa.DataType, dtype: str, *, is_id: bool) -> str:
         return "ids never pass through floats; write them as integers or text"
     if types.is_nested(type_):
         text = "; if the model splits text, write it as one (a|b|c)" if dtype == "string" else ""
-        return f"it takes one value, no {_format_nested(type_)}{text}"
+        return f"it takes one value, not a {_format_nested(type_)}{text}"
     if dtype in INTEGERS:
         return f"write it as whole numbers that {dtype} holds"
     if dtype in FLOATS:
@@ -125,8 +125,8 @@ def _to_integer(type_: pa.DataType, dtype: str) -> Cast | None:
         return Cast(f"{type_} to {dtype}, range-checked", reason, lambda array: _narrow(array, target))
     if is_text(type_):
         return Cast(
-            f"text to {dtype}, only if it prints back the same",
-            f"no {dtype} prints back as this text",
+            f"text to {dtype}, if it round-trips",
+            f"text does not round-trip through {dtype}",
             lambda array: _parse(array, target),
         )
     if pa.types.is_boolean(type_):

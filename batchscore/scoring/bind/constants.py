@@ -62,7 +62,7 @@ def spells_constant(dtype: str, text: str) -> bool:
 def _fill_text(text: str, date: dt.date) -> str:
     filled = fill_date(text, f"{date:%Y-%m-%d}")
     if unknown := find_placeholder(filled):
-        raise ValueError(f"{unknown} stands for nothing: only {DATE} is filled in")
+        raise ValueError(f"{unknown} is not a placeholder: only {DATE} is filled in")
     return filled
 
 

@@ -54,7 +54,7 @@ def keep_outputs(keep: Mapping[str, str], signature: Signature, taken: Collectio
         if output not in signature.outputs:
             problems.append(f"the model has no output {output!r}{did_you_mean(output, signature.outputs)}")
         elif pa.types.is_null(kept_type(signature.outputs[output])):
-            problems.append(f"output {signature.outputs[output]} is not one number a pair")
+            problems.append(f"output {signature.outputs[output]} is not one number per pair")
     if problems:
         raise UsageError(
             "E-KEEP",

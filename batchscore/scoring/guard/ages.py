@@ -65,14 +65,14 @@ def _check_age(oldest: _Dated, newest: _Dated, limit: Age, now: dt.datetime) -> 
 
 
 def _from_the_future(dated: _Dated, ahead: float, limit: Age, now: dt.datetime) -> Verdict:
-    """An age that cannot be measured: refused if it has a limit, else told."""
-    what = f"the date of the {dated.name} lies {_format_age(ahead)} in the future: its age cannot be measured"
+    """An age that cannot be measured: refused if it has a limit, otherwise a warning."""
+    what = f"the date of the {dated.name} is {_format_age(ahead)} in the future: its age cannot be measured"
     refusal = Refusal(
         "E-CLOCK",
         f"{what} (limit {limit}).",
         where=dated.where,
         found=f"{dated.found}, and now it is {now:%Y-%m-%dT%H:%M:%SZ} here",
-        advice="set the clock that is wrong, here or where the file was written",
+        advice="correct the clock, here or on the machine that wrote the file",
         accept=f"--max-{dated.name}-age off",
     )
     limited = limit.seconds is not None
@@ -80,7 +80,7 @@ def _from_the_future(dated: _Dated, ahead: float, limit: Age, now: dt.datetime) 
         f"max_{dated.name}_age",
         None,
         str(limit),
-        reason="its date lies in the future",
+        reason="its date is in the future",
         refusal=refusal if limited else None,
         warning=None if limited else what,
     )

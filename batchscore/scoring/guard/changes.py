@@ -12,7 +12,7 @@ def tell_changed_lists(report: Report, before: Report) -> Iterator[str]:
     """A warning if the lists have another length than last published."""
     now, last = report.settings.get("top_n"), before.settings.get("top_n")
     if last is not None and now != last:
-        yield f"top N is {now}, last published {last}: check --top-n if this is not meant"
+        yield f"top N is {now}, last published {last}: check --top-n if this is not intended"
 
 
 def tell_lost_probes(report: Report, before: Report) -> Iterator[str]:
@@ -21,7 +21,7 @@ def tell_lost_probes(report: Report, before: Report) -> Iterator[str]:
         return
     if before.model.probes and not report.model.probes:
         yield (
-            f"this model has no model card of its score {shorten(report.model.score_output)!r}, the model last "
+            f"this model has no model card for its score {shorten(report.model.score_output)!r}, the model last "
             "published had one: its scores are not compared with those of its export (`batchscore adopt` writes a "
             "card)"
         )
@@ -41,7 +41,7 @@ def tell_changed_columns(now: Mapping[str, str], last: Mapping[str, str]) -> Ite
         gone, new = before, columns
     yield (
         f"the columns of the output changed: now {format_list(new, 'without them')}, last published "
-        f"{format_list(gone, 'without them')}: what reads the output must know"
+        f"{format_list(gone, 'without them')}: check the programs that read the output"
     )
 
 

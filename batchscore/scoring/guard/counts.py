@@ -41,7 +41,7 @@ class Count:
         """What is left of the `of_input` users or pairs (`name`) of the input: those who `fate`."""
         if now == of_input:
             return cls(now, f"{now:,} {name}", where)
-        advice = "fix the bad rows where they come from (the rejects file has them)"
+        advice = "fix the bad rows at their source (the rejects file lists them)"
         return cls(now, f"{now:,} {name} of the input's {of_input:,} {fate}", where, advice)
 
 
@@ -60,7 +60,7 @@ def check_users(users: Count, before: int | None, settings: RunSettings, missing
 def check_candidates(report: Report, before: Report, settings: RunSettings) -> Verdict:
     """Distinct candidates of the ranked pairs. E-CANDIDATES-DROPPED."""
     candidates = report.distinct_candidates or 0
-    count = Count(candidates, f"{candidates:,} distinct candidates", settings.input, "look at retrieval")
+    count = Count(candidates, f"{candidates:,} distinct candidates", settings.input, "check retrieval")
     last, limit = before.distinct_candidates, settings.max_candidate_drop
     return check_drop(count, last, "max_candidate_drop", "E-CANDIDATES-DROPPED", limit)
 
@@ -69,7 +69,7 @@ def check_least(count: Count, name: str, error_id: str, least: int) -> Verdict:
     """Whether there are at least `least`."""
     refusal = Refusal(
         error_id,
-        f"{count.found}, at least {least:,} wanted.",
+        f"{count.found}, at least {least:,} required.",
         where=count.where,
         advice=count.advice,
         accept=f"--{name.replace('_', '-')} 0",

@@ -26,8 +26,8 @@ def tell_growth(report: Report, before: Report) -> Iterator[str]:
 def _tell_more(name: str, now: int, last: int) -> Iterator[str]:
     if last and now > last * (1 + MAX_GROWTH):
         yield (
-            f"{now:,} {name}, last published {last:,} ({100 * (now / last - 1):+.1f} %, told above "
-            f"{100 * MAX_GROWTH:+.0f} %): look at retrieval if this is not meant"
+            f"{now:,} {name}, last published {last:,} ({100 * (now / last - 1):+.1f} %, warned above "
+            f"{100 * MAX_GROWTH:+.0f} %): check retrieval if this is not intended"
         )
 
 
@@ -39,11 +39,11 @@ def _tell_unknown(name: str, now: KnownIds, last: KnownIds) -> Iterator[str]:
         if now.reason is not None:
             yield (
                 f"unknown {name}s are not counted any more ({now.reason}), last published "
-                f"{format_share(share_before)}: --max-unknown-{name}s decides nothing"
+                f"{format_share(share_before)}: --max-unknown-{name}s has no effect"
             )
     elif share - share_before > MAX_UNKNOWN_RISE:
         yield (
             f"{format_share(share)} of the distinct {name}s are unknown to the model, last published "
-            f"{format_share(share_before)} (told above {100 * MAX_UNKNOWN_RISE:+.0f} points): check that "
+            f"{format_share(share_before)} (warned above {100 * MAX_UNKNOWN_RISE:+.0f} points): check that "
             f"--{name}-column names the id that the model was trained with, and the model's age"
         )

@@ -131,14 +131,14 @@ class Guards:
                 f"none of the input's {report.rows_read:,} pairs is ranked. {self._kept}",
                 where=self._settings.input,
                 found="; ".join(f"{reason}: {pairs:,}" for reason, pairs in reasons.items()),
-                next_step="look at what left them out",
+                next_step="check why they were left out",
             )
 
     def _warn_of_missing_figures(self, verdicts: Sequence[Verdict]) -> None:
         """Say once which guards found nothing in the published report to compare with, as in that of an old run."""
         names = [verdict.name for verdict in verdicts if verdict.reason == NO_FIGURE]
         if names and self._baseline.report is not None:
-            self._warn(f"the published report has no figures for {', '.join(names)}: nothing was compared there")
+            self._warn(f"the published report has no figures for {', '.join(names)}: these were not compared")
 
     def _settle(self, verdicts: Iterable[Verdict], park: Callable[[], Path | None] | None = None) -> None:
         """Note all verdicts and warn; the first refusal is raised, with what else is refused."""

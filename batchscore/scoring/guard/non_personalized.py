@@ -36,7 +36,8 @@ def check_personalization(
     share = found.one_score / found.compared
     refusal = Refusal(
         "E-IDENTICAL-LISTS",
-        f"the scores ignore the user: {found.one_score:,} of {found.compared:,} candidates have one score for all "
+        f"the scores ignore the user: {found.one_score:,} of {found.compared:,} candidates have the same "
+        "score for all "
         f"their users ({format_share(share)}, limit {format_limit(limit)}).",
         where=settings.input,
         found="no user is known to the model" if known_users.unknown_share == 1 else None,

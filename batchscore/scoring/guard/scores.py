@@ -95,7 +95,7 @@ def _decide(
     if not limit.exceeded(figure):
         return Verdict(name, figure, str(limit), warning=what if _is_same_model(report, before) else None)
     if not _is_same_model(report, before):
-        return Verdict(name, figure, str(limit), warning=f"{what}; the model is another one")
+        return Verdict(name, figure, str(limit), warning=f"{what}; the model is a different one")
     refusal = Refusal(
         error_id,
         f"{what}.",

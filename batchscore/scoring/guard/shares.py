@@ -28,7 +28,7 @@ def check_short_lists(report: Report, before: Report, settings: RunSettings) -> 
             "E-SHORT-LISTS",
             f"{report.users_short:,} of {report.served:,} users have fewer than {settings.top_n} candidates",
             where=settings.input,
-            advice="look at retrieval (does a join repeat pairs in the place of other candidates?)",
+            advice="check retrieval (does a join repeat pairs instead of adding candidates?)",
             accept="--max-short-list-rise off",
         ),
     )
@@ -44,7 +44,7 @@ def check_duplicates(report: Report, before: Report, settings: RunSettings) -> V
         "E-DUPLICATE-PAIRS",
         f"{format_share(now)} of the pairs repeat the user and candidate of another one",
         where=settings.input,
-        advice="look at the joins that make the pairs (a table with several rows for an id repeats each of them)",
+        advice="check the joins that make the pairs (a table with several rows for an id repeats each of them)",
         accept="--max-duplicate-rise off",
     )
     return _check_rise(now, last, name, limit, refusal)

@@ -21,14 +21,14 @@ def check_turnover(report: Report, before: Report, settings: RunSettings, missin
     turnover = 1 - overlap.share
     refusal = Refusal(
         "E-USERS-REPLACED",
-        f"{format_share(turnover)} of the {report.served:,} users are other ones than the {before.served:,} last "
+        f"{format_share(turnover)} of the {report.served:,} users were not among the {before.served:,} last "
         f"published (limit {format_limit(limit)}).",
         where=settings.input,
         found=f"estimated from {SKETCH_SIZE:,} users, standard error {format_share(overlap.error)}"
         if overlap.error
         else None,
         examples=missing,
-        advice="check that --user-column still has the ids that it had",
+        advice="check that --user-column still holds the same ids",
         accept="--max-user-turnover off",
     )
     return Verdict(name, turnover, str(limit), refusal=refusal if limit.exceeded_by(turnover) else None)

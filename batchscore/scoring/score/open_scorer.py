@@ -84,7 +84,7 @@ def open_scorer(
         return scorer, "--plan off" if unfit is None else unfit.describe()
     if settings.plan == "auto" and pairs is not None and pairs < MIN_PAIRS:
         scorer.begin()
-        return scorer, f"{pairs:,} pairs are scored sooner without (a plan pays from {MIN_PAIRS:,} on)"
+        return scorer, f"{pairs:,} pairs are scored faster without a plan (it pays off from {MIN_PAIRS:,} on)"
     try:
         require_address_space(PLANNED_RUN_BYTES, "a run by a plan")
     except OutOfMemoryError as error:
@@ -143,7 +143,7 @@ def find_plan(model: RunModel, binding: Binding, tensorflow: str, cache: Path | 
         reason = "--keep-output needs outputs that a plan does not give"
         return FoundPlan(_not_planned(model, tensorflow, reason))
     if model.score.terms:
-        reason = f"the score {model.score.name!r} is computed from outputs, and a plan gives one as it is"
+        reason = f"the score {model.score.name!r} is computed from outputs, and a plan gives one output unchanged"
         return FoundPlan(_not_planned(model, tensorflow, reason))
     key = PlanKey(
         model.saved.fingerprint, model.signature.name, model.score.outputs[0], tensorflow,

@@ -41,7 +41,7 @@ def plan_required(reason: str) -> ModelError:
         "E-PLAN-REQUIRED",
         "the run cannot be done with a plan",
         found=reason,
-        next_step="run with --plan auto, which scores with the model itself where there is no plan",
+        next_step="run with --plan auto, which scores with the model itself if there is no plan",
     )
 
 

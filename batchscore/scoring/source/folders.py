@@ -51,7 +51,7 @@ def list_pair_files(folder: Path, require_success: RequireSuccess = "auto") -> l
         )
     raise InputError(
         "E-INPUT-FOLDER", "the input folder holds no pair file", where=folder, found=f"{_SUCCESS} and no file",
-        expected="Parquet files", next_step="look at the job that wrote it",
+        expected="Parquet files", next_step="check the job that wrote it",
     )  # fmt: skip
 
 
@@ -123,7 +123,7 @@ def _data_files(folder: Path) -> Iterator[Path]:
         elif entry.is_dir():
             require_no_table(path)
             raise InputError(
-                "E-INPUT-FOLDER", "the input folder has a subfolder that is no partition", where=path,
+                "E-INPUT-FOLDER", "the input folder has a subfolder that is not a partition", where=path,
                 expected="files, and subfolders called key=value", next_step="give the folder that holds the files",
             )  # fmt: skip
         else:
@@ -137,7 +137,8 @@ def _require_finished(given: Path, folder: Path, names: list[str]) -> None:
     if unfinished is not None:
         raise _not_complete(
             given, unfinished, "a folder in which nothing is being written",
-            "wait for the job that writes it; if it has ended, it failed: write the folder anew, or remove what it "
+            "wait for the job that writes it; if it has ended, it failed: write the folder again, or "
+            "remove what it "
             "left there",
         )  # fmt: skip
     replaced = find_replaced(folder, names)
@@ -145,7 +146,7 @@ def _require_finished(given: Path, folder: Path, names: list[str]) -> None:
         raise InputError(
             "E-INPUT-TABLE", "the input folder holds a file that no longer belongs to it", where=folder / replaced,
             found="a record beside it (_committed_...) in which Databricks says that it was removed",
-            expected="files of which every row counts",
+            expected="files whose rows are all current",
             next_step="remove such files with VACUUM in Databricks, or write the pairs into a new folder",
         )  # fmt: skip
 

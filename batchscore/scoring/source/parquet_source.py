@@ -18,7 +18,8 @@ from batchscore.scoring.source.reader import read_batches
 from batchscore.tables.lake_tables import require_no_table
 
 _STRAY = (
-    "every file of the folder is read: write it as Parquet, or, if it is no pair file, move it out of the folder "
+    "every file of the folder is read: write it as Parquet, or, if it is not a pair file, move it out of "
+    "the folder "
     "or give it a name that begins with _ or ."
 )
 

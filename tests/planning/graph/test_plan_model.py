@@ -270,7 +270,9 @@ def test_roles_that_are_given_win(planning, with_pair_features):
     inputs = {part.name: [item.name for item in part.inputs] for part in found.parts}
     assert inputs.pop("user") == ["age", "channel_name", "user_id"]
     assert inputs.pop("candidate") == ["genre", "movie_id"]
-    assert list(inputs.values()) == [["age", "genre"]]  # the string made of both is computed once a pair of values
+    assert list(inputs.values()) == [
+        ["age", "genre"]
+    ]  # the string made of both is computed once per pair of values
     planning.assert_same_scores(with_pair_features, found, rows(**PAIRS))
 
 
@@ -287,7 +289,7 @@ def test_one_of_several_outputs(with_pair_features):
     found = plan_model(
         with_pair_features, "serving_default", "embedding", user_inputs=["user_id"], candidate_inputs=["movie_id"]
     )
-    assert found.reason == "the score output has more than one value a pair"
+    assert found.reason == "the score output has more than one value per pair"
 
 
 def test_without_sides_nothing_can_be_planned(tmp_path, planning, tf):
@@ -298,7 +300,7 @@ def test_without_sides_nothing_can_be_planned(tmp_path, planning, tf):
 
     path = planning.save(tmp_path / "m", score, {"user_id": "int64", "movie_id": "int64"}, [user, movie])
     found = plan_model(path, "serving_default", "score", user_inputs=[], candidate_inputs=[])
-    assert found.reason == "all inputs meet in one part, which would be computed once a pair"
+    assert found.reason == "all inputs meet in one part, which would be computed once per pair"
 
 
 def test_a_score_of_the_candidate_alone_is_computed_once_a_candidate(tmp_path, planning, tf):
@@ -324,7 +326,7 @@ def test_a_string_of_both_sides_as_score_is_not_planned(tmp_path, planning, tf):
 
     path = planning.save(tmp_path / "m", score, {"user_id": "string", "movie_id": "string"}, [])
     found = plan_model(path, "serving_default", "score", user_inputs=["user_id"], candidate_inputs=["movie_id"])
-    assert found.reason == "all inputs meet in one part, which would be computed once a pair"
+    assert found.reason == "all inputs meet in one part, which would be computed once per pair"
 
 
 def not_planned(tf, tmp_path, planning, change):

@@ -489,4 +489,4 @@ def test_the_message_names_the_flag_or_the_type_that_would_take_the_rows():
         list(BadRows(Limit.parse(0), 3).drop_unusable(iter([PairBatch("f", 0, table)]), binding))
     step = str(caught.value).splitlines()[-1]
     assert "float32 is exact for whole numbers up to 16,777,216 and cannot hold epoch seconds" in step
-    assert "a column of double is rounded; --fill at says what stands for the nulls of at; " in step
+    assert "a column of double is rounded; --fill at replaces the nulls of at; " in step

@@ -76,7 +76,9 @@ def test_inputs_of_one_value_a_row_bind_whatever_their_shape(shape):
 
 def test_a_list_shaped_input_is_refused():
     message = refused(PAIRS, signature_of(user_id="string", movie_id=("string", (None, 20))))
-    assert "movie_id string [n, 20] takes a list of 20 values a row, and a column has one value a pair" in message
+    assert (
+        "movie_id string [n, 20] takes a list of 20 values per row, and a column has one value per pair" in message
+    )
 
 
 def test_map_feeds_an_input_from_another_column_and_moves_the_id_with_it():
@@ -262,10 +264,10 @@ def test_an_id_that_is_the_key_of_folders_is_no_column_and_no_constant():
         bind(schema, BOTH, card_of(), settings_of(), folder_keys={"user_id"})
     message = str(caught.value)
     assert (
-        "input user_id string [n] has no column 'user_id'; the key of the folders user_id=... is no column: "
+        "input user_id string [n] has no column 'user_id'; the key of the folders user_id=... is not a column: "
         "write it into the files"
     ) in message
-    assert message.endswith("next:     no column that is left could feed user_id: write it into the pairs")
+    assert message.endswith("next:     no other column could feed user_id: write it into the pairs")
     assert "--set" not in refused(schema, BOTH, card_of())
 
 
@@ -299,7 +301,7 @@ def test_a_model_without_the_users_id_takes_any_user_column(card):
 
 def test_two_other_inputs_leave_the_candidate_open():
     message = refused(PAIRS, signature_of(user_id="string", movie_id="string", age="int64"))
-    assert "the candidate column cannot be told from the model's inputs; give --candidate-column" in message
+    assert "the candidate column is not clear from the model's inputs; give --candidate-column" in message
     assert "add --candidate-column COLUMN" in message
 
 
@@ -378,9 +380,7 @@ def test_an_input_without_a_column_is_never_fed_a_constant_or_a_column_in_use_by
     schema = pa.schema([("user_id", pa.string()), ("movie_id", pa.string())])
     signature = signature_of(user_id="string", movie_id="string", weight=dtype)
     message = refused(schema, signature, card_of())
-    assert (
-        "next:     no column that is left could feed weight: write it into the pairs, or give one value" in message
-    )
+    assert "next:     no other column could feed weight: write it into the pairs, or give one value" in message
     assert "--map" not in message
     more = refused(PAIRS.append(pa.field("live", pa.bool_())), signature, card_of())
     assert more.endswith("next:     add --map weight=COLUMN") == (dtype != "string" or "age" in PAIRS.names)
@@ -397,10 +397,10 @@ def test_a_column_of_the_wrong_type_gets_advice_and_no_flag():
         (
             "string",
             pa.list_(pa.string()),
-            "it takes one value, no list; if the model splits text, write it as one (a|b|c)",
+            "it takes one value, not a list; if the model splits text, write it as one (a|b|c)",
         ),
-        ("float32", pa.large_list(pa.float32()), "it takes one value, no list"),
-        ("float32", pa.struct([("a", pa.int8())]), "it takes one value, no struct or map"),
+        ("float32", pa.large_list(pa.float32()), "it takes one value, not a list"),
+        ("float32", pa.struct([("a", pa.int8())]), "it takes one value, not a struct or map"),
         ("int64", pa.float64(), "write it as whole numbers that int64 holds"),
         ("float32", pa.string(), "write it as numbers"),
         ("string", pa.float32(), "write it as text or integers"),
@@ -492,7 +492,9 @@ def test_an_id_is_no_constant(inputs, card, how, role):
     schema = PAIRS.append(pa.field("uid", pa.string()))
     (name,) = how["set"]
     message = refused(schema, signature_of(**inputs), card, **how)
-    assert f"--set {name}: this input takes the {role}'s id, which is no constant; leave the flag out" in message
+    assert (
+        f"--set {name}: this input takes the {role}'s id, which cannot be a constant; leave the flag out" in message
+    )
 
 
 def test_a_model_without_an_input_for_the_user_may_have_a_constant():

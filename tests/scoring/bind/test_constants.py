@@ -63,7 +63,7 @@ def test_float32_gets_the_seconds_or_nothing(day):
 
 @pytest.mark.parametrize("text", ["{Date}", "{day}", "{date:%Y}", "x {other}"])
 def test_another_placeholder_in_text_is_refused(text):
-    with pytest.raises(ValueError, match=r"stands for nothing: only \{date\} is filled in"):
+    with pytest.raises(ValueError, match=r"is not a placeholder: only \{date\} is filled in"):
         parse_constant("string", text, DAY)
 
 

@@ -137,7 +137,7 @@ def test_a_column_of_lists_is_joined_as_the_model_was_trained():
 
 
 def test_lists_without_a_separator_in_the_card_are_refused():
-    with pytest.raises(UsageError, match="takes one value, no list; if the model splits text, write it as one"):
+    with pytest.raises(UsageError, match="takes one value, not a list; if the model splits text, write it as one"):
         bind_tags(pa.list_(pa.string()), Texts("|"), {})
 
 

@@ -31,7 +31,7 @@ def paste(message):
     """The settings that the last line's flags make."""
     step = message.splitlines()[-1].removeprefix("  next:").strip()
     line = step.removeprefix("add ") if step.startswith("add --") else ""
-    words = shlex.split(line.partition("; no column")[0].partition(" in place of")[0])
+    words = shlex.split(line.partition("; no other column")[0].partition(" in place of")[0])
     flags: dict[str, object] = {"input": "i", "output": "o"}
     for flag, value in zip(words[::2], words[1::2], strict=True):
         key = flag.removeprefix("--").replace("-", "_")

@@ -35,7 +35,7 @@ def check(count, **settings):
 @pytest.mark.parametrize("count", [RowCount(9), RowCount(9, exact=False)], ids=["exact", "at most"])
 @pytest.mark.parametrize("limit", ["min_pairs", "min_users"])
 def test_what_can_never_be_enough_is_refused_before_anything_is_read(count, limit):
-    with pytest.raises(RefusedError, match="at least 10 wanted"):
+    with pytest.raises(RefusedError, match="at least 10 required"):
         check(count, **{limit: 10})
 
 

@@ -130,7 +130,7 @@ def test_scores_that_float32_does_not_hold_are_said_to_be_rounded(tmp_path, dtyp
     path = export(tmp_path / "model", score=dtype)
     model = choose_model(RunSettings(input="i", output="o", model=path))
     assert model.warnings == (
-        (f"scores are {dtype}: ranked so, and rounded to float32 when written",) if rounded else ()
+        (f"scores are {dtype}: ranked at full precision, rounded to float32 when written",) if rounded else ()
     )
 
 
@@ -149,7 +149,7 @@ def test_how_the_model_was_chosen_is_logged_and_reported(tmp_path, caplog):
     assert used.chosen == "highest complete version"
     assert (used.signature_chosen, used.score_output_chosen) == (
         "the default",
-        "the only output of one number a pair",
+        "the only output with one number per pair",
     )
     assert model.warnings == (f"no --model given: using {tmp_path / 'model'} beside the input",)
     for said in (str(path), "model 42", "highest complete version", used.fingerprint[:16], "the default"):

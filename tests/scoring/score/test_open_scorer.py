@@ -155,7 +155,7 @@ def test_a_plan_for_few_pairs_does_not_pay(night, monkeypatch):
     night.plan_file.unlink()
     report = night.run()
     assert (report.plan.used, night.asked) == (False, [])
-    assert report.plan.reason == "800 pairs are scored sooner without (a plan pays from 801 on)"
+    assert report.plan.reason == "800 pairs are scored faster without a plan (it pays off from 801 on)"
     assert night.run(plan="require").plan.used
 
 

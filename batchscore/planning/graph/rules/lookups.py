@@ -78,7 +78,7 @@ def string_split(op: Op) -> list[Fact]:
     """StringSplitV2 of one text a row: (row and position of each word, words, [rows, longest])."""
     rows = only_rows(op)
     if op.rank(0) != 1 or rows.axis != 0 or rows.per_row != 1:
-        raise NotProvenError("it splits something other than one text a row")
+        raise NotProvenError("it splits something other than one text per row")
     source, inputs = op.node.name, rows.inputs
     return [
         Fact(Kind.FLAT_ROWS, inputs, source=source, pairs=True),
