@@ -83,8 +83,8 @@ class RunSettings(GuardSettings, ExecutionSettings, DatedSettings):
         Setting(
             "SCORE",
             "Rank no pair with a lower score.",
-            "Users of whom no pair is left have no list (`users_none` in the report). The figures of scores count "
-            "all pairs.",
+            "Users of whom no pair is left have no list (`users_none` in the report). Guards of users and pairs "
+            "count who is left; the figures of scores count all scored pairs.",
             default="every pair is ranked",
         ),
     ] = None

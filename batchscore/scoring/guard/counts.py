@@ -37,12 +37,24 @@ class Count:
         return cls(pairs, f"at most {pairs:,} users (the input has no more pairs)", where)
 
     @classmethod
-    def of_kept(cls, now: int, name: str, fate: str, *, of_input: int, where: Path) -> Count:
-        """What is left of the `of_input` users or pairs (`name`) of the input: those who `fate`."""
+    def of_kept(cls, now: int, name: str, fate: str, *, of_input: int, where: Path, advice: str) -> Count:
+        """What is left of the `of_input` users or pairs (`name`) of the input: those who `fate`.
+
+        `advice` is what to do about pairs that were left out.
+        """
         if now == of_input:
             return cls(now, f"{now:,} {name}", where)
-        advice = "fix the bad rows at their source (the rejects file lists them)"
         return cls(now, f"{now:,} {name} of the input's {of_input:,} {fate}", where, advice)
+
+
+def advise_on_left_out(report: Report) -> str:
+    """What to do about the pairs that a run has left out."""
+    steps = []
+    if report.bad_rows:
+        steps.append("fix the bad rows at their source (the rejects file lists them)")
+    if (report.left_out or {}).keys() - report.bad_rows.keys():
+        steps.append(f"lower --min-score (the highest score is {report.scores.maximum or 0:.6g})")
+    return ", and ".join(steps)
 
 
 def check_pairs(pairs: Count, before: int | None, settings: RunSettings, missing: Examples) -> Iterator[Verdict]:

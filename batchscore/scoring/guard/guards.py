@@ -13,7 +13,7 @@ from batchscore.report_parts import GuardResult
 from batchscore.run_report import Report
 from batchscore.scoring.guard.ages import check_input_age, check_model_age
 from batchscore.scoring.guard.changes import tell_changed_columns, tell_changed_lists, tell_lost_probes
-from batchscore.scoring.guard.counts import Count, check_pairs, check_users
+from batchscore.scoring.guard.counts import Count, advise_on_left_out, check_pairs, check_users
 from batchscore.scoring.guard.growth import tell_growth
 from batchscore.scoring.guard.missing import find_missing_users
 from batchscore.scoring.guard.verdict import NO_FIGURE, Refusal, Verdict
@@ -131,7 +131,7 @@ class Guards:
                 f"none of the input's {report.rows_read:,} pairs is ranked. {self._kept}",
                 where=self._settings.input,
                 found="; ".join(f"{reason}: {pairs:,}" for reason, pairs in reasons.items()),
-                next_step="check why they were left out",
+                next_step=advise_on_left_out(report),
             )
 
     def _warn_of_missing_figures(self, verdicts: Sequence[Verdict]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from batchscore.publishing.baseline import Baseline
 from batchscore.run_report import Report
-from batchscore.scoring.guard.counts import Count, check_candidates, check_drop, check_least
+from batchscore.scoring.guard.counts import Count, advise_on_left_out, check_candidates, check_drop, check_least
 from batchscore.scoring.guard.missing import find_missing_users
 from batchscore.scoring.guard.non_personalized import check_personalization
 from batchscore.scoring.guard.scores import check_equal_scores, check_score_shift, check_spread_change
@@ -36,8 +36,9 @@ class Night:
     def users(self) -> Count:
         """Users who get a list."""
         return Count.of_kept(
-            self.lists.users, "users", "get a list", of_input=self.report.users, where=self.settings.input
-        )
+            self.lists.users, "users", "get a list", of_input=self.report.users, where=self.settings.input,
+            advice=advise_on_left_out(self.report),
+        )  # fmt: skip
 
     @property
     def pairs(self) -> Count:
@@ -48,6 +49,7 @@ class Night:
             "are ranked",
             of_input=self.report.rows_read,
             where=self.settings.input,
+            advice=advise_on_left_out(self.report),
         )
 
     @property

@@ -35,5 +35,5 @@ class MinScore:
                 yield batch
                 continue
             low = np.flatnonzero(~high)
-            self.left_out.add(f"score below {least:g}", batch.pairs.user.take(pa.array(low)))
+            self.left_out.add(f"score below --min-score {least:g}", batch.pairs.user.take(pa.array(low)))
             yield batch.keep(high)

@@ -40,7 +40,7 @@ def test_a_score_that_equals_it_stays_whatever_the_dtype(dtype):
     rule = MinScore(least)
     (batch,) = rule.apply(iter([scored([0, least, 9], dtype)]))
     assert batch.pairs.user.to_pylist() == ["u1", "u2"]
-    assert rule.left_out.describe() == f"score below {least}: 1"
+    assert rule.left_out.describe() == f"score below --min-score {least}: 1"
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_figures_are_those_of_all_pairs_and_guards_count_who_is_served(run_echo)
     rows = [(f"u{user}", f"i{item}", float(user)) for user in range(10) for item in range(20)]
     report = run_echo(rows, min_score=8.5)
     assert (report.users, report.users_none, report.users_served) == (10, 9, 1)
-    assert report.left_out == {"score below 8.5": 180}
+    assert report.left_out == {"score below --min-score 8.5": 180}
     assert (report.pairs_ranked, report.pairs_with_scores) == (20, 200)
     assert (report.scores.minimum, report.scores.mean) == (0.0, pytest.approx(4.5))
     assert {guard.name: guard.figure for guard in report.guards}["min_users"] == 1
@@ -80,4 +80,12 @@ def test_a_night_of_which_nothing_is_left_is_refused(run_echo):
     with pytest.raises(RefusedError, match="none of the input's 2 pairs is ranked") as caught:
         run_echo([("a", "x", 1.0), ("a", "y", 2.0)], min_score=3)
     assert caught.value.error_id == "E-NOTHING-RANKED"
-    assert "found:    score below 3: 2" in str(caught.value)
+    assert "found:    score below --min-score 3: 2" in str(caught.value)
+    assert "next:     lower --min-score (the highest score is 2)" in str(caught.value)
+
+
+@pytest.mark.tensorflow
+def test_users_that_it_costs_are_told_of_it_and_not_of_bad_rows(run_echo):
+    with pytest.raises(RefusedError, match="1 users of the input's 2 get a list") as caught:
+        run_echo([("a", "x", 1.0), ("b", "y", 5.0)], min_score=3, min_users=2)
+    assert "next:     lower --min-score (the highest score is 5), or accept once with" in str(caught.value)
