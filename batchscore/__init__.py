@@ -3,7 +3,7 @@
 The Python API has the names of the command line: `batchscore.run(input=..., output=..., top_n=20)` is
 `batchscore run --input ... --output ... --top-n 20`. It returns the report; failures raise
 `batchscore.errors.BatchscoreError` with `.exit_code`, `.error_id` and `.report`. A setting that is left out, or
-None, has the value of the `config` file, else the default that `batchscore run --help` tells. Nothing heavy is
+None, has the value of the `config` file, otherwise the default that `batchscore run --help` tells. Nothing heavy is
 imported and no environment variable is changed before a function is called.
 """
 
@@ -157,7 +157,7 @@ def inspect(
 ) -> Inspection:
     """Look at a SavedModel, or at a version below a base directory, without loading it.
 
-    Raises ModelError where there is nothing to look at.
+    Raises ModelError if there is nothing to look at.
     """
     told = dict(locals())
     from batchscore.inspection.inspection import inspect_model
@@ -234,7 +234,7 @@ def golden(directory: _Path, model: _Path | None = None, *, update: bool | None 
     """Run the golden cases at and below `directory`, with `model` or each with its own, and compare.
 
     `update` makes cases that differ expect what their runs do. Returns the results; raises RefusedError
-    (E-GOLDEN-DIFFERS, the results are its `.report`) where a case differs, UsageError (E-GOLDEN) where there is no
+    (E-GOLDEN-DIFFERS, the results are its `.report`) where a case differs, UsageError (E-GOLDEN) if there is no
     case or one is not valid.
     """
     told = dict(locals())
@@ -254,10 +254,10 @@ def rollback(
     job: str | None = None,
     date: dt.date | str | None = None,
 ) -> Report | None:
-    """Publish the output before the published one at `output` again; returns its report, None where it has none.
+    """Publish the output before the published one at `output` again; returns its report, None if it has none.
 
     `output` may have `{date}` in it, which stands for `date`, today in UTC by default. Raises BatchscoreError:
-    E-NO-PREVIOUS where no other output is kept.
+    E-NO-PREVIOUS if no other output is kept.
     """
     told = dict(locals())
     from batchscore.publishing.rollback import rollback as roll_back

@@ -13,7 +13,7 @@ SCORE_TYPE = pa.float32()
 RANK_TYPE = pa.int32()
 
 OFF = "off"
-"""Stands in the place of a column's name where there is to be none."""
+"""Stands in the place of a column's name if there is to be none."""
 
 USER_ID = "user_id"
 """The user column unless the card or `--user-column` says otherwise."""
@@ -42,7 +42,7 @@ PAIRS = pa.schema([(USER_ID, pa.string()), (MOVIE_ID, pa.string())])
 
 @dataclass(frozen=True)
 class WantedColumns:
-    """The columns of ranked lists as somebody named them; None if nobody did. `score` may be OFF."""
+    """The columns of ranked lists as someone named them; None if no one did. `score` may be OFF."""
 
     user: str | None = None
     candidate: str | None = None

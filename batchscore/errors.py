@@ -178,7 +178,7 @@ def first_line(said: BaseException | str) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Why the error was raised: the words of the operating system, else the first line of its own."""
+    """Why the error was raised: the words of the operating system, otherwise the first line of its own."""
     return getattr(error, "strerror", None) or first_line(error)
 
 
@@ -194,14 +194,14 @@ def format_value(value: object) -> str:
 
 
 def format_list(items: Iterable[str], nothing: str = "none") -> str:
-    """The items with commas, at most 30 of them; `nothing` where there is none."""
+    """The items with commas, at most 30 of them; `nothing` if there is none."""
     items = list(items)
     more = [f"and {len(items) - _LISTED:,} more"] if len(items) > _LISTED else []
     return ", ".join([*items[:_LISTED], *more]) or nothing
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'top_n'?` if a known name is close to `name`, else nothing."""
+    """`; did you mean 'top_n'?` if a known name is close to `name`, otherwise nothing."""
     from difflib import get_close_matches  # noqa: PLC0415 - only for a message
 
     close = get_close_matches(name, list(known), n=1)
@@ -211,7 +211,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def _one_line(text: str) -> str:
     """`text` with what would break the line or steer a terminal spelled out; files name columns as they like.
 
-    More than 20,000 characters are cut, for what whoever writes the message has not shortened.
+    More than 20,000 characters are cut, in case its writer has not shortened it.
     """
     if len(text) > _MAX_LINE:
         text = f"{text[:_MAX_LINE]}... ({len(text):,} characters)"
@@ -258,7 +258,7 @@ class OutOfMemoryError(BatchscoreError):
 
 
 _LOST_MEMORY_ERRORS = ("error return without exception set", "returned NULL without setting an exception")
-"""What Python says where a library lost the MemoryError on the way; both seen while polars was imported."""
+"""What Python says if a library lost the MemoryError on the way; both seen while polars was imported."""
 
 _POLARS_WITHOUT_LIBRARY = frozenset({"PyDataFrame", "PySeries", "plr"})
 """Names that polars misses where its extension module could not be loaded, which it passes over (seen with 2.1)."""
@@ -275,7 +275,7 @@ def means_out_of_memory(text: str) -> bool:
 
 
 def format_address_space() -> str | None:
-    """The limit of the process's address space in words, None where there is none."""
+    """The limit of the process's address space in words, None if there is none."""
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit == resource.RLIM_INFINITY:
         return None

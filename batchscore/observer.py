@@ -9,7 +9,7 @@ class Observer:
     """Receives the progress of a job. Every method may be overridden; by default all do nothing."""
 
     def stage(self, name: str, total_rows: int | None = None) -> None:
-        """Begin the stage `name`; `total_rows` is its length in rows, where that is known."""
+        """Begin the stage `name`; `total_rows` is its length in rows, if that is known."""
 
     def advance(self, rows: int) -> None:
         """`rows` more rows of the current stage are done."""

@@ -24,7 +24,7 @@ class InputFile(JsonDocument):
     """SHA-256 over three parts of the file: head, middle and end. Equal bytes have equal
     fingerprints. Null in older reports."""
     checksums: bool | None = None
-    """Whether its pages have checksums, which the run checks; null where it has no page."""
+    """Whether its pages have checksums, which the run checks; null if it has no page."""
 
 
 class ModelUsed(JsonDocument):
@@ -82,7 +82,7 @@ class KnownIds(JsonDocument):
 
     @property
     def unknown_share(self) -> float | None:
-        """Share of the distinct ids that are unknown, 0 to 1; None where nothing is known or there are no ids."""
+        """Share of the distinct ids that are unknown, 0 to 1; None if nothing is known or there are no ids."""
         if self.known is None or self.unknown is None or self.known + self.unknown == 0:
             return None
         return self.unknown / (self.known + self.unknown)
@@ -149,7 +149,7 @@ class Output(JsonDocument):
 
 
 class GuardResult(JsonDocument):
-    """A guard's figure against its limit. Shares are 0 to 1, ages seconds; null where nothing can be measured."""
+    """A guard's figure against its limit. Shares are 0 to 1, ages seconds; null if nothing can be measured."""
 
     name: str
     """The setting that has the limit: `max_user_drop`."""

@@ -93,8 +93,8 @@ class Report(JsonDocument):
     scores: Scores = Field(default_factory=Scores)
     """The scores that were given."""
     candidates: int | None = None
-    """Distinct candidates: exact below 4,096 or if the model knows its ids, else with a standard error of 1.6 %.
-    Null in older reports, and if the run failed before."""
+    """Distinct candidates: exact below 4,096 or if the model knows its ids, otherwise with a standard error of 1.6
+    %. Null in older reports, and if the run failed before."""
     duplicate_share: float | None = None
     """Share of the ranked pairs that repeat the user and candidate of another one, by a sample of 128
     candidates. Null
@@ -133,7 +133,7 @@ class Report(JsonDocument):
     """The 4,096 smallest hashes of the users who have a list: the next run tells by them how many are others.
     Null unless it was published."""
     _began: float = PrivateAttr(default_factory=time.perf_counter)
-    """When the run began by a clock that nobody sets."""
+    """When the run began by a clock that no one sets."""
 
     def __eq__(self, other: object) -> bool:
         """Reports are equal if they say the same."""
@@ -148,7 +148,7 @@ class Report(JsonDocument):
 
     @property
     def distinct_candidates(self) -> int | None:
-        """Distinct candidates, in older reports those that the model was asked about; None if nobody counted."""
+        """Distinct candidates, in older reports those that the model was asked about; None if no one counted."""
         known, unknown = self.known_candidates.known, self.known_candidates.unknown
         if self.candidates is None and known is not None and unknown is not None:
             return known + unknown
@@ -184,7 +184,7 @@ class Report(JsonDocument):
         self.warnings.append(warning)
 
     def note_versions(self) -> None:
-        """Note what is loaded, else installed, before the commit point: it reads the disk."""
+        """Note what is loaded, otherwise installed, before the commit point: it reads the disk."""
         from importlib.metadata import version  # noqa: PLC0415 - it takes longer than all else a report does
 
         for name in LIBRARIES:
@@ -262,7 +262,7 @@ class Report(JsonDocument):
 
 
 def read_report(path: Path) -> Report | None:
-    """The report at `path`; None where there is none that can be read."""
+    """The report at `path`; None if there is none that can be read."""
     try:
         return Report.model_validate_json(read_regular(path))
     except (OSError, ValueError):

@@ -111,7 +111,7 @@ def _score(session: Session, choice: Choice, settings: AdoptSettings) -> tuple[P
 
 
 def _score_invented(session: Session, choice: Choice) -> tuple[ProbeRows, np.ndarray]:
-    """Invented rows as unlike one another as the model takes them; where it fails, less daring ones."""
+    """Invented rows as unlike one another as the model takes them; if it fails, less daring ones."""
     failure: ModelError | None = None
     for daring in sorted(Daring, reverse=True):
         rows = invent_rows(choice, daring)

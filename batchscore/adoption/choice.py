@@ -61,7 +61,7 @@ class Choice:
         return self.user_input if role == "user" else self.candidate_input
 
     def known_tables(self) -> dict[str, KnownTable]:
-        """For each role the table that knows its ids, where there is one."""
+        """For each role the table that knows its ids, if there is one."""
         inputs = {"user": self.user_input, "candidate": self.candidate_input}
         tables = {role: self.vocabularies[name].table for role, name in inputs.items()}
         return {role: table.for_card() for role, table in tables.items() if table is not None}
@@ -83,8 +83,8 @@ class Choice:
 def choose(settings: AdoptSettings) -> Choice:
     """Everything about the model that can be settled from its bytes and the flags.
 
-    Raises ModelError where it cannot be scored, UsageError (E-BINDING) with every problem and the flags that would
-    mend it.
+    Raises ModelError if it cannot be scored, UsageError (E-BINDING) with every problem and the flags that would
+    fix it.
     """
     saved = read_saved_model(settings.saved_model, settings.model_version, trust_model=settings.trust_model)
     _require_elsewhere(settings, saved)

@@ -21,8 +21,8 @@ def copy_model(saved: SavedModel, target: Path) -> None:
 
     A copy may be read by those who may read the original, less what the umask takes. A link to a file inside the
     SavedModel becomes that file; any other link is refused: what it leads to would be published. The kernel copies
-    where it can; no file is held in memory. Raises ModelError: E-MODEL-LINK, E-MODEL-UNREADABLE, E-MODEL-INCOMPLETE
-    where the source changed meanwhile; OutputError (E-OUTPUT) where the copy cannot be written.
+    if it can; no file is held in memory. Raises ModelError: E-MODEL-LINK, E-MODEL-UNREADABLE, E-MODEL-INCOMPLETE
+    if the source changed meanwhile; OutputError (E-OUTPUT) if the copy cannot be written.
     """
     with readable_model(saved.path):
         _require_no_links_out(saved.path)

@@ -1,4 +1,4 @@
-"""Probe rows invented from what the model's bytes tell: ids of its vocabularies, else made-up ones.
+"""Probe rows invented from what the model's bytes tell: ids of its vocabularies, otherwise made-up ones.
 
 Rows of one call that are all alike hide what a score depends on besides its row, so they differ in the length of
 text, in type as far as the input takes several, and in value.
@@ -39,7 +39,7 @@ class Daring(IntEnum):
 def invent_rows(choice: Choice, daring: Daring) -> ProbeRows:
     """32 rows, or as many as the signature fixes.
 
-    Each row has its own ids where there are enough; features have values over a range, constants are as they are.
+    Each row has its own ids if there are enough; features have values over a range, constants are as they are.
     From `UNKNOWN_IDS` on the user of the last row but one and the candidate of the last are unknown to any model.
     """
     count = fixed_rows(choice) or INVENTED_ROWS
@@ -89,7 +89,7 @@ def _as_input(spec: TensorSpec) -> Callable[[Any], Any]:
 
 
 def _made_up(spec: TensorSpec, count: int, *, whole: bool) -> list[Any]:
-    """Values where no vocabulary tells any; `whole` asks for numbers without a fraction, as ids are."""
+    """Values if no vocabulary tells any; `whole` asks for numbers without a fraction, as ids are."""
     if spec.dtype == "string":
         return [" ".join([f"probe-{row}", *_WORDS[: row % (len(_WORDS) + 1)]]) for row in range(count)]
     if spec.dtype == "bool":

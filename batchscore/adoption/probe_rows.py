@@ -51,7 +51,7 @@ class ProbeRows:
 def draw_probe_rows(path: Path, choice: Choice) -> ProbeRows:
     """Up to 64 rows of the Parquet file `path`, evenly from its first batch, bound like the pairs of a run.
 
-    Raises InputError where it is no usable Parquet file or has no usable row, UsageError (E-BINDING) where its
+    Raises InputError if it is no usable Parquet file or has no usable row, UsageError (E-BINDING) if its
     columns do not fit.
     """
     pairs = open_pairs(path, require_success="no", flag="--probes")

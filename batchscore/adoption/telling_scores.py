@@ -23,7 +23,7 @@ _MIN_ROWS = 10
 def require_telling_scores(
     session: Session, choice: Choice, rows: ProbeRows, scores: np.ndarray, settings: AdoptSettings
 ) -> list[str]:
-    """Raise RefusedError where every run would: E-SCORES-EQUAL, E-IDENTICAL-LISTS. Gives what is only a doubt.
+    """Raise RefusedError if every run would: E-SCORES-EQUAL, E-IDENTICAL-LISTS. Gives what is only a doubt.
 
     `scores` are those of `rows`. Made-up ids tell nothing of known ones: equal scores are only a doubt then.
     Whether the user counts is asked by giving each candidate the other inputs of other rows.

@@ -1,4 +1,4 @@
-"""Columns of values as the distinct tuples among them, so that work is done once a tuple."""
+"""Columns of values as the distinct tuples among them, so that work is done once per tuple."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _encode(column: pa.Array) -> tuple[np.ndarray, pa.Array]:
 def find_close_numbers(column: pa.Array, most: int) -> tuple[np.ndarray, np.integer[Any]] | None:
     """Whole numbers without nulls as the lowest and what each is above it, if that is below `most` for all.
 
-    The differences (int64, also of unsigned numbers) are codes that cost nothing; some may be of no row. None where
+    The differences (int64, also of unsigned numbers) are codes that cost nothing; some may be of no row. None if
     there is no number.
     """
     if not pa.types.is_integer(column.type) or not len(column):
@@ -98,7 +98,7 @@ def _first_of_each(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def is_same_array(one: pa.Array | None, other: pa.Array) -> bool:
-    """Whether two arrays are equal; nothing is compared where they are the same memory."""
+    """Whether two arrays are equal; nothing is compared if they are the same memory."""
     if one is None or len(one) != len(other):
         return False
     return _place_of(one) == _place_of(other) or bool(one.equals(other))

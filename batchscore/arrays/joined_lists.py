@@ -16,7 +16,7 @@ _MIN_SHARE = 0.5
 
 
 def find_separator(text: str) -> str | None:
-    """The usual separator that the text holds, if it may be several values; else None."""
+    """The usual separator that the text holds, if it may be several values; otherwise None."""
     return next((usual for usual in _USUAL if usual in text), None)
 
 
@@ -43,7 +43,7 @@ def join_lists(lists: pa.Array, separator: str) -> pa.Array:
 
 
 def find_other_separator(texts: Iterable[pa.Array], separator: str) -> str | None:
-    """The usual separator that most of the texts hold although none holds `separator`; else None.
+    """The usual separator that most of the texts hold although none holds `separator`; otherwise None.
 
     With the wrong separator each text is a list of one value that the model does not know.
     """

@@ -38,7 +38,7 @@ class BottomK:
         self.add(other.hashes)
 
     def count(self) -> int:
-        """How many distinct hashes were added: exact below `size`, else with a standard error of 1 / sqrt(size)."""
+        """Distinct hashes added: exact below `size`, otherwise with a standard error of 1 / sqrt(size)."""
         if len(self.hashes) < self.size:
             return len(self.hashes)
         return round((self.size - 1) / ((float(self.hashes[-1]) + 1) / _SPACE))

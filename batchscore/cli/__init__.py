@@ -125,7 +125,7 @@ def _fail(error: BaseException, error_id: str, exit_code: int, message: str) -> 
 
 
 def _reopen_closed_streams() -> None:
-    """Point closed standard streams at the null device, else files of ours get their numbers, and others' words."""
+    """Point closed standard streams at the null device, or our files would get their numbers, and others' words."""
     for number in range(3):
         try:
             os.fstat(number)

@@ -1,7 +1,7 @@
-"""Libraries that abort the process where memory runs out: told as E-MEMORY, exit 7, not a death by SIGABRT.
+"""Libraries that abort the process if memory runs out: told as E-MEMORY, exit 7, not a death by SIGABRT.
 
-TensorFlow, XLA and polars call `abort` where they cannot allocate. Python's own handlers come too late for that:
-the process ends as soon as they return. So where the address space is limited, the C library's `sleep` is the
+TensorFlow, XLA and polars call `abort` if they cannot allocate. Python's own handlers come too late for that:
+the process ends as soon as they return. So if the address space is limited, the C library's `sleep` is the
 handler: it is given the number of the signal, and sleeps for 6 seconds. Meanwhile the thread that watches for
 signals finds the sleeping one, cleans up and leaves. If it cannot, the process ends by SIGABRT as it would have.
 """
@@ -24,7 +24,7 @@ _THREADS = Path("/proc/self/task")
 
 
 class Aborts:
-    """Looks for threads that are aborting, where the address space is limited; else it does nothing."""
+    """Looks for threads that are aborting, if the address space is limited; otherwise it does nothing."""
 
     def __init__(self) -> None:
         self._ballast: mmap.mmap | None = None
@@ -38,7 +38,7 @@ class Aborts:
             library.signal(signal.SIGABRT, ctypes.cast(library.sleep, ctypes.c_void_p))
 
     def find(self) -> OutOfMemoryError | None:
-        """The error of a thread that is aborting now, and memory to tell it in; None where none is."""
+        """The error of a thread that is aborting now, and memory to tell it in; None if none is."""
         if not self.held or not any(map(_is_aborting, _THREADS.iterdir())):
             return None
         if self._ballast is not None:

@@ -26,9 +26,10 @@ def command(
 ) -> None:  # fmt: skip
     """Make SAVEDMODEL the next version below --output, with a model card.
 
-    SAVEDMODEL is anybody's: a SavedModel directory, or a directory of versions of it. Its files are copied as they
-    are; the card holds what the flags say and what the model gives for a few rows, so that `run` needs no flags and
-    notices when the model gives other scores. Every setting may stand in the table [adopt] of --config instead.
+    SAVEDMODEL may come from anywhere: a SavedModel directory, or a directory of versions of it. Its files are
+    copied as they are; the card holds what the flags say and what the model gives for a few rows, so that `run`
+    needs no flags and notices when the model gives other scores. Every setting may stand in the table [adopt] of
+    --config instead.
     """
     resolved = resolve_settings(AdoptSettings, "adopt", flags, config, date)
     if print_config:

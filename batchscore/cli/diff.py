@@ -14,7 +14,7 @@ from batchscore.settings.lists import DiffSettings
 
 @click.command("diff", params=parameters(DiffSettings, JSON))
 def command(as_json: bool, **flags: Any) -> None:
-    """Compare two outputs: users, ranks and scores. Exit 6 where a limit is exceeded.
+    """Compare two outputs: users, ranks and scores. Exit 6 if a limit is exceeded.
 
     Either may also be any table of user, candidate and rank, such as the lists that users really saw: a file, or a
     folder of them, its rows in any order. A flag for a column is meant for each file that has it. Without scores in

@@ -1,4 +1,4 @@
-"""What `--json` prints of a failure: the report as far as it got, else the failure alone."""
+"""What `--json` prints of a failure: the report as far as it got, otherwise the failure alone."""
 
 from __future__ import annotations
 

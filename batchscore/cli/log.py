@@ -36,12 +36,12 @@ def configure_logging(*, quiet: bool, verbose: bool, terminal: bool) -> None:
 
 
 def log_error(message: str) -> None:
-    """Write a message as an error, dated where nobody looks on."""
+    """Write a message as an error, dated where no one looks on."""
     _tell(logging.ERROR, message)
 
 
 def log_warning(message: str) -> None:
-    """Write a message as a warning, dated where nobody looks on."""
+    """Write a message as a warning, dated where no one looks on."""
     _tell(logging.WARNING, message)
 
 

@@ -63,14 +63,16 @@ class DeclaredArgument(click.Argument):
 
 
 CONFIG = DeclaredOption(
-    ["--config"], Setting("FILE.toml", "Read settings from this TOML file. Flags win over it."), type=FilePath()
+    ["--config"],
+    Setting("FILE.toml", "Read settings from this TOML file. Flags take precedence over it."),
+    type=FilePath(),
 )
 DATE = DeclaredOption(
     ["--date"],
     Setting(
         "YYYY-MM-DD",
         "What {date} in paths and constants stands for.",
-        "A file cannot give it: every other night it would be wrong. In a crontab `%` must be escaped: "
+        "A file cannot set it: it would be wrong on any other night. In a crontab `%` must be escaped: "
         "`--date $(date +\\%F)`.",
     ),
     "today (UTC)",
@@ -81,8 +83,8 @@ JSON = DeclaredOption(
     ["--json", "as_json"],
     Switch("Print the result to stdout as JSON.", "A failure too, with its message and exit code."),
 )
-QUIET = DeclaredOption(["-q", "--quiet"], Switch("Say only what went wrong."))
-VERBOSE = DeclaredOption(["-v", "--verbose"], Switch("Say more on the way."))
+QUIET = DeclaredOption(["-q", "--quiet"], Switch("Print only errors and warnings."))
+VERBOSE = DeclaredOption(["-v", "--verbose"], Switch("Print more while it works."))
 
 SHARED_OPTIONS = (CONFIG, DATE, PRINT_CONFIG, JSON, QUIET, VERBOSE)
 """What several commands take; a command that a TOML file may configure takes all of them."""

@@ -26,6 +26,6 @@ def print_out(text: str) -> None:
 
 
 def print_aside(text: object) -> None:
-    """Write what a person may want to read to stderr; nobody there is no failure."""
+    """Write what a person may want to read to stderr; no one there is no failure."""
     with suppress(OSError, ValueError):
         click.echo(text, err=True)

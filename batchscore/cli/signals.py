@@ -2,7 +2,7 @@
 
 A signal raises StoppedError in the main thread, which unwinds the job. Where that takes long (Python hears a signal
 only between two of its own steps, and a call inside TensorFlow may last minutes) a second thread cleans up in its
-place and ends the process. It does the same where a library aborts for want of memory (see `aborts`).
+place and ends the process. It does the same if a library aborts because memory ran out (see `aborts`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Stop:
         self._abandon: Abandon | None = None
 
     def hold(self) -> None:
-        """From now on the job finishes. Never returns where the process is already ending without it."""
+        """From now on the job finishes. Never returns if the process is already ending without it."""
         self._heeding = False
         with self._deciding:
             self._committing = True
@@ -63,7 +63,7 @@ class Stop:
         """Read the numbers of signals from the descriptor `arrivals` as they arrive, until its other end is closed.
 
         UNWIND_SECONDS after the first one the process ends, unless the job is committing or cannot be abandoned. It
-        also ends, unless the job is committing, where a library aborts for want of memory.
+        also ends, unless the job is committing, if a library aborts because memory ran out.
         """
         number, deadline = 0, None
         try:

@@ -17,7 +17,7 @@ def draw_candidates(ratings: Ratings, per_user: int, seed: int) -> Iterator[tupl
     """Each user's number, ascending, with the catalogue rows of the user's candidates, int32, ascending.
 
     A user's candidates are drawn evenly, without repetition, from the movies that the user has not rated but
-    somebody has: a movie without ratings is in no model's vocabulary. A user with fewer than `per_user` such
+    someone has: a movie without ratings is in no model's vocabulary. A user with fewer than `per_user` such
     movies gets them all, which may be none. The draw depends on the ratings, `per_user` and `seed` alone.
     Takes about half a millisecond a user at 60,000 movies.
     """

@@ -51,7 +51,7 @@ KNOWN_ARCHIVES: Mapping[str, KnownArchive] = {
 
 
 def download_archive(archive: KnownArchive, folder: Path, *, retries: int = 2) -> Path:
-    """The path of `archive` in `folder` (made where it is missing), downloaded unless it is there already.
+    """The path of `archive` in `folder` (made if it is missing), downloaded unless it is there already.
 
     A file there with another checksum is replaced, and only by one with the right checksum. A failed download is
     tried again `retries` times after 1, 2, ... seconds. Needs the extra `download`.

@@ -3,7 +3,7 @@
 | layout | archives | ratings | movies | encoding |
 |---|---|---|---|---|
 | CSV | ml-latest-small, ml-latest, ml-20m, ml-25m, ml-32m | ratings.csv | movies.csv | UTF-8 |
-| DAT | ml-1m; ml-10m | ratings.dat | movies.dat | ISO 8859-1 beside a users.dat; else UTF-8 |
+| DAT | ml-1m; ml-10m | ratings.dat | movies.dat | ISO 8859-1 beside a users.dat; otherwise UTF-8 |
 | TAB | ml-100k | u.data | u.item with the genre names of u.genre | ISO 8859-1 |
 
 Titles are kept as they stand. Genres are joined by `|`; "(no genres listed)" and ml-100k's "unknown" mean that none
@@ -46,7 +46,7 @@ class Layout:
     movies_file: str
     other_files: tuple[str, ...]
     ratings_columns: tuple[str, ...] | None
-    """The columns of the ratings file; None where its first line names them."""
+    """The columns of the ratings file; None if its first line names them."""
     ratings_format: csv.ParseOptions
     read_movies: Callable[[Archive], Iterable[_Row]]
 
@@ -56,7 +56,7 @@ class Layout:
         return (self.ratings_file, self.movies_file, *self.other_files)
 
     def read(self, archive: Archive) -> tuple[Catalogue, Ratings]:
-        """All movies and all ratings of the archive. Raises InputError (E-ARCHIVE) where it is broken.
+        """All movies and all ratings of the archive. Raises InputError (E-ARCHIVE) if it is broken.
 
         Broken is: a line that cannot be understood, a missing value, a rating outside 0.5 to 5, a movie number
         that two movies share, a rating of a movie that is not listed, no ratings at all.
@@ -66,7 +66,7 @@ class Layout:
 
 
 def recognise(archive: Archive) -> Layout:
-    """The layout of `archive`. Raises InputError (E-ARCHIVE) where it has the files of none, or of several."""
+    """The layout of `archive`. Raises InputError (E-ARCHIVE) if it has the files of none, or of several."""
     fitting = [layout for layout in LAYOUTS if archive.has(layout.files)]
     if len(fitting) == 1:
         return fitting[0]

@@ -19,7 +19,7 @@ from batchscore.system.durable import sync, unique_temporary_beside
 
 
 class Publication:
-    """Write files into `folder` (made where it is missing) and show them when the `with` block ends well.
+    """Write files into `folder` (made if it is missing) and show them when the `with` block ends well.
 
     Each file is written under a temporary name in `folder`, synced, and renamed over the file before it, so that
     a reader sees the old file or the new one, never a part. When the block fails, for whatever reason, the

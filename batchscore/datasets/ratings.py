@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 class Catalogue:
     """The movies, ordered by number. A movie's row here is how `Ratings` names it.
 
-    `number` is int32 `[movies]`, strictly ascending. `title` (not unique) and `genres` (joined by `|`, empty where
+    `number` is int32 `[movies]`, strictly ascending. `title` (not unique) and `genres` (joined by `|`, empty if
     none is known) are Arrow strings `[movies]` without nulls.
     """
 
@@ -32,7 +32,7 @@ class Catalogue:
         return len(self.number)
 
     def find(self, numbers: NDArray[np.int32]) -> NDArray[np.int32]:
-        """The row of each movie number, int32 `[n]`; -1 where the catalogue does not have it."""
+        """The row of each movie number, int32 `[n]`; -1 if the catalogue does not have it."""
         if not len(self):
             return np.full(len(numbers), -1, np.int32)
         rows = np.minimum(np.searchsorted(self.number, numbers), len(self) - 1).astype(np.int32)

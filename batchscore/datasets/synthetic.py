@@ -64,7 +64,7 @@ def generate_sample(
     half stars from 0.5 to 5. Schemas, order and candidates are as for MovieLens (`dataset.write_dataset`); a user
     drawn no rating is left out. The defaults make what stands in `sample_data/`.
 
-    Raises UsageError (E-CONFIG) where there are more ratings than users x movies or a count below 1, and
+    Raises UsageError (E-CONFIG) if there are more ratings than users x movies or a count below 1, and
     OutputError (E-OUTPUT).
     """
     require_paths(output)

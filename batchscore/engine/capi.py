@@ -55,7 +55,7 @@ class _Prepared:
 
 
 class CSession(Session):
-    """See `engine.session.Session`. Raises LibraryUnavailableError where there is no C library to use."""
+    """See `engine.session.Session`. Raises LibraryUnavailableError if there is no C library to use."""
 
     def __init__(self, path: Path, *, threads: int) -> None:
         super().__init__(path)

@@ -1,7 +1,7 @@
 """TensorFlow's library loaded beside the imports of a job, since it takes longest of all.
 
-While the dynamic linker loads a library, whoever loads an extension module or begins a thread waits until it is
-done. So the extension modules of a run are loaded before; but for polars, which comes while the model is loaded.
+While the dynamic linker loads a library, a thread that loads an extension module or begins a thread waits until it
+is done. So the extension modules of a run are loaded before; but for polars, which comes while the model is loaded.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _WITH_EXTENSIONS = (
 
 @contextmanager
 def library_beside() -> Iterator[None]:
-    """Load the library in a thread from now on: whoever needs it waits for it, and is told what goes wrong.
+    """Load the library in a thread from now on: a caller that needs it waits for it, and gets its errors.
 
-    The block does not end before the thread does, since lines for standard error are held back until then (whoever
-    asks whether that is a terminal asks before, and an error that is found meanwhile is told late). Where
-    the address space is limited nothing is done: the library is the largest of all, and what comes after it and
-    finds no room fails in ways that nobody can tell.
+    The block does not end before the thread does, since lines for standard error are held back until then (the
+    caller that asks whether that is a terminal asks before, and an error that is found meanwhile is told late).
+    Where the address space is limited nothing is done: the library is the largest of all, and what comes after it
+    and finds no room fails in ways that no one can tell.
     """
     if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
         yield
@@ -47,7 +47,7 @@ def library_beside() -> Iterator[None]:
 def import_what_adds_names() -> None:
     """Import now, while no thread of a run is alive, what would add names to the environment beside one.
 
-    Polars does where no command has settled it (`environment.settle_environment`), and TensorFlow's Python, which
+    Polars does if no command has settled it (`environment.settle_environment`), and TensorFlow's Python, which
     is needed only where the C library is missing.
     """
     if POLARS_NAME not in os.environ:
@@ -59,5 +59,5 @@ def import_what_adds_names() -> None:
 
 
 def _load() -> None:
-    with suppress(Exception):  # whoever needs the library loads it again, and is told there
+    with suppress(Exception):  # a caller that needs the library loads it again, and is told there
         load_library()

@@ -24,7 +24,7 @@ def open_lookup(session: Session, table: KnownTable, name: str) -> Lookup:
     """Tells for ids, an Arrow array [n] without nulls, which are keys of `table`: bool [n].
 
     The table is named in a small graph that is added to the session's under `name`; nothing is copied. Ids that the
-    key's dtype cannot hold are unknown. Raises ModelError (E-MODEL-LOAD) where the session has no such table.
+    key's dtype cannot hold are unknown. Raises ModelError (E-MODEL-LOAD) if the session has no such table.
     """
     prefix = f"batchscore/known_{name}"
     session.import_graph(_lookup_graph(table), prefix)

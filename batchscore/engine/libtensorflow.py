@@ -117,8 +117,8 @@ def load_library() -> ctypes.CDLL:
     """The C library, loaded once a process; other Python threads run meanwhile.
 
     It logs only what ends the process, unless the environment says otherwise or TensorFlow was there before.
-    Raises LibraryUnavailableError where the wheel has none, or one that lacks a function or lays out strings
-    in another way than `tstring` writes them; MemoryError where memory does not suffice.
+    Raises LibraryUnavailableError if the wheel has none, or one that lacks a function or lays out strings
+    in another way than `tstring` writes them; MemoryError if memory does not suffice.
     """
     global _library  # noqa: PLW0603 - a process loads it once
     with _lock:
@@ -143,7 +143,7 @@ def find_library() -> Path:
 
 @contextmanager
 def checked(library: ctypes.CDLL) -> Iterator[int]:
-    """A TF_Status for one call; TensorFlowError where the call left it other than OK."""
+    """A TF_Status for one call; TensorFlowError if the call left it other than OK."""
     status = library.TF_NewStatus()
     try:
         yield status

@@ -18,7 +18,7 @@ from batchscore.savedmodel.saved_model import Signature
 from batchscore.savedmodel.score import Score
 
 EXPORT_FOR_SERVING = "export the model for serving: no dropout, no random op, no statistics over the batch"
-"""The next step where a score depends on more than its row."""
+"""The next step if a score depends on more than its row."""
 
 _FILLING_ROWS = 8
 _ARROW_TYPES = {
@@ -39,7 +39,7 @@ _ARROW_TYPES = {
 class ProbeResult:
     """The greatest difference between the scores now and then, and the row that shows it (0-based).
 
-    `worst` is infinite where a score that should be finite is not.
+    `worst` is infinite if a score that should be finite is not.
     """
 
     rows: int
@@ -59,8 +59,8 @@ def replay_probes(session: Session, signature: Signature, score: Score, card: Mo
     """Score the probe rows of `card` and compare them with the scores that it remembers.
 
     `score` is computed from the outputs of `signature`. The tolerance is `score_tolerance` of the remembered
-    scores. Raises ModelError: E-MODEL-CARD where the probe rows do not fit the signature, E-MODEL-OUTPUT where the
-    model does not give one score a row, E-MODEL-RUN where it fails.
+    scores. Raises ModelError: E-MODEL-CARD if the probe rows do not fit the signature, E-MODEL-OUTPUT if the
+    model does not give one score per row, E-MODEL-RUN if it fails.
     """
     expected = np.asarray(card.probes.scores, np.float64)
     scores = score_rows(session, signature, score, card.probes.inputs, expected.size).astype(np.float64)
@@ -77,11 +77,11 @@ def replay_probes(session: Session, signature: Signature, score: Score, card: Mo
 
 
 def require_stable_scores(session: Session, signature: Signature, score: Score, card: ModelCard) -> None:
-    """Raise ModelError (E-MODEL-PROBES) where the score of a probe row of `card` depends on more than the row.
+    """Raise ModelError (E-MODEL-PROBES) if the score of a probe row of `card` depends on more than the row.
 
     The rows are scored twice as they are. Then each of a few fills a call of as many rows (a signature may fix
     their number), and must get at every place the score that it had beside the others. Tolerance and errors are
-    those of `replay_probes`; rows whose score is not finite are for it to judge.
+    those of `replay_probes`; rows whose score is not finite are for it to decide.
     """
     rows = len(card.probes.scores)
 
@@ -112,7 +112,7 @@ def require_stable_scores(session: Session, signature: Signature, score: Score, 
 
 
 def _difference(scores: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """How far apart they are, float64; infinite where a score is not finite."""
+    """How far apart they are, float64; infinite if a score is not finite."""
     with np.errstate(invalid="ignore"):
         difference: np.ndarray = np.abs(scores - expected)
     difference[~np.isfinite(difference)] = math.inf

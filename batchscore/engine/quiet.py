@@ -17,7 +17,7 @@ def quiet_start() -> Iterator[None]:
     """Load TensorFlow within this block: errors are told, its greetings are not.
 
     What arrives on file descriptor 2 is held back, then all is passed on but the lines of TensorFlow's own start,
-    which it writes whatever log level is asked for. Lines of other threads arrive late; they are lost only where
+    which it writes whatever log level is asked for. Lines of other threads arrive late; they are lost only if
     the process ends meanwhile.
     """
     try:
@@ -38,5 +38,5 @@ def quiet_start() -> Iterator[None]:
             held.seek(0)
             for line in held:
                 if not _START_UP_LINE.match(line):
-                    with suppress(OSError):  # nobody reads it any more
+                    with suppress(OSError):  # no one reads it any more
                         os.write(2, line)

@@ -20,7 +20,7 @@ of look-up tables, calls (whose bodies are walked), checks."""
 
 
 def find_keeping_ops(graph: Any, fetches: Iterable[str], is_stateful: Callable[[str], bool]) -> set[str]:
-    """The ops, needed for `fetches`, that may keep what they are given: empty where none does.
+    """The ops, needed for `fetches`, that may keep what they are given: empty if none does.
 
     `graph` is a `proto.GraphProto` with its function library, `fetches` names operations in it. `is_stateful` says
     whether TensorFlow declares an op (by name) to have state.

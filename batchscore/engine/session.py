@@ -33,7 +33,7 @@ class Call(Protocol):
 
         Returns an array for each fetch: numeric dtypes as they are, bfloat16 and float16 widened to float32,
         strings as an object array of bytes. May be called from several threads at once. Raises ModelError
-        (E-MODEL-RUN) when the model fails, MemoryError where memory does not suffice, ValueError for nulls.
+        (E-MODEL-RUN) when the model fails, MemoryError if memory does not suffice, ValueError for nulls.
         """
         ...
 
@@ -66,7 +66,7 @@ class Session(ABC):
         """Look up tensors of the session's graph (`serving_default_user_id:0`) once, for many calls.
 
         `label` is how a message calls the part of the model (`signature 'serving_default'`). Raises ModelError
-        (E-MODEL-LOAD) where the graph lacks one of the tensors, or one has no NumPy dtype.
+        (E-MODEL-LOAD) if the graph lacks one of the tensors, or one has no NumPy dtype.
         """
 
     @abstractmethod
@@ -75,7 +75,7 @@ class Session(ABC):
 
         Variables and tables that it names by `shared_name` are those of the model. Its functions are added to
         the model's, so their names must differ from those that mean something else there. Raises ModelError
-        (E-MODEL-LOAD) where it does not fit.
+        (E-MODEL-LOAD) if it does not fit.
         """
 
     @abstractmethod
@@ -121,7 +121,7 @@ def load_failure(path: Path, reason: str, *, expected: str | None = None) -> Mod
 
 
 def refuse_nulls(feed: pa.Array | np.ndarray | FedTable) -> None:
-    """ValueError where an Arrow array has a null, or a dictionary code that stands for one."""
+    """ValueError if an Arrow array has a null, or a dictionary code that stands for one."""
     if isinstance(feed, pa.Array):
         nulls = feed.null_count
         if isinstance(feed, pa.DictionaryArray) and feed.dictionary.null_count:
@@ -131,7 +131,7 @@ def refuse_nulls(feed: pa.Array | np.ndarray | FedTable) -> None:
 
 
 def check_dtype(path: Path, tensor: str, number: int) -> None:
-    """Raise ModelError (E-MODEL-LOAD) where a tensor of TensorFlow's DataType `number` has no NumPy dtype."""
+    """Raise ModelError (E-MODEL-LOAD) if a tensor of TensorFlow's DataType `number` has no NumPy dtype."""
     if DTYPES.get(number, "resource") == "resource":
         reason = f"tensor {tensor!r} is of TensorFlow's type {number}, which NumPy does not have"
         raise load_failure(path, reason, expected="numbers or strings")

@@ -31,7 +31,7 @@ class FeedTensor:
 
         A FedTable is fed from where it lies. Other numbers are copied: that costs a thousandth of what any model
         does with them, and TensorFlow may keep them as long as it likes (XLA does, in its cache, where a value must
-        be a constant). Strings are copied only where the model may keep them.
+        be a constant). Strings are copied only if the model may keep them.
         """
         self._library = library
         self._borrowed: Strings | None = None

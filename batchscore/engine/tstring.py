@@ -3,7 +3,7 @@
 A TF_TString is a header of 24 bytes, three words. Of its kinds (the lowest two bits of the first word) two are
 written here, for a whole column at once:
 
-- VIEW `{length << 2 | 3, address, 0}`: the characters belong to somebody else, who must keep them as long as
+- VIEW `{length << 2 | 3, address, 0}`: the characters belong to someone else, who must keep them as long as
   TensorFlow may look at them. A copy of the header is a view of the same characters.
 - LARGE `{length << 2 | 1, capacity, address}`: a copy of the header copies the characters. TensorFlow frees the
   characters of such a header when it changes it, so it may stand only in memory that TensorFlow must not change.

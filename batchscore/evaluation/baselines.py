@@ -72,7 +72,7 @@ def look_up(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 
 def count_popularity(candidates: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-    """How popular each candidate's code is, int64: its rows; where labels are 0 and 1, its rows of 1."""
+    """How popular each candidate's code is, int64: its rows; if labels are 0 and 1, its rows of 1."""
     chosen = candidates if labels is None or not is_binary(labels) else candidates[labels == 1]
     counts: np.ndarray = np.bincount(chosen, minlength=int(candidates.max(initial=-1)) + 1)
     return counts

@@ -14,7 +14,7 @@ _GROUPS = 10_000
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure and its 95 % interval. `value` is None where it is not defined, the bounds also where unknown."""
+    """A figure and its 95 % interval. `value` is None if it is not defined, the bounds also where unknown."""
 
     value: float | None
     low: float | None = None
@@ -23,7 +23,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Resampled:
-    """Ratios `[ratios]` of all units, and of each resample `[replicates, ratios]`; NaN where a divisor is 0."""
+    """Ratios `[ratios]` of all units, and of each resample `[replicates, ratios]`; NaN if a divisor is 0."""
 
     values: np.ndarray
     samples: np.ndarray
@@ -37,7 +37,7 @@ class Resampled:
 
 
 def make_measure(value: float, samples: np.ndarray) -> Measure:
-    """`value` with the percentile interval of `samples`; without one where there are none."""
+    """`value` with the percentile interval of `samples`; without one if there are none."""
     if not math.isfinite(value):
         return Measure(None)
     samples = samples[np.isfinite(samples)]

@@ -1,4 +1,4 @@
-"""Files of labelled pairs (truth, training rows), read in batches and kept as codes: 16 bytes a row, no text."""
+"""Files of labelled pairs (truth, training rows), read in batches and kept as codes: 16 bytes per row, no text."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def read_coded(path: Path, ids: Ids, label_column: str | None, *, label_required
     In a CSV file ids are read as the types of the ranked file. Labels are numbers or booleans; where
     `label_required` is false the file may have no such column, and the labels are None then.
 
-    Raises InputError: E-TRUTH-COLUMNS where columns are missing or ids have another type than in the ranked file,
-    E-INPUT-TABLE where the file is part of a table, E-TRUTH where it cannot be read, has no rows, or has nulls or
+    Raises InputError: E-TRUTH-COLUMNS if columns are missing or ids have another type than in the ranked file,
+    E-INPUT-TABLE if the file is part of a table, E-TRUTH if it cannot be read, has no rows, or has nulls or
     labels that are not finite.
     """
     require_no_table(path)

@@ -43,7 +43,7 @@ def compare_predictions(
     Predictions are measured by RMSE and MAE (`rating`) or AUC and log loss (`click`), lists by the metrics of
     `ListTotals.measure`, with `relevant` and `gain` as in `make_truth`. Intervals are 95 %, over users, and one
     seed gives every row the same draws. The mean has no lists, popularity no predictions. Costs a sort of the rows
-    a method. Raises ValueError where predictions are not finite.
+    a method. Raises ValueError if predictions are not finite.
     """
     users, user_ids = encode(rows.column(baselines.user_column))
     codes, candidate_ids = encode(rows.column(baselines.candidate_column))

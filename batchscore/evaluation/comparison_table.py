@@ -44,12 +44,12 @@ class ComparisonTable:
         self.rows.append(ComparisonRow(name, merged))
 
     def measure(self, name: str, metric: str) -> Measure:
-        """The figure of a row; undefined (`value` None) where there is no such row or metric."""
+        """The figure of a row; undefined (`value` None) if there is no such row or metric."""
         found = (row.measures.get(metric) for row in self.rows if row.name == name)
         return next(found, None) or Measure(None)
 
     def best(self, metric: str) -> str | None:
-        """The row with the best value of a metric, the first of equals; None where no row has one."""
+        """The row with the best value of a metric, the first of equals; None if no row has one."""
         values = [(row.name, figure.value) for row in self.rows
                   if (figure := row.measures.get(metric)) and figure.value is not None]  # fmt: skip
         if not values or metric.startswith("popularity bias"):

@@ -16,7 +16,7 @@ from batchscore.evaluation.truth import Truth
 class ListTotals:
     """The listed pairs that stand in the truth, which candidates were listed, and how popular they were.
 
-    `percentiles` (`baselines.popularity_percentiles`, a value a candidate's code) may be None where popularity is
+    `percentiles` (`baselines.popularity_percentiles`, a value per candidate's code) may be None if popularity is
     not known; candidates without a code there have percentile 0.
 
         coverage@k         candidates among the first k of at least one list, divided by the catalogue
@@ -56,7 +56,7 @@ class ListTotals:
         """Take rows of lists.
 
         `users` are codes; those that the truth does not have (MISSING, or later ones) count for coverage alone.
-        `candidates` are codes, `ranks` count from 1, `scores` are given where predictions are measured too.
+        `candidates` are codes, `ranks` count from 1, `scores` are given if predictions are measured too.
         """
         known = (users >= 0) & (users < self._truth.user_count)
         found = np.full(len(users), MISSING, np.int64)

@@ -43,7 +43,7 @@ def measure_clicks(
     """`AUC` and `log loss` (natural logarithm) over rows of labels 0 and 1.
 
     AUC is the probability that a row with label 1 has the higher prediction than one with label 0, equal ones
-    counting half; None where one of the labels is missing. Its interval takes each row's share of won comparisons
+    counting half; None if one of the labels is missing. Its interval takes each row's share of won comparisons
     as fixed (the first-order term, as DeLong's variance does), so that no resample is sorted again.
     """
     labels = labels.astype(bool)

@@ -5,7 +5,7 @@ They are those of trec_eval (and so of ir-measures) on the same ranks:
     NDCG@k    sum of gain / log2(rank + 1) over the first k of the list, divided by that of the best list of the
               user's pairs in the truth
     MAP@k     mean of the average precision: precision at each relevant rank up to k, summed, divided by the
-              number of all the user's relevant pairs (not by k where that is less)
+              number of all the user's relevant pairs (not by k if that is less)
     MRR       mean of 1 / rank of the first relevant candidate, 0 where the list has none
     recall@k  relevant candidates among the first k, divided by the user's relevant pairs
 """
@@ -43,7 +43,7 @@ def measure_lists(
     `best` is what `measure_best_lists` gives, and says for which k. `found` are the positions in the truth (each at
     most once) of the listed pairs that stand there, `ranks` their ranks from 1; other listed pairs have no say but
     through the ranks that they take. A user with relevant pairs but none of them listed has 0, a user without
-    relevant pairs NaN. NDCG is NaN too where no pair is worth anything (a threshold at or below 0).
+    relevant pairs NaN. NDCG is NaN too if no pair is worth anything (a threshold at or below 0).
     """
     users = truth.users[found]
     order = np.lexsort((ranks, users))
@@ -89,7 +89,7 @@ def rank_pairs(users: np.ndarray, candidates: np.ndarray, scores: np.ndarray) ->
 
     Ordered by user, then score descending, then candidate ascending, so the codes of candidates must be in the
     order of their ids (`codes.order_of`). Of several rows of a pair the one with the highest score is listed.
-    Raises ValueError where a score is not finite.
+    Raises ValueError if a score is not finite.
     """
     if not np.isfinite(scores).all():
         raise ValueError("scores must be finite")

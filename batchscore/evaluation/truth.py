@@ -48,7 +48,7 @@ class Truth:
         return np.bincount(self.users[self.relevant], minlength=self.user_count)
 
     def find(self, users: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-        """The position of each pair in the truth, int64 `[pairs]`; MISSING where it is not there."""
+        """The position of each pair in the truth, int64 `[pairs]`; MISSING if it is not there."""
         if not len(self.keys):
             return np.full(len(users), MISSING)
         keys = pair_keys(users, candidates)
@@ -75,7 +75,7 @@ def make_truth(
 ) -> Truth:
     """The truth from codes of users and candidates (int32 `[rows]`) and finite labels (None: every row is a 1).
 
-    A pair is relevant where its label is at least `relevant`; without it, where its label is above 0. Of several
+    A pair is relevant if its label is at least `relevant`; without it, where its label is above 0. Of several
     rows of one pair the highest label counts.
     """
     keys = pair_keys(users, candidates)

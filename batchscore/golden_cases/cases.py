@@ -70,7 +70,7 @@ class Case:
 
 
 def find_cases(directory: Path) -> list[Path]:
-    """The folders at and below `directory` that hold a case, by name. UsageError (E-GOLDEN) where there is none."""
+    """The folders at and below `directory` that hold a case, by name. UsageError (E-GOLDEN) if there is none."""
     folders = sorted(path.parent for path in directory.rglob(CASE))
     if not folders:
         raise UsageError(
@@ -87,7 +87,7 @@ def find_cases(directory: Path) -> list[Path]:
 def read_case(folder: Path, model: Path | None = None) -> Case:
     """The case in `folder`, to be run with `model` (default: its own).
 
-    Raises UsageError (E-GOLDEN) where it is not valid, or where the model is not there.
+    Raises UsageError (E-GOLDEN) if it is not valid, or if the model is not there.
     """
     file = _read_file(folder)
     if model is None and file.model is None:
@@ -99,7 +99,7 @@ def read_case(folder: Path, model: Path | None = None) -> Case:
 
 
 def read_expected(folder: Path) -> Outcome:
-    """What the case in `folder` expects. UsageError (E-GOLDEN) where that is not there yet, or not valid."""
+    """What the case in `folder` expects. UsageError (E-GOLDEN) if that is not there yet, or not valid."""
     try:
         facts = read_toml(folder / EXPECTED)
     except FileNotFoundError as error:
@@ -122,7 +122,7 @@ def read_expected(folder: Path) -> Outcome:
 def write_expected(folder: Path, outcome: Outcome) -> None:
     """Write the outcome as what the case expects.
 
-    Raises UsageError (E-GOLDEN) where a link stands in the place of a file, OutputError (E-OUTPUT) where the disk
+    Raises UsageError (E-GOLDEN) if a link stands in the place of a file, OutputError (E-OUTPUT) if the disk
     says no.
     """
     files, rows = (folder / EXPECTED, folder / EXPECTED_ROWS), outcome.rows

@@ -47,11 +47,11 @@ def compare_outcomes(
 def compare_ranked(
     expected: pa.Table, found: pa.Table, rows_path: Path, computed: Collection[str] = ()
 ) -> list[str]:
-    """Differences between two outputs of one schema, a line each; empty where there are none.
+    """Differences between two outputs of one schema, a line each; empty if there are none.
 
     Users, ranks and scores are compared as `batchscore diff` does by default: near ties never count, everything
     else does. Kept columns of pairs in both outputs must be equal; those named in `computed` come from the model,
-    and floats in them may differ by `score_tolerance` of what is expected. Raises UsageError (E-GOLDEN) where what
+    and floats in them may differ by `score_tolerance` of what is expected. Raises UsageError (E-GOLDEN) if what
     is expected is no output that a run publishes.
     """
     try:

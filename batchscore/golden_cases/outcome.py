@@ -22,7 +22,7 @@ _FACTS = ("rows_read", "pairs_scored", "rows_written", "users", "users_short", "
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did: `facts` as in expected.toml, and the published rows (None where nothing was published).
+    """What a run did: `facts` as in expected.toml, and the published rows (None if nothing was published).
 
     `computed` names the columns of `rows`, beside the score, that the model gave.
     """

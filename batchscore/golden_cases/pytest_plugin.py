@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse a directory without a case: nothing would be tested, and nobody would know."""
+    """Refuse a directory without a case: nothing would be tested, and no one would know."""
     for directory in config.getini(_DIRECTORIES):
         if next(directory.rglob(_CASE), None) is None:
             raise pytest.UsageError(f"{_DIRECTORIES}: no golden case ({_CASE}) at or below {directory}")
@@ -56,7 +56,7 @@ class GoldenItem(pytest.Item):
     """One case: it passes where the run does what is expected."""
 
     def runtest(self) -> None:
-        """Run the case. Raises GoldenDifference, and BatchscoreError where it cannot be run."""
+        """Run the case. Raises GoldenDifference, and BatchscoreError if it cannot be run."""
         from batchscore.golden_cases.cases import read_case
         from batchscore.golden_cases.runner import check_case
 

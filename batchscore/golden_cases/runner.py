@@ -20,8 +20,8 @@ def check_cases(directory: Path, model: Path | None = None, *, update: bool = Fa
     """Run every case at and below `directory` with `model` (default: each its own) and compare.
 
     `update` makes a case that differs expect what the run did. All cases are read before the first one runs.
-    Raises UsageError (E-GOLDEN) where there is no case or one is not valid; OutputError, OutOfMemoryError and
-    TryLaterError where the machine does not let a case run. Cases that differ are in the report, and raise nothing.
+    Raises UsageError (E-GOLDEN) if there is no case or one is not valid; OutputError, OutOfMemoryError and
+    TryLaterError if the machine does not let a case run. Cases that differ are in the report, and raise nothing.
     """
     require_paths(directory, model)
     folders = find_cases(directory)

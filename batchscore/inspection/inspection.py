@@ -41,7 +41,7 @@ from batchscore.settings.paths import require_paths
 
 @dataclass(frozen=True)
 class Version:
-    """A version below the base directory; `missing` is empty where it is complete, or `unreadable` says why not."""
+    """A version below the base directory; `missing` is empty if it is complete, or `unreadable` says why not."""
 
     number: int
     missing: list[str]
@@ -63,9 +63,9 @@ class ScoringChoice:
     """
 
     signature: str | None = None
-    signature_why: str | None = None
+    signature_reason: str | None = None
     score_output: str | None = None
-    score_output_why: str | None = None
+    score_output_reason: str | None = None
     roles: Roles | None = None
     labels: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ class ScoringChoice:
 
 @dataclass(frozen=True)
 class InspectedPlan:
-    """The plan by which `run` would score, and the file; `note` says what there is to say where there is none."""
+    """The plan by which `run` would score, and the file; `note` says what there is to say if there is none."""
 
     plan: Plan | NotPlanned | None
     path: Path | None
@@ -149,7 +149,7 @@ def inspect_model(
 ) -> Inspection:
     """Look at a SavedModel, or at the chosen version below a base directory, without loading it.
 
-    `signature`, `score_output` and `plan_cache` are what `run` would be told. Raises ModelError where there is
+    `signature`, `score_output` and `plan_cache` are what `run` would be told. Raises ModelError if there is
     nothing to look at: E-MODEL-MISSING, E-MODEL-UNREADABLE, E-MODEL-NOT-SAVEDMODEL, E-MODEL-INCOMPLETE,
     E-MODEL-CARD.
     """
@@ -208,9 +208,9 @@ def _choose(saved: SavedModel, wanted_signature: str | None, wanted_output: str 
     roles = choose_roles(chosen.signature, card, card.map if card else {}, card.set if card else {})
     return ScoringChoice(
         signature=chosen.signature.name,
-        signature_why=chosen.signature_why,
+        signature_reason=chosen.signature_reason,
         score_output=chosen.score.name,
-        score_output_why=chosen.score_why,
+        score_output_reason=chosen.score_reason,
         roles=roles,
         labels=_labels(chosen.signature, card, roles),
         warnings=chosen.warnings,
@@ -224,7 +224,7 @@ def _labels(signature: Signature, card: ModelCard | None, roles: Roles) -> tuple
 
 
 def _find_plan(saved: SavedModel, choice: ScoringChoice, cache: Path | None) -> InspectedPlan | None:
-    """The plan that lies with the model or in the cache; None where `run` would refuse the model."""
+    """The plan that lies with the model or in the cache; None if `run` would refuse the model."""
     if choice.signature is None or choice.score_output is None or choice.roles is None:
         return None
     if choice.score_output not in saved.signatures[choice.signature].outputs:

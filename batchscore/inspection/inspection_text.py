@@ -46,10 +46,10 @@ def _choice(inspection: Inspection) -> Iterator[str]:
         return
     roles = choice.roles
     yield "run would score with"
-    yield f"  signature    {choice.signature} ({choice.signature_why})"
-    yield f"  score        {choice.score_output} ({choice.score_output_why})"
-    yield f"  user         {roles.user_input or '-'} ({roles.user_why})"
-    yield f"  candidate    {roles.candidate_input or '-'} ({roles.candidate_why})"
+    yield f"  signature    {choice.signature} ({choice.signature_reason})"
+    yield f"  score        {choice.score_output} ({choice.score_output_reason})"
+    yield f"  user         {roles.user_input or '-'} ({roles.user_reason})"
+    yield f"  candidate    {roles.candidate_input or '-'} ({roles.candidate_reason})"
     if inspection.saved.card is None and choice.signature is not None:
         vocabularies = inspection.vocabularies[choice.signature]
         for role, name in (("user", roles.user_input), ("candidate", roles.candidate_input)):

@@ -72,7 +72,7 @@ def find_canonical_cast(
 
     For a list the `separator` stands between the values of a text; a column of lists is joined by it.
 
-    A cast takes arrays without dictionary. Raises ValueError, with what to write instead, where there is none.
+    A cast takes arrays without dictionary. Raises ValueError, with what to write instead, if there is none.
     """
     type_ = plain_type(column)
     if pa.types.is_null(type_):
@@ -99,7 +99,7 @@ def find_canonical_cast(
 def cast_fill(fill: str | float, target: pa.DataType) -> pa.Scalar:
     """What stands for a null in a column of this canonical type.
 
-    Raises ValueError where the column cannot hold it: whole numbers become text, text a whole number only if that
+    Raises ValueError if the column cannot hold it: whole numbers become text, text a whole number only if that
     prints as the text.
     """
     if target == TEXT:
@@ -231,7 +231,7 @@ def _parse_moments(array: pa.Array) -> pa.Array:
 
 
 def _read_moments(text: pa.Array, type_: pa.DataType) -> pa.Array:
-    """Epoch seconds (UTC where no zone is written); null for a day that no calendar has."""
+    """Epoch seconds (UTC if no zone is written); null for a day that no calendar has."""
     try:
         return _epoch_seconds(text.cast(type_))
     except pa.ArrowInvalid:

@@ -25,7 +25,7 @@ _NOTHING_TO_LEARN = "there is nothing to learn"
 class Column:
     """A column of the rows that a model is trained on. `role` is that of a feature, None for any other column.
 
-    `must_vary` says why the column cannot have one value in every row; None where it can. `separator` stands
+    `must_vary` says why the column cannot have one value in every row; None if it can. `separator` stands
     between the values of a list.
     """
 
@@ -38,7 +38,7 @@ class Column:
 
 
 def list_columns(settings: TrainSettings) -> list[Column]:
-    """The columns of the prepared rows in their order: features, labels, and the moment where it is no feature."""
+    """The columns of the prepared rows in their order: features, labels, and the moment if it is no feature."""
     ids = (settings.user_column, settings.candidate_column)
     columns = [
         Column(name, "id", feature.role, feature.fill, _TOO_FEW_IDS)
@@ -67,11 +67,11 @@ def list_columns(settings: TrainSettings) -> list[Column]:
 class CheckedColumn:
     """A column on its way to its canonical type, batch after batch; it remembers all that is wrong with it.
 
-    `joined` says from where and by which column it is joined; None where it stands in the interactions.
+    `joined` says from where and by which column it is joined; None if it stands in the interactions.
     """
 
     def __init__(self, column: Column, type_: pa.DataType, *, is_typed: bool, joined: str | None = None) -> None:
-        """Raises ValueError where the type or the fill is none for the column's use."""
+        """Raises ValueError if the type or the fill is none for the column's use."""
         self.column = column
         self._cast: CanonicalCast = find_canonical_cast(
             column.use, type_, is_typed=is_typed, separator=column.separator

@@ -62,7 +62,7 @@ def shuffle_rows(rows: int, window_rows: int, batch_rows: int, random: np.random
 
 
 class TrainingLists:
-    """The rows of each user, to be cut into lists anew in each epoch. Holds 8 bytes a row."""
+    """The rows of each user, to be cut into lists again in each epoch. Holds 8 bytes per row."""
 
     def __init__(self, users: pa.ChunkedArray, list_length: int) -> None:
         """`users` has the user of each row."""
@@ -73,7 +73,7 @@ class TrainingLists:
         self._list_length = list_length
 
     def shuffle(self, window_rows: int, batch_rows: int, random: np.random.Generator) -> Iterator[Window]:
-        """Every row once, in lists of one user of up to `list_length` rows, drawn anew; a batch holds whole lists.
+        """Every row once, in lists of one user of up to `list_length` rows, drawn again; a batch holds whole lists.
 
         The lists of a user are about equally long. A batch has about `batch_rows` rows.
         """

@@ -19,7 +19,7 @@ def identify_files(settings: TrainSettings) -> dict[str, Identity]:
     """The identity of each input file by its setting, wherever it lies.
 
     Take it before the files are read: what takes their place meanwhile is then another file. That of a file that
-    cannot be read is empty; whoever reads it says why.
+    cannot be read is empty; its reader says why.
     """
     paths = {name: getattr(settings, name) for name in ("input", "users", "candidates")}
     return {name: _identify(path) for name, path in paths.items() if path is not None}

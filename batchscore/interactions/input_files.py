@@ -49,7 +49,7 @@ class TableFile(ABC):
         return self._schema.field(name).type
 
     def require_once(self, names: Sequence[str]) -> None:
-        """Raise InputError (E-INPUT-COLUMNS) where one of these columns is in the file more than once."""
+        """Raise InputError (E-INPUT-COLUMNS) if one of these columns is in the file more than once."""
         duplicated = [name for name in names if self.names.count(name) > 1]
         if duplicated:
             raise InputError(
@@ -63,7 +63,7 @@ class TableFile(ABC):
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """All rows in the order of the file, with these columns in this order.
 
-        Raises InputError where what is read turns out to be damaged: E-INPUT-CORRUPT, or E-INTERACTIONS for CSV.
+        Raises InputError if what is read turns out to be damaged: E-INPUT-CORRUPT, or E-INTERACTIONS for CSV.
         """
 
     @abstractmethod
@@ -94,7 +94,7 @@ class TableFile(ABC):
 def open_table_file(path: Path, called: str, flag: str) -> TableFile:
     """Open a `.parquet` or `.csv` file and read what its columns are.
 
-    Raises TryLaterError (E-INPUT-MISSING) where there is none, InputError where it cannot be read:
+    Raises TryLaterError (E-INPUT-MISSING) if there is none, InputError if it cannot be read:
     E-INPUT-NOT-A-FILE, E-INPUT-UNREADABLE, E-INPUT-TABLE, E-INPUT-NOT-PARQUET, and E-INTERACTIONS for a CSV file
     without a header.
     """

@@ -1,4 +1,4 @@
-"""Rows with drawn negatives, for a task that is judged by telling the one from the other."""
+"""Rows with drawn negatives, for a task that is evaluated by telling the one from the other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from batchscore.settings.recipe import Click
 from batchscore.settings.train import TrainSettings
 
 _DRAW = 2**31
-"""No epoch has this number, so the negatives of a judgement are not those of an epoch."""
+"""No epoch has this number, so the negatives of an evaluation are not those of an epoch."""
 
 
 def drawing_task(settings: TrainSettings) -> Click | None:

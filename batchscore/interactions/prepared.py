@@ -1,4 +1,4 @@
-"""Rows that a training reads again and again: in memory while they are few, else in a file that is mapped."""
+"""Rows that a training reads again and again: in memory while they are few, otherwise in a file that is mapped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PreparedRows:
     and the system drops them when it needs the room. The rows are the same either way. The table's chunks have
     about `BATCH_ROWS` rows. The file is the caller's to remove, at any time: a mapping outlives it.
 
-    As a context it removes the file of rows that were not finished. Raises OutputError (E-OUTPUT) where the file
+    As a context it removes the file of rows that were not finished. Raises OutputError (E-OUTPUT) if the file
     cannot be written.
     """
 
@@ -82,7 +82,7 @@ class _RowFile:
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.unlink(missing_ok=True)  # whoever has mapped an older one keeps it
+            path.unlink(missing_ok=True)  # a process that has mapped an older one keeps it
             self._sink = pa.OSFile(str(path), "wb")
             self._writer = pa.ipc.new_file(self._sink, schema)
         except OSError as error:

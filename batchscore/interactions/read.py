@@ -29,7 +29,7 @@ _NO_COLUMN = "there is no such column"
 class Interactions:
     """Checked interactions, in the order of the file.
 
-    The columns of `rows` are the features (the two ids first), then the labels, then the moment where it is no
+    The columns of `rows` are the features (the two ids first), then the labels, then the moment if it is no
     feature. Ids and other vocabularies are large_string or int64, numbers and labels float32 and finite, moments
     int64 epoch seconds, texts and lists large_string; nothing is null. Many rows are a mapping of a file in `work`:
     walk their batches. `filled` counts the nulls that a fill stands for, by column; `files` are the files they come
@@ -46,12 +46,12 @@ def read_interactions(settings: TrainSettings, work: Path) -> Interactions:
     """All interactions of `settings.input`, joined with the side tables; other columns are not read.
 
     Whole-number ids become int64, text stays text. In a CSV file ids and vocabularies are text, exactly as it is
-    written there (`007` is not 7), an empty field is a null, and a moment is epoch seconds or ISO 8601 (UTC where
+    written there (`007` is not 7), an empty field is a null, and a moment is epoch seconds or ISO 8601 (UTC if
     no zone is written). A label may be of any number type or bool. Side tables are held in memory, the interactions
     a batch at a time; what is too large for memory goes to a file below `work` (see PreparedRows).
 
-    Raises TryLaterError (E-INPUT-MISSING) where there is no file, OutputError (E-OUTPUT) where `work` cannot be
-    written, and InputError: E-INPUT-* where a file cannot be read, E-INTERACTIONS (with everything that is wrong at
+    Raises TryLaterError (E-INPUT-MISSING) if there is no file, OutputError (E-OUTPUT) if `work` cannot be
+    written, and InputError: E-INPUT-* if a file cannot be read, E-INTERACTIONS (with everything that is wrong at
     once) where its rows cannot be used: columns that are missing or stand twice, wrong types, no rows, nulls
     without a fill, columns that are null everywhere, numbers that are not finite, clicks other than 0 and 1, fewer
     than two users or candidates, a label that is the same everywhere, ids that a side table lacks or repeats.
@@ -216,7 +216,7 @@ class _Side:
         self._first = (0, "")
 
     def find_rows(self, keys: pa.Array, first_row: int) -> pa.Array:
-        """The row of each id; null where there is none."""
+        """The row of each id; null if there is none."""
         found = self.table.find_rows(keys)
         missing = pc.and_(found.is_null(), keys.is_valid())
         count = pc.sum(missing).as_py() or 0

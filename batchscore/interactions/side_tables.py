@@ -25,7 +25,7 @@ class SideTable:
     _by_text: bool
 
     def find_rows(self, ids: pa.Array) -> pa.Array:
-        """The number of each id's row, int64 `[ids]`; null where the id is null or has no row."""
+        """The number of each id's row, int64 `[ids]`; null if the id is null or has no row."""
         coded = ids.dictionary_encode()
         distinct = coded.dictionary.to_pylist()
         keys = map(str, distinct) if self._by_text else distinct

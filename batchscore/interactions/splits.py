@@ -57,11 +57,11 @@ def split_interactions(interactions: Interactions, settings: TrainSettings) -> S
     a pair stays in its part when rows are added or removed, so that a later training is tested on no pair that an
     earlier one has learned. `time`: the rows from a moment on, chosen so that about the share is left; rows of one
     moment stay together, and no row comes later than one of a later part. `last`: each user's `last` newest rows,
-    of one moment those later in the file (all by the file where there is no `timestamp_column`); users with no row
+    of one moment those later in the file (all by the file if there is no `timestamp_column`); users with no row
     more than that lose none, and `validation` takes as many again.
 
     Costs one pass over the rows and up to 50 bytes of memory a row (`last`; the others up to 40). Large parts are
-    mapped from files in `interactions.work`. Raises InputError (E-INTERACTIONS) where a part would be empty, and
+    mapped from files in `interactions.work`. Raises InputError (E-INTERACTIONS) if a part would be empty, and
     OutputError (E-OUTPUT).
     """
     choose = {"random": _choose_random, "time": _choose_latest, "last": _choose_last}[
@@ -103,7 +103,7 @@ def _choose_latest(rows: pa.Table, settings: TrainSettings) -> Parts:
 def _find_cut(moments: np.ndarray, share: float) -> int:
     """Where the ascending `moments` change nearest to leaving `share` behind; of two equally near, the first.
 
-    0 where they do not change at all.
+    0 if they do not change at all.
     """
     wanted = min(round((1 - share) * len(moments)), len(moments) - 1)
     before = int(np.searchsorted(moments, moments[wanted], "left"))
@@ -130,7 +130,7 @@ def _choose_last(rows: pa.Table, settings: TrainSettings) -> Parts:
         if not chosen.any():
             raise _too_few(settings, f"no user with more than {settings.last:,} row(s) to take the last from")
         parts[order[chosen]] = part
-        from_newest, left = from_newest - settings.last, left - settings.last  # whoever lost none has none left
+        from_newest, left = from_newest - settings.last, left - settings.last  # users who lost none have none left
     return parts
 
 

@@ -21,7 +21,7 @@ from batchscore.settings.recipe import Buckets, Click, Feature, Labels, Number, 
 from batchscore.settings.train import TrainSettings
 
 SAMPLE_ROWS = 1_000_000
-"""Rows that quantiles are taken from, drawn with the seed; all rows where there are no more."""
+"""Rows that quantiles are taken from, drawn with the seed; all rows if there are no more."""
 
 _CHUNK_ROWS = 65_536
 _PUNCTUATION = r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]"""
@@ -75,7 +75,7 @@ class TrainingStatistics:
     """What is known of the training rows. `features` and `schema` have every feature, in the model's order.
 
     `label_means` has the mean of each label column. `candidates` has one row, its last, for every candidate, by
-    ascending id, with all candidate features, where a task draws negatives; otherwise it is None.
+    ascending id, with all candidate features, if a task draws negatives; otherwise it is None.
     """
 
     rows: int
@@ -89,7 +89,7 @@ def learn_statistics(rows: pa.Table, settings: TrainSettings) -> TrainingStatist
     """The statistics of the training `rows`, which have the canonical types and no nulls.
 
     `rows` may be larger than memory: it is walked a few times, and only what is distinct is kept. Raises InputError
-    (E-INTERACTIONS) with every feature that has no value to learn, or where a task draws more negatives than there
+    (E-INTERACTIONS) with every feature that has no value to learn, or if a task draws more negatives than there
     are other candidates.
     """
     features: dict[str, FeatureStatistics] = {}
@@ -97,7 +97,7 @@ def learn_statistics(rows: pa.Table, settings: TrainSettings) -> TrainingStatist
     for name, feature in settings.all_features().items():
         found = _learn(rows, name, feature, settings.seed)
         if isinstance(found, Values) and not len(found.values):
-            problems.append(f"{name}: {_why_empty(feature)}")
+            problems.append(f"{name}: {_explain_empty(feature)}")
         if isinstance(feature, Labels) and (other := find_other_separator(_chunks(rows[name]), feature.separator)):
             problems.append(
                 f"{name}: no text holds the separator {feature.separator!r}, and most hold {other!r}: each would "
@@ -171,7 +171,7 @@ def _intervals(column: pa.ChunkedArray, feature: Timestamp) -> pa.Array | None:
     return _ascending(_count_parts(parts), feature.min_count)
 
 
-def _why_empty(feature: Feature) -> str:
+def _explain_empty(feature: Feature) -> str:
     count = feature.min_count if isinstance(feature, Vocabulary | Labels) else 1
     what = "word" if isinstance(feature, Text) else "value"
     return f"no {what} in it" if count == 1 else f"no {what} in it occurs in {count} training rows (min_count)"
@@ -237,7 +237,7 @@ def _last_rows(rows: pa.Table, settings: TrainSettings) -> pa.Table:
 
 
 def _require_enough(others: int, task: Click, settings: TrainSettings) -> None:
-    """Raise InputError where `task` draws more negatives a row than there are `others`, not the row's own."""
+    """Raise InputError if `task` draws more negatives a row than there are `others`, not the row's own."""
     if task.negatives > others:
         negatives = "1 negative" if task.negatives == 1 else f"{task.negatives:,} negatives"
         raise InputError(

@@ -29,8 +29,9 @@ class ModelContext:
     It returns a `tfrs.Model` that
 
     - called with a dict of the raw features (`[batch]` each, by column name, and no other) and `training` gives one
-      tensor `[batch]` or `[batch, 1]`, or several by name. Candidates are ranked by the output named `score`, else
-      the one named like the first task, else the only one: higher is better. Each row is treated alone;
+      tensor `[batch]` or `[batch, 1]`, or several by name. Candidates are ranked by the output named `score`,
+      otherwise the one named like the first task, otherwise the only one: higher is better. Each row is treated
+      alone;
     - `compute_loss(inputs, training)` gives the loss of a batch of features and labels by column name
       (`batchscore.networks.training_batches.TrainingBatches` says what else is in it);
     - may have `known(ids)`, which gives for the two ids `user_known` and `candidate_known`, bool `[batch]`;
@@ -44,10 +45,10 @@ class ModelContext:
 
 
 def build_model(statistics: TrainingStatistics, settings: TrainSettings) -> tfrs.Model:
-    """A compiled, untrained model with its weights drawn: of the factory where there is one, else as declared.
+    """A compiled, untrained model with its weights drawn: of the factory if there is one, otherwise as declared.
 
-    Raises UsageError: E-CONFIG where declarations do not fit together, E-FACTORY where the factory cannot be
-    imported or called, or returns something else; ModelError (E-MODEL-OUTPUT) where its model gives no score.
+    Raises UsageError: E-CONFIG if declarations do not fit together, E-FACTORY if the factory cannot be
+    imported or called, or returns something else; ModelError (E-MODEL-OUTPUT) if its model gives no score.
     """
     if settings.model.factory is None:
         return build_ranking_model(statistics, settings)
@@ -79,7 +80,7 @@ def _import(factory: str, folder: Path | None) -> Callable[[ModelContext], Any]:
 
 
 def _require_same(package: str) -> None:
-    """Raise ImportError where a module of this name is loaded, but not the one that an import would find now."""
+    """Raise ImportError if a module of this name is loaded, but not the one that an import would find now."""
     specs = getattr(sys.modules.get(package), "__spec__", None), PathFinder.find_spec(package)
     loaded, found = (spec.origin if spec is not None else None for spec in specs)
     if loaded is not None and found is not None and Path(loaded).resolve() != Path(found).resolve():

@@ -18,7 +18,7 @@ def require_keras_2() -> None:
     TensorFlow decides between Keras 2 and 3 when `tf.keras` is first touched, and reads the environment variable
     TF_USE_LEGACY_KERAS for it; it stays set, because `tf.losses` and its like decide each for themselves. Call this
     before importing a module that defines Keras classes. Raises UsageError (E-KERAS-3) where Keras 3 came first,
-    OutOfMemoryError (E-MEMORY) where the address space is too small.
+    OutOfMemoryError (E-MEMORY) if the address space is too small.
     """
     require_address_space(TRAINING_BYTES, "a training")
     before = os.environ.get(LEGACY_KERAS)

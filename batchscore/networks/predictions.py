@@ -17,10 +17,10 @@ def predict(model: Any, features: dict[str, tf.Tensor], settings: TrainSettings)
     """`score`, by which candidates are ranked, then every prediction of `model` by name, float32 `[batch]`.
 
     `model` is a RankingModel, or gives for a batch of features one tensor `[batch]` or `[batch, 1]`, or several by
-    name: the score is then the one named `score`, else that of the first task, else the only one. One tensor is the
-    prediction of the first task.
+    name: the score is then the one named `score`, otherwise that of the first task, otherwise the only one. One
+    tensor is the prediction of the first task.
 
-    Raises ModelError (E-MODEL-OUTPUT) where no score can be told, or an output has another shape.
+    Raises ModelError (E-MODEL-OUTPUT) if no score can be told, or an output has another shape.
     """
     if isinstance(model, RankingModel):
         return model.serve(features)

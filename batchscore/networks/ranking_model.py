@@ -35,7 +35,7 @@ class RankingModel(tfrs.Model):  # type: ignore[misc] # TFRS has no types
     """
 
     def __init__(self, statistics: TrainingStatistics, settings: TrainSettings) -> None:
-        """An untrained model. Raises UsageError (E-CONFIG) where the sides of a dot product differ in width."""
+        """An untrained model. Raises UsageError (E-CONFIG) if the sides of a dot product differ in width."""
         super().__init__()
         self._settings = settings
         model, tasks = settings.model, settings.all_tasks()
@@ -97,7 +97,7 @@ class RankingModel(tfrs.Model):  # type: ignore[misc] # TFRS has no types
     def known(self) -> Callable[[Features], dict[str, tf.Tensor]] | None:
         """Tells whether each id is in its vocabulary: `user_known` and `candidate_known`, bool `[batch]`.
 
-        None where an id is hashed: then no id is unknown.
+        None if an id is hashed: then no id is unknown.
         """
         features = self._settings.all_features()
         user, candidate = self._ids()
@@ -221,7 +221,7 @@ def _make_layers(
 def _dense(
     widths: tuple[int, ...], last_activation: str | None, settings: TrainSettings, name: str
 ) -> list[tf.keras.layers.Layer]:
-    """Dense layers with relu (the last one as given), each followed by dropout where that is declared."""
+    """Dense layers with relu (the last one as given), each followed by dropout if that is declared."""
     layers: list[tf.keras.layers.Layer] = []
     for place, width in enumerate(widths):
         last = place == len(widths) - 1

@@ -60,7 +60,7 @@ class _Objective:
 
     def _loss_of_observed(self, observed: tf.Tensor, labels: tf.Tensor, predictions: tf.Tensor) -> tf.Tensor:
         real = tf.cast(observed, tf.bool)
-        return self.tfrs_task(  # [rows, 1], of which Keras takes the mean also where there are none: 0
+        return self.tfrs_task(  # [rows, 1], of which Keras takes the mean also if there are none: 0
             labels=tf.expand_dims(tf.boolean_mask(labels, real), 1),
             predictions=tf.expand_dims(tf.boolean_mask(predictions, real), 1),
         )
@@ -94,7 +94,7 @@ def _make_tfrs_task(task: Task, prefix: str) -> tfrs.tasks.Ranking:
 def pairwise_loss(y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor) -> tf.Tensor:
     """The logistic loss of the pairs that each list orders: log(1 + exp(worse - better)).
 
-    All are `[lists, longest]`; `sample_weight` is 0 where a list has ended. A list counts with the mean of its
+    All are `[lists, longest]`; `sample_weight` is 0 if a list has ended. A list counts with the mean of its
     pairs of different labels; the loss is the mean of the lists that have such a pair, 0 if none has.
     """
     above = _above(y_true, sample_weight)
@@ -105,7 +105,7 @@ def pairwise_loss(y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor
 def listwise_loss(y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor) -> tf.Tensor:
     """ListMLE: how unlikely it is to draw each row before all that are worse, by the exponentials of predictions.
 
-    All are `[lists, longest]`; `sample_weight` is 0 where a list has ended. Rows of equal labels do not compete, so
+    All are `[lists, longest]`; `sample_weight` is 0 if a list has ended. Rows of equal labels do not compete, so
     that their order does not matter. A list counts with the mean of its rows that have a worse one; the loss is the
     mean of the lists that have such a row, 0 if none has.
     """
@@ -118,7 +118,7 @@ def listwise_loss(y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor
 
 
 def _above(labels: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
-    """1 where row i of a list has a greater label than row j, else 0: float32 `[lists, i, j]`."""
+    """1 where row i of a list has a greater label than row j, otherwise 0: float32 `[lists, i, j]`."""
     greater = tf.cast(labels[:, :, tf.newaxis] > labels[:, tf.newaxis, :], tf.float32)
     return greater * present[:, :, tf.newaxis] * present[:, tf.newaxis, :]
 

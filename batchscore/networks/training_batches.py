@@ -29,7 +29,7 @@ class TrainingBatches:
     them from the rows of the input, whose other columns they share but for the features of the candidate.
 
     Any epoch can be had alone: it is drawn with the seed and its number. Only a window of `shuffle_rows` is held
-    in memory; where a task ranks lists, a user's rows at least, and 8 bytes for each row.
+    in memory; if a task ranks lists, a user's rows at least, and 8 bytes for each row.
     """
 
     def __init__(self, rows: pa.Table, statistics: TrainingStatistics, settings: TrainSettings) -> None:

@@ -65,7 +65,7 @@ class _Side:
             self._frame = pl.concat([part for part in parts if part.width])
 
     def take_below(self, bound: str | int | None) -> pl.DataFrame:
-        """Take the rows of all users before `bound`; all rows where it is None."""
+        """Take the rows of all users before `bound`; all rows if it is None."""
         rows = self.rows
         if bound is not None and rows:
             rows = int((self._frame[USER] < bound).sum())

@@ -87,7 +87,7 @@ def compare(old: ListReader, new: ListReader, examples: int = EXAMPLES) -> Chang
 
 
 def _require_comparable(old: ListReader, new: ListReader) -> None:
-    """Raise InputError (E-DIFF-COLUMNS) where users or candidates of the two files cannot mean the same."""
+    """Raise InputError (E-DIFF-COLUMNS) if users or candidates of the two files cannot mean the same."""
     found = [f"{field.name} {field.type}" for field in (new.user, new.candidate)]
     expected = [f"{field.name} {field.type}" for field in (old.user, old.candidate)]
     named = old.named | new.named
@@ -196,7 +196,7 @@ def _compare_lists(
     """Judge each rank at which old and new list hold different candidates.
 
     At a rank stands candidate `a` of the old list and `b` of the new one; `a_new`, `a_new_rank`, `b_old`,
-    `b_old_rank` say where they stand in the other list, null where they do not.
+    `b_old_rank` say where they stand in the other list, null if they do not.
     """
     of_a = pairs.select(_PAIR_KEY, a_new=f"{SCORE}_new", a_new_rank=f"{RANK}_new")
     of_b = pairs.select(_PAIR_KEY, b_old=SCORE, b_old_rank=RANK)
@@ -205,9 +205,9 @@ def _compare_lists(
     ranks = a.join(b.drop(_PAIR_KEY), on=[_USER_KEY, USER, RANK], how="full", coalesce=True)
     ranks = ranks.filter(pl.col("a").ne_missing(pl.col("b"))).join(differing, on=_USER_KEY)
     ranks = ranks.with_columns(near=_near(changes.tolerance) if changes.scored else pl.lit(value=False))
-    judged = ranks.group_by(_USER_KEY).agg(near=pl.col("near").all())["near"]
-    changes.users_changed += int((~judged).sum())
-    changes.users_near_tied += int(judged.sum())
+    near = ranks.group_by(_USER_KEY).agg(near=pl.col("near").all())["near"]
+    changes.users_changed += int((~near).sum())
+    changes.users_near_tied += int(near.sum())
     changes.near_ties += int(ranks["near"].sum())
     changes.first_changed += ranks.filter(~pl.col("near") & (pl.col(RANK) == 1)).height
     for examples, wanted in ((changes.changed, ~pl.col("near")), (changes.near, pl.col("near"))):

@@ -92,7 +92,7 @@ def _check(changes: Changes, settings: DiffSettings) -> list[CheckedLimit]:
 
 
 def _check_shift(changes: Changes, most: float | Literal["tolerance", "off"]) -> CheckedLimit:
-    """Without scores a limit that was written as a number is exceeded: nobody can say that it is kept."""
+    """Without scores a limit that was written as a number is exceeded: no one can say that it is kept."""
     allowed = {"tolerance": changes.tolerance, "off": float("inf")}[most] if isinstance(most, str) else most
     if not changes.scored:
         figure, ok = "not compared: no scores", isinstance(most, str)

@@ -48,7 +48,7 @@ def describe_shift(row: Mapping[str, Any]) -> str:
 
 
 def percent(count: int, total: int) -> str:
-    """` (1.5 %)`, or nothing where there is no total."""
+    """` (1.5 %)`, or nothing if there is no total."""
     if not total:
         return ""
     share = 100 * count / total

@@ -1,4 +1,4 @@
-"""Which columns of a table are user, candidate, rank and score: as flags name them, else by their names."""
+"""Which columns of a table are user, candidate, rank and score: as flags name them, otherwise by their names."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from batchscore.errors import InputError, format_list, shorten
 def find_columns(path: Path, schema: pa.Schema, wanted: WantedColumns) -> ListColumns:
     """The columns of the lists in a table. A name of `wanted` that the table does not have counts as left out.
 
-    Left out, the user is the column `user_id`, else the first; the candidate is the second column if the user is
-    the first, else the only other column of text or integers; rank and score are the columns of these names.
-    Nothing is guessed where two columns could be meant. Raises InputError (E-RANKED-FILE), all problems at once.
+    Left out, the user is the column `user_id`, otherwise the first; the candidate is the second column if the user
+    is the first, otherwise the only other column of text or integers; rank and score are the columns of these
+    names. Nothing is guessed if two columns could be meant. Raises InputError (E-RANKED-FILE), all problems at
+    once.
     """
     names = set(schema.names)
     user, candidate, rank, score = (
@@ -43,7 +44,7 @@ def find_columns(path: Path, schema: pa.Schema, wanted: WantedColumns) -> ListCo
 
 
 def require_known(wanted: WantedColumns, schemas: list[pa.Schema], paths: list[Path]) -> None:
-    """Raise InputError (E-RANKED-FILE) where a column is named that no table has."""
+    """Raise InputError (E-RANKED-FILE) if a column is named that no table has."""
     known = {name for schema in schemas for name in schema.names}
     unknown = [name for name in wanted.names() if name not in known]
     if unknown:

@@ -1,4 +1,4 @@
-"""What whoever compares or measures ranked lists asks of a file of them, whatever it is."""
+"""What a comparison or a measurement of ranked lists asks of a file of them, whatever it is."""
 
 from __future__ import annotations
 

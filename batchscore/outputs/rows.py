@@ -133,7 +133,7 @@ def open_ranked(path: Path) -> RankedRows:
 
 
 def ranked_table(table: pa.Table, path: Path) -> RankedRows:
-    """The rows of a table from the file `path`. Raises InputError (E-RANKED-FILE) where its columns do not fit."""
+    """The rows of a table from the file `path`. Raises InputError (E-RANKED-FILE) if its columns do not fit."""
     _require_ranked_columns(path, table.schema)
     return RankedRows(path, table.schema, table.num_rows, lambda columns: table.select(columns).to_batches())
 

@@ -31,7 +31,7 @@ class TableFiles:
     def batches(self, columns: list[str]) -> Iterator[tuple[Path, int, pa.RecordBatch]]:
         """All rows: the file, the number of the batch's first row in it, and the columns, without dictionaries.
 
-        Raises InputError (E-RANKED-FILE) where a file cannot be read or has other columns than the first.
+        Raises InputError (E-RANKED-FILE) if a file cannot be read or has other columns than the first.
         """
         types = {name: plain_type(self.schema.field(name).type) for name in columns}
         for file in self.files:
@@ -46,8 +46,8 @@ class TableFiles:
 def open_table(path: Path) -> TableFiles:
     """The table at `path`; in a folder, names that begin with `_` or `.` are left out.
 
-    Raises InputError: E-RANKED-FILE; E-INPUT-TABLE where the files belong to a table of another kind;
-    TryLaterError (E-INPUT-NOT-COMPLETE) where somebody is still writing in the folder.
+    Raises InputError: E-RANKED-FILE; E-INPUT-TABLE if the files belong to a table of another kind;
+    TryLaterError (E-INPUT-NOT-COMPLETE) if someone is still writing in the folder.
     """
     require_no_table(path)
     is_folder = path.is_dir()

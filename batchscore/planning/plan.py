@@ -65,7 +65,7 @@ class PlanTable:
 
 @dataclass(frozen=True)
 class Part:
-    """What is computed once a distinct tuple of `inputs`: all `tables` in one call, for any number m >= 1 of rows.
+    """What is computed once per distinct tuple of `inputs`: all `tables` in one call, for m >= 1 rows.
 
     `rows_feed` is the head's int32 [call_rows]: for each pair its row in the tables. `steps` say what is computed.
     """
@@ -81,7 +81,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Head:
-    """What is computed once a pair: tensor `output` [call_rows], XLA-compiled at its first call.
+    """What is computed once per pair: tensor `output` [call_rows], XLA-compiled at its first call.
 
     `blocks_feed`, int32 [], is the number of blocks of `block_rows` rows that hold pairs: no others are computed,
     and the scores behind them are 0. `inputs` are fed pair by pair, each [call_rows] or [call_rows, 1].
@@ -118,7 +118,7 @@ class Plan:
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 (hex) of all that the plan says: with the model's fingerprint it tells what scores a pair."""
+        """SHA-256 (hex) of all that the plan says: with the model's fingerprint it says what scores a pair."""
         return hashlib.sha256(TypeAdapter(Plan).dump_json(self)).hexdigest()
 
 

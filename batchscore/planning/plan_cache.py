@@ -1,6 +1,6 @@
 """Where plans are kept: with their model, or in a folder of the user.
 
-A plan is a program that the model's fingerprint does not cover. So a cache is used only where nobody but its owner,
+A plan is a program that the model's fingerprint does not cover. So a cache is used only where no one but its owner,
 who is the user or root, can have put a plan into it.
 """
 
@@ -67,10 +67,10 @@ def make_cache_folder(folder: Path) -> None:
 
 
 def read_model_plan(folder: Path) -> Plan | NotPlanned | None:
-    """The plan that lies with a model in `folder`, None where there is none of this version of the planner.
+    """The plan that lies with a model in `folder`, None if there is none of this version of the planner.
 
     A plan is a program that is loaded beside the model, so it is looked at as the model is. Raises ModelError
-    (E-MODEL-PLAN) where it is damaged, does not fit its own graph or would do more than compute.
+    (E-MODEL-PLAN) if it is damaged, does not fit its own graph or would do more than compute.
     """
     return _harmless(read_plan(folder), folder)
 
@@ -78,7 +78,7 @@ def read_model_plan(folder: Path) -> Plan | NotPlanned | None:
 def read_cached_plan(folder: Path) -> Plan | NotPlanned | None:
     """The plan in `folder` of a cache, as `read_model_plan` gives it.
 
-    Raises OSError where it cannot be read, or somebody else could have put it there: see `require_own_cache`.
+    Raises OSError if it cannot be read, or someone else could have put it there: see `require_own_cache`.
     """
     try:
         with _own_folder(folder.parent, follow=True) as cache, _own_folder(folder, within=cache) as opened:
@@ -89,9 +89,9 @@ def read_cached_plan(folder: Path) -> Plan | NotPlanned | None:
 
 
 def require_own_cache(folder: Path) -> None:
-    """Raise PermissionError where `folder`, the folder of a plan in a cache, or the cache is not the user's alone.
+    """Raise PermissionError if `folder`, the folder of a plan in a cache, or the cache is not the user's alone.
 
-    That is: owned by the user or root, and writable by nobody else.
+    That is: owned by the user or root, and writable by no one else.
     """
     with _own_folder(folder.parent, follow=True) as cache, _own_folder(folder, within=cache):
         pass
@@ -129,7 +129,7 @@ def _harmless(plan: Plan | NotPlanned | None, folder: Path) -> Plan | NotPlanned
 
 @contextmanager
 def _own_folder(path: Path, *, within: int | None = None, follow: bool = False) -> Iterator[int]:
-    """A descriptor of the folder `path`, opened by its last name in the folder `within` where that is given."""
+    """A descriptor of the folder `path`, opened by its last name in the folder `within` if that is given."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     descriptor = os.open(path if within is None else path.name, flags, dir_fd=within)
     try:

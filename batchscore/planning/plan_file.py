@@ -51,9 +51,9 @@ def write_plan(directory: Path, plan: Plan | NotPlanned) -> None:
 
 
 def read_plan(directory: Path) -> Plan | NotPlanned | None:
-    """The plan in `directory`; None where there is none or another version of the planner made it.
+    """The plan in `directory`; None if there is none or another version of the planner made it.
 
-    Raises ModelError (E-MODEL-PLAN) where the file is damaged or is not a plan.
+    Raises ModelError (E-MODEL-PLAN) if the file is damaged or is not a plan.
     """
     path = directory / PLAN_FILE
     try:

@@ -17,9 +17,9 @@ _OPEN = -1
 
 
 def find_misfit(plan: Plan) -> str | None:
-    """What the plan says that its graph does not bear out; None where all fits.
+    """What the plan says that its graph does not bear out; None if all fits.
 
-    Raises DecodeError where the graph is none.
+    Raises DecodeError if it is not a graph.
     """
     graph = GraphProto.FromString(plan.graph)
     return next(_misfits(plan, graph), None)

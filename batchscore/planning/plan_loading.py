@@ -27,7 +27,7 @@ class LoadedPlan:
 def load_plan(session: Session, plan: Plan) -> LoadedPlan:
     """Add `plan` to the model in `session`, once a session.
 
-    Raises ModelError (E-MODEL-LOAD) where it does not fit.
+    Raises ModelError (E-MODEL-LOAD) if it does not fit.
     """
     session.import_graph(plan.graph, "")
     parts = tuple(
@@ -46,7 +46,7 @@ def load_plan(session: Session, plan: Plan) -> LoadedPlan:
 
 
 def keep_if_it_loads(session: Session, plan: Plan | NotPlanned, folder: Path) -> Plan | NotPlanned:
-    """`plan`, which lies in `folder`, if it loads; else the reason takes its place there: no run tries it again."""
+    """`plan`, which lies in `folder`, if it loads; otherwise the reason takes its place: no run tries again."""
     if isinstance(plan, NotPlanned):
         return plan
     try:

@@ -24,8 +24,8 @@ def make_plan(
 ) -> Plan | NotPlanned:
     """Write the plan, or the reason why there is none, into `directory`, and return it.
 
-    Raises ModelError (E-MODEL-PLAN) where the planner fails; nothing is kept then, and the next run tries again.
-    Raises OSError where no process can be started.
+    Raises ModelError (E-MODEL-PLAN) if the planner fails; nothing is kept then, and the next run tries again.
+    Raises OSError if no process can be started.
     """
     arguments = ["--model", str(model), "--directory", str(directory)]
     arguments += ["--signature", signature, "--score-output", score_output]

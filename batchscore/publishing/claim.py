@@ -45,7 +45,7 @@ def claim(job: Job, reads: Path | None = None) -> Iterator[Claim]:
             for stale in _left_behind(job):
                 stale.unlink()
             PreviousOutputs(job.state, job.record).finish(job.path)
-            mode = 0o600 if job.path.exists() else 0o666  # nobody reads it before it has the mode of the old one
+            mode = 0o600 if job.path.exists() else 0o666  # no one reads it before it has the mode of the old one
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
         except OSError as error:
             raise cannot_write(job.path, error) from error
@@ -128,7 +128,7 @@ def _no_folder(job: Job) -> OutputError:
 
 
 def _require_outside(what: str, path: Path, folder: Path, flag: str, reads: Path | None) -> None:
-    """Raise UsageError (E-OUTPUT-IS-INPUT) where `folder` is, or lies in, the input folder or a SavedModel."""
+    """Raise UsageError (E-OUTPUT-IS-INPUT) if `folder` is, or lies in, the input folder or a SavedModel."""
     real = Path(os.path.realpath(folder))
     for parent in (real, *real.parents):
         if reads is not None and reads.is_dir() and is_same_file(parent, reads):

@@ -145,7 +145,7 @@ class Job:
 
 
 def find_job(output: Path, state_dir: Path | None = None, name: str | None = None) -> Job:
-    """The job that publishes the file `output`: one with `{date}` that ran here or above, else the file's own."""
+    """The job that publishes the file `output`: one with `{date}` that ran here or above, or the file's own."""
     absolute = Path(os.path.abspath(output))  # noqa: PTH100 - links are left as they are
     for folder in absolute.parents:
         for key, date in _dated_keys(folder, _format(absolute.relative_to(folder).parts)):

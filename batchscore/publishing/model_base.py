@@ -3,8 +3,9 @@
 Beside the versions (`1/`, `2/`, ...) it holds files whose names begin with a dot, which TensorFlow Serving and
 `batchscore run` skip: `.batchscore.lock` (held while a model is made), `.batchscore.version` (the highest version
 ever published), `.batchscore.incoming` (a version that is not published yet), `.batchscore.evaluated/7` (the model
-that version 7 was judged by, where version 7 has learned the held-out rows since), `.batchscore.training` (where a
-training stands) and `.batchscore.removed` (versions on their way out). `_batchscore/` has the reports of trainings.
+that version 7 was evaluated by, where version 7 has learned the held-out rows since), `.batchscore.training` (where
+a training stands) and `.batchscore.removed` (versions on their way out). `_batchscore/` has the reports of
+trainings.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class ModelBase:
 
     @property
     def incoming_evaluated(self) -> Path:
-        """Where the model that the next version was judged by is written, if it is another one; not there yet."""
+        """Where the evaluated model of the next version is written, if it is another one; not yet there."""
         return self.path / EVALUATED / "incoming"
 
     @property
@@ -67,14 +68,14 @@ class ModelBase:
         return self.path / REPORTS
 
     def evaluated(self, version: int) -> Path:
-        """Where the model that `version` was judged by stands, if it is another one."""
+        """Where the evaluated model of `version` is, if it is another one."""
         return self.path / EVALUATED / str(version)
 
     def publish(self) -> Path:
         """Make what stands in `incoming` the next version, whole or not at all. Its path.
 
         Everything is fsynced, then renamed (the commit point); what stands in `incoming_evaluated` takes its place
-        before that. Raises OutputError (E-OUTPUT), and then nothing was published; what goes wrong after the rename
+        before that. Raises OutputError (E-OUTPUT), and then nothing was published; errors after the rename
         is a warning.
         """
         target = self.path / str(self.next_version)
@@ -100,7 +101,7 @@ class ModelBase:
         """Remove all but the `keep` highest versions, the next one (published by now) among them. Those removed.
 
         Only directories that batchscore has published count and are removed: those with a model card that says so.
-        A version leaves by a rename, so that nobody finds half of one; a run that has loaded it keeps it. What
+        A version leaves by a rename, so that no one finds half of one; a run that has loaded it keeps it. What
         cannot be removed is a warning.
         """
         ours: list[int] = []
@@ -120,7 +121,7 @@ class ModelBase:
         self._remove_behind(self.training)
 
     def _remove_behind(self, *paths: Path) -> None:
-        """Remove what a published model no longer needs; the next one tries again where that fails."""
+        """Remove what a published model no longer needs; the next one tries again if that fails."""
         for path in paths:
             with tolerated(_LEFT_BEHIND):
                 remove(path)
@@ -133,13 +134,13 @@ class ModelBase:
 
 @contextmanager
 def hold_model_base(path: Path) -> Iterator[ModelBase]:
-    """Hold the base directory `path` (created where it is missing; its parent must exist) for one export.
+    """Hold the base directory `path` (created if it is missing; its parent must exist) for one export.
 
     The next version is the highest that ever stood there + 1, also when that one was deleted since. What a killed
     process left is removed, but for `training`, and so is whatever was not published in the end; a directory that
     was created and is not used goes too.
 
-    Raises TryLaterError (E-LOCKED) at once where another process holds it, OutputError (E-OUTPUT) where it cannot
+    Raises TryLaterError (E-LOCKED) at once where another process holds it, OutputError (E-OUTPUT) if it cannot
     be written or is a SavedModel itself.
     """
     with _output_errors(path):
@@ -219,7 +220,7 @@ def _highest_version(path: Path) -> int:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a whole directory; nothing where there is none."""
+    """Remove a file or a whole directory; nothing if there is none."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -62,7 +62,7 @@ class PreviousOutputs:
             self.report_path(age).unlink(missing_ok=True)
 
     def newest_other(self, output: Path) -> int | None:
-        """Age of the newest kept output whose bytes are not those of `output`; None where there is none."""
+        """Age of the newest kept output whose bytes are not those of `output`; None if there is none."""
         return next((age for age in self.ages() if not _is_copy(self.path(age), output)), None)
 
     def ages(self) -> list[int]:

@@ -84,7 +84,7 @@ class Claim:
         """Write the output with `write`, and make it the published one; `settle` does the rest.
 
         `keep_replaced` says whether the output before it is kept. `committing` is called right before the commit
-        point, which is the last step. Raises OutputError (E-OUTPUT) where the disk says no; the published file is
+        point, which is the last step. Raises OutputError (E-OUTPUT) if the disk says no; the published file is
         then the old one, and all that was kept is still there.
         """
         with self._until_committed():
@@ -134,7 +134,7 @@ class Claim:
             raise cannot_write(self.output, error) from error
 
     def commit(self) -> None:
-        """The commit point. Raises OSError where the output is still the old one."""
+        """The commit point. Raises OSError if the output is still the old one."""
         ours = identify(self.temporary.stat())
         try:
             self.temporary.replace(self.output)

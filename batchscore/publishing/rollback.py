@@ -93,7 +93,7 @@ def _settle(ours: Claim, age: int, report: Report | None, replaced: Report | Non
 
 
 def _job_of(output: Path, state_dir: Path | None, date: dt.date | None, name: str | None) -> Job:
-    """The job that keeps earlier outputs of this night; where several could, one that really does."""
+    """The job that keeps earlier outputs of this night; if several could, one that really does."""
     advice = "give the output, --state-dir and --job of the run"
     given = DatedPath(output, date or utc_today())
     require_paths(given.path, state_dir, next_step=advice)

@@ -1,4 +1,4 @@
-"""Drawing a page in a process of its own, for what draws it may end a process (V8 does, where memory is short)."""
+"""Drawing a page in a process of its own, for what draws it may end a process (V8 does, if memory is short)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SECONDS = 120
 def render_apart(page: TrainingPage) -> str:
     """The page as HTML text, as `render_page` gives it.
 
-    Raises ChildProcessError where the process fails, and OSError where none can be started.
+    Raises ChildProcessError if the process fails, and OSError if none can be started.
     """
     try:
         done = run_module("batchscore.reports", seconds=_SECONDS, given=page.to_json())

@@ -100,7 +100,7 @@ def render_page(page: TrainingPage) -> str:
 
 
 def write_page(page: TrainingPage, path: Path, render: Callable[[TrainingPage], str] = render_page) -> str | None:
-    """Write the page to `path`, as a whole or not at all; None where it was written, else a warning, logged too.
+    """Write the page to `path`, as a whole or not at all; None if it was written, otherwise a warning, logged too.
 
     `render` gives its text.
 

@@ -2,12 +2,12 @@
 
 It tells the run what the SavedModel itself cannot: which input is the user and which the candidate, which output
 is the score, and a few probe rows with the scores they had when the model was exported. `train` writes it for its
-models, `adopt` for anybody else's, and any trainer may write it:
+models, `adopt` for any other model's, and any trainer may write it:
 
     {
       "schema_version": 1,
       "signature": "serving_default",
-      "score_output": "score",                    an output of one number a pair, or 0.7*rating + 0.3*click
+      "score_output": "score",                    an output of one number per pair, or 0.7*rating + 0.3*click
       "user_input": "user_id",                    the input that takes the user's id; left out: the model has none
       "candidate_input": "movie_id",              the same for the candidate's
       "map": {"uid": "user_id"},                  input -> column of the pairs; left out: the column of its name
@@ -29,8 +29,8 @@ models, `adopt` for anybody else's, and any trainer may write it:
 
 Only `signature`, `score_output` and `probes` (one row or more) are required; the more it says, the more is checked.
 A flag of `run` wins over the card. Keys that this version does not know are refused, so that a misspelt one is
-noticed; a key that changes the meaning of others would raise `schema_version`. Each `sha256` may be left out; where
-one is given and is not right, the model is damaged, and nobody loads it.
+noticed; a key that changes the meaning of others would raise `schema_version`. Each `sha256` may be left out; if
+one is given and is not right, the model is damaged, and no one loads it.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class KnownTable(_Part):
 
 
 class KnownTables(_Part):
-    """The tables that know users and candidates; None where there is none."""
+    """The tables that know users and candidates; None if there is none."""
 
     user: KnownTable | None = None
     candidate: KnownTable | None = None
@@ -130,7 +130,7 @@ class ModelCard(_Part):
     probes: Probes
     known: KnownSignature | None = None
     known_tables: KnownTables | None = None
-    """Where there is no `known` signature: tables that the ids are looked up in."""
+    """If there is no `known` signature: tables that the ids are looked up in."""
     files: list[FileEntry] = Field(default_factory=list)
     """Every file but the card itself and a plan: a damaged copy, or one that stopped half-way, is known by it."""
     made_with: dict[str, str] = Field(default_factory=dict)
@@ -142,10 +142,10 @@ class ModelCard(_Part):
 
 
 def read_card(model: Path) -> ModelCard | None:
-    """The card of the SavedModel directory `model`, or None where it has none.
+    """The card of the SavedModel directory `model`, or None if it has none.
 
-    Raises ModelError: E-MODEL-CARD where the file is no valid card, E-MODEL-UNREADABLE where it may not be read,
-    E-MODEL-DAMAGED where it was changed since it was written.
+    Raises ModelError: E-MODEL-CARD if the file is no valid card, E-MODEL-UNREADABLE if it may not be read,
+    E-MODEL-DAMAGED if it was changed since it was written.
     """
     path = model / CARD_PATH
     try:

@@ -18,9 +18,9 @@ class ChosenScore:
     """Signature and score, why each was chosen, and what the person should know of the choice."""
 
     signature: Signature
-    signature_why: str
+    signature_reason: str
     score: Score
-    score_why: str
+    score_reason: str
     warnings: tuple[str, ...]
 
 
@@ -29,11 +29,11 @@ def choose_scoring(saved: SavedModel, signature: str | None = None, score_output
 
     Raises ModelError: E-MODEL-SIGNATURE, E-MODEL-OUTPUT, E-MODEL-PROBES if the score is computed from the clock.
     """
-    chosen, signature_why = choose_signature(saved, signature)
+    chosen, signature_reason = choose_signature(saved, signature)
     require_columns(chosen, saved.path)
-    score, score_why = choose_score(chosen, score_output, saved.card)
+    score, score_reason = choose_score(chosen, score_output, saved.card)
     require_no_clock(saved.path, score.name, chosen.unrepeatable_ops(score.outputs))
-    return ChosenScore(chosen, signature_why, score, score_why, _warnings(saved, chosen, score))
+    return ChosenScore(chosen, signature_reason, score, score_reason, _warnings(saved, chosen, score))
 
 
 def _warnings(saved: SavedModel, signature: Signature, score: Score) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ class FileDigest:
 def digest_files(model: Path) -> dict[str, FileDigest]:
     """Every file of the SavedModel directory `model` but its plan, by its path relative to it, sorted.
 
-    Costs one read of all of them. Raises OSError where one cannot be read.
+    Costs one read of all of them. Raises OSError if one cannot be read.
     """
     files = {path.relative_to(model).as_posix(): path for path in list_model_files(model)}
     return {
@@ -45,7 +45,7 @@ def fingerprint_of(files: Mapping[str, FileDigest]) -> str:
 
 
 def fingerprint(model: Path) -> str:
-    """The fingerprint of the SavedModel directory `model`. Raises OSError where a file cannot be read."""
+    """The fingerprint of the SavedModel directory `model`. Raises OSError if a file cannot be read."""
     return fingerprint_of(digest_files(model))
 
 

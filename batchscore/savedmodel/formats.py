@@ -117,7 +117,7 @@ def recognise_directory(path: Path) -> Format:
 def choose_meta_graph(meta_graphs: Sequence[Any], path: Path) -> Any:
     """The graph for serving among those of a SavedModel.
 
-    Raises ModelError (E-MODEL-NOT-SAVEDMODEL) where there is none, or only one in the form of TensorFlow 1.
+    Raises ModelError (E-MODEL-NOT-SAVEDMODEL) if there is none, or only one in the form of TensorFlow 1.
     """
     tags = [sorted(set(graph.meta_info_def.tags)) for graph in meta_graphs]
     for graph, graph_tags in zip(meta_graphs, tags, strict=True):

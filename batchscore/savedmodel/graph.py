@@ -69,7 +69,7 @@ class Graph:
                 yield self.bodies[function.signature.name], node
 
     def callee(self, node: Any) -> Body | None:
-        """The function that `node` calls and whose results are its own, None where it is no plain call."""
+        """The function that `node` calls and whose results are its own, None if it is no plain call."""
         if node.op in CALLS:
             return self.bodies.get(attribute(node, "f").func.name)
         return self.bodies.get(node.op)
@@ -162,7 +162,7 @@ class Graph:
         return found
 
     def _givers(self, body: Body, tensor: str, same: frozenset[str]) -> list[tuple[Body, str]]:
-        """The tensors whose value `tensor` has, one step against the flow; none where it is computed here."""
+        """The tensors whose value `tensor` has, one step against the flow; none if it is computed here."""
         name = node_name(tensor)
         node = body.nodes.get(name)
         if node is None:
@@ -224,7 +224,7 @@ class GraphTooLargeError(Exception):
 
 
 def attribute(node: Any, name: str) -> Any:
-    """The attribute `name` of a node; an empty one where it has none. The last one counts, as in a map."""
+    """The attribute `name` of a node; an empty one if it has none. The last one counts, as in a map."""
     found = _NO_ATTRIBUTE
     for item in node.attr:
         if item.key == name:
@@ -254,6 +254,6 @@ def constant(node: Any) -> Any:
 
 
 def variable_key(node: Any) -> bytes:
-    """What tells the variable or table of a handle op from others: its shared name, else the op's own."""
+    """What tells the variable or table of a handle op from others: its shared name, otherwise the op's own."""
     key: bytes = attribute(node, "shared_name").s or node.name.encode()
     return key

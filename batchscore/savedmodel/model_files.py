@@ -1,4 +1,4 @@
-"""The files of a SavedModel directory; where they cannot be read, that is said and none is passed over."""
+"""The files of a SavedModel directory; if they cannot be read, that is said and none is passed over."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def unreadable(error: OSError, model: Path) -> ModelError:
 def list_model_files(model: Path) -> list[Path]:
     """Every regular file below the directory `model`, sorted; links to files count, links to folders do not.
 
-    Raises OSError where a folder cannot be read.
+    Raises OSError if a folder cannot be read.
     """
 
     def stop(error: OSError) -> None:

@@ -1,4 +1,4 @@
-"""What the inputs of a signature take: one value a pair, or what no column of pairs can give."""
+"""What the inputs of a signature take: one value per pair, or what no column of pairs can give."""
 
 from __future__ import annotations
 

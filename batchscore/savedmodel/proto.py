@@ -139,7 +139,7 @@ def _message_class(name: str) -> Any:
 
 _pool = _build()
 SavedModelProto: Any = _message_class("SavedModel")
-"""Message class of the whole file: `SavedModelProto.FromString(bytes)`; DecodeError where it is none."""
+"""Message class of the whole file: `SavedModelProto.FromString(bytes)`; DecodeError if it is not one."""
 GraphProto: Any = _message_class("Graph")
 """Message class of a GraphDef."""
 OpDefProto: Any = _message_class("OpDef")

@@ -1,8 +1,8 @@
 """TensorFlow ops that do more than compute, by what they do, and those that are known to do no more.
 
-The judgement is on TensorFlow 2.21's registry of ops. `computing_ops.txt` lists the public ops that only compute,
-or keep their state inside the process. Whatever stands in neither list is unknown: custom ops, ops of special
-hardware, internal ops, and ops that a later TensorFlow adds.
+The choice is based on TensorFlow 2.21's registry of ops. `computing_ops.txt` lists the public ops that only
+compute, or keep their state inside the process. Whatever stands in neither list is unknown: custom ops, ops of
+special hardware, internal ops, and ops that a later TensorFlow adds.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ CHECKPOINT_OPS = {
 """Ops with which every SavedModel saves and restores its variables; harmless only there."""
 
 TEXT_TABLE_OPS = {"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"}
-"""Ops that read a vocabulary; harmless where the file is an asset of the model."""
+"""Ops that read a vocabulary; harmless if the file is an asset of the model."""
 
 
 @cache

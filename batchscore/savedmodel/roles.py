@@ -18,9 +18,9 @@ class Roles:
     """The inputs that take the two ids, and the reason; None if the model alone does not tell."""
 
     user_input: str | None
-    user_why: str
+    user_reason: str
     candidate_input: str | None
-    candidate_why: str
+    candidate_reason: str
 
 
 def choose_roles(
@@ -32,7 +32,7 @@ def choose_roles(
     user_input: str | None = None,
     candidate_input: str | None = None,
 ) -> Roles:
-    """The inputs of the two ids: those asked for, else the card's, else that fed from `user_id` and the only other.
+    """The inputs of the two ids: those asked for, the card's, or that fed from `user_id` and the only other.
 
     `columns` maps inputs to the columns that feed them, where those have other names; `constants` are fed none.
     """
@@ -41,17 +41,17 @@ def choose_roles(
     by_card = (None, None) if card is None else (card.user_input, card.candidate_input)
     fed = [name for name in signature.inputs if columns.get(name, name) == USER_ID]
     by_column = next((name for name in (*fed, USER_ID) if name in signature.inputs), None)
-    user, user_why = _first(
+    user, user_reason = _first(
         (user_input, "--user-input"), (by_card[0], "model card"), (by_column, "the default"),
         otherwise=f"no input {USER_ID!r}: {_hint('user')}",
     )  # fmt: skip
     only_other = choose_candidate(signature, user, constants)
-    candidate, candidate_why = _first(
+    candidate, candidate_reason = _first(
         (candidate_input, "--candidate-input"), (by_card[1], "model card"),
         (only_other, "the only other input that can take ids"),
         otherwise=f"several inputs could be it: {_hint('candidate')}",
     )  # fmt: skip
-    return Roles(user, user_why, candidate, candidate_why)
+    return Roles(user, user_reason, candidate, candidate_reason)
 
 
 def _first(*choices: tuple[str | None, str], otherwise: str) -> tuple[str | None, str]:
@@ -63,7 +63,7 @@ def _hint(role: str) -> str:
 
 
 def choose_candidate(signature: Signature, user_input: str | None, constants: Collection[str] = ()) -> str | None:
-    """The only input besides the user's and constants, else the only one of those that takes text or integers."""
+    """The only input besides the user's and constants, or the only one of those that takes text or integers."""
     others = [name for name in signature.inputs if name != user_input and name not in constants]
     if len(others) > 1:
         others = [name for name in others if takes_ids(signature.inputs[name])]

@@ -35,8 +35,8 @@ class Hazard:
 def find_hazards(meta_graphs: Sequence[Any], model: Path) -> list[Hazard]:
     """What is found in the graphs (messages of `proto`), their function libraries and their assets.
 
-    `model` is the SavedModel's directory. Each hazard is listed once, in the order of the file. An op is judged by
-    its name, four also by their attributes; checkpoint ops are harmless where only saving and restoring reaches
+    `model` is the SavedModel's directory. Each hazard is listed once, in the order of the file. An op is evaluated
+    by its name, four also by their attributes; checkpoint ops are harmless if only saving and restoring reaches
     them, text tables where their file is an asset inside the model.
     """
     found: list[Hazard] = []
@@ -49,7 +49,7 @@ def find_hazards(meta_graphs: Sequence[Any], model: Path) -> list[Hazard]:
 def find_graph_hazards(graph_def: bytes) -> list[Hazard]:
     """The same for a serialized GraphDef alone, which has no assets and nothing to save: a plan's.
 
-    Raises DecodeError where the bytes are no GraphDef.
+    Raises DecodeError if the bytes are no GraphDef.
     """
     meta_graph = SavedModelProto().meta_graphs.add()
     meta_graph.graph_def.MergeFromString(graph_def)
@@ -57,7 +57,7 @@ def find_graph_hazards(graph_def: bytes) -> list[Hazard]:
 
 
 def require_trusted(model: Path, hazards: Sequence[Hazard], *, trust_model: bool) -> None:
-    """Raise ModelError (E-MODEL-UNTRUSTED) where there are hazards and nobody has said that they are wanted."""
+    """Raise ModelError (E-MODEL-UNTRUSTED) if there are hazards and no one has said that they are wanted."""
     if trust_model or not hazards:
         return
     ops = Counter(hazard.op for hazard in hazards)

@@ -23,7 +23,7 @@ SERVING_DEFAULT = "serving_default"
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One input or output of a signature. `shape` is None where the rank is unknown; an open dimension is None."""
+    """One input or output of a signature. `shape` is None if the rank is unknown; an open dimension is None."""
 
     name: str
     tensor: str
@@ -42,7 +42,7 @@ class Signature:
     """A signature of a SavedModel: its inputs and outputs by name.
 
     `unrepeatable` has, for outputs that depend on a clock, random numbers or state, the ops that make them so;
-    `compiled` says whether a function of the model is compiled by XLA, anew for each shape that it is called with.
+    `compiled` says whether a function of the model is compiled by XLA, again for each shape that it is called with.
     """
 
     name: str
@@ -74,7 +74,7 @@ class SavedModel:
 
     @property
     def label(self) -> str:
-        """How a message calls it: `model 42`, or its directory where it has no version."""
+        """How a message calls it: `model 42`, or its directory if it has no version."""
         return f"model {self.version}" if self.version is not None else f"model {self.path.name}"
 
 
@@ -83,7 +83,7 @@ def read_saved_model(model: Path, version: int | None = None, *, trust_model: bo
 
     Costs one read of all its files, for the fingerprint. `trust_model` says that what it would do beyond computing
     is wanted. Raises ModelError: E-MODEL-MISSING, E-MODEL-UNREADABLE, E-MODEL-NOT-SAVEDMODEL, E-MODEL-INCOMPLETE,
-    E-MODEL-CARD, E-MODEL-DAMAGED where a file is not the one that the card remembers, E-MODEL-SIGNATURE,
+    E-MODEL-CARD, E-MODEL-DAMAGED if a file is not the one that the card remembers, E-MODEL-SIGNATURE,
     E-MODEL-UNTRUSTED (see `safety.find_hazards`).
     """
     located = locate(model, version)
@@ -114,7 +114,7 @@ def read_saved_model(model: Path, version: int | None = None, *, trust_model: bo
 def read_meta_graphs(path: Path) -> list[Any]:
     """The graphs of the SavedModel directory `path`, one for each set of tags, as messages of `proto`.
 
-    Raises ModelError: E-MODEL-UNREADABLE where saved_model.pb cannot be read, E-MODEL-NOT-SAVEDMODEL where it is
+    Raises ModelError: E-MODEL-UNREADABLE if saved_model.pb cannot be read, E-MODEL-NOT-SAVEDMODEL if it is
     something else.
     """
     with readable_model(path):
@@ -157,7 +157,7 @@ def choose_score_output(
 ) -> tuple[TensorSpec, str]:
     """The output that is the score, and the reason: the one asked for, the card's, or the only one that fits.
 
-    Raises ModelError (E-MODEL-OUTPUT) where it cannot be told or is no number.
+    Raises ModelError (E-MODEL-OUTPUT) if it cannot be told or is no number.
     """
     listing = "; ".join(map(str, signature.outputs.values()))
     fitting = [output for output in signature.outputs.values() if is_one_value(output) and is_score(output)]
@@ -184,13 +184,13 @@ def choose_score_output(
 
 
 def is_column(tensor: TensorSpec) -> bool:
-    """Whether an input takes one value a row: shape [n], [n, 1], or unknown."""
+    """Whether an input takes one value per row: shape [n], [n, 1], or unknown."""
     shape = tensor.shape
     return shape is None or len(shape) == 1 or (len(shape) == 2 and shape[1] in (1, None))  # noqa: PLR2004
 
 
 def is_one_value(tensor: TensorSpec) -> bool:
-    """Whether an output can have one value a row: after the rows every dimension is 1 or open; or unknown."""
+    """Whether an output can have one value per row: after the rows every dimension is 1 or open; or unknown."""
     return tensor.shape is None or (len(tensor.shape) > 0 and all(size in (1, None) for size in tensor.shape[1:]))
 
 
@@ -205,7 +205,7 @@ def is_score(tensor: TensorSpec) -> bool:
 
 
 def _require_undamaged(files: Mapping[str, FileDigest], card: ModelCard | None, path: Path) -> None:
-    """Raise ModelError (E-MODEL-DAMAGED) where a file has another SHA-256 than the card remembers of it."""
+    """Raise ModelError (E-MODEL-DAMAGED) if a file has another SHA-256 than the card remembers of it."""
     for entry in card.files if card is not None else []:
         found = files.get(entry.path)
         if entry.sha256 is not None and (found is None or found.sha256 != entry.sha256):

@@ -48,7 +48,7 @@ class Score:
     def compute(self, results: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
         """The scores, `ranked_dtype` [rows], from the outputs of one call.
 
-        Raises ModelError (E-MODEL-OUTPUT) if an output has not one value a row, or if an expression is given an
+        Raises ModelError (E-MODEL-OUTPUT) if an output has not one value per row, or if an expression is given an
         integer that float64 does not hold.
         """
         columns = {name: take_column(name, results[name], rows) for name in self.outputs}
@@ -91,7 +91,7 @@ def exact_dtype(dtype: str) -> np.dtype:
 def take_column(name: str, values: np.ndarray, rows: int) -> np.ndarray:
     """The values of output `name` as [rows].
 
-    Raises ModelError (E-MODEL-OUTPUT) where it has not one value a row.
+    Raises ModelError (E-MODEL-OUTPUT) if it has not one value per row.
     """
     if values.size != rows:
         raise ModelError(
@@ -105,7 +105,7 @@ def take_column(name: str, values: np.ndarray, rows: int) -> np.ndarray:
 
 
 def kept_type(spec: TensorSpec) -> pa.DataType:
-    """The Arrow type of an output in a column: its own, float32 for narrower floats; null where it is no column."""
+    """The Arrow type of an output in a column: its own, float32 for narrower floats; null if it is no column."""
     if not is_one_value(spec) or not (is_score(spec) or spec.dtype == "bool"):
         return pa.null()
     return pa.float32() if spec.dtype in ("float16", "bfloat16") else pa.type_for_alias(spec.dtype)
@@ -116,7 +116,7 @@ def choose_score(
 ) -> tuple[Score, str]:
     """The score and the reason: the one asked for, the card's, or the only output with one number per pair.
 
-    Raises ModelError (E-MODEL-OUTPUT) where it cannot be told, is no number, or is an expression that is not valid.
+    Raises ModelError (E-MODEL-OUTPUT) if it cannot be told, is no number, or is an expression that is not valid.
     """
     text, reason = wanted, "--score-output"
     if wanted is None and card is not None and card.signature == signature.name:

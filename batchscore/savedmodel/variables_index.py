@@ -67,10 +67,10 @@ class Variable:
 
 
 def read_variables(model: Path) -> list[Variable]:
-    """Every variable in the index of the SavedModel directory `model`, none where it has no index.
+    """Every variable in the index of the SavedModel directory `model`, none if it has no index.
 
     Left out are the bookkeeping of the object graph and slices of others. Raises ModelError: E-MODEL-INCOMPLETE
-    where the index is damaged, E-MODEL-UNREADABLE where it cannot be read.
+    if the index is damaged, E-MODEL-UNREADABLE if it cannot be read.
     """
     index = model / VARIABLES_INDEX
     if not index.is_file():

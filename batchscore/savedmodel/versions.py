@@ -154,11 +154,11 @@ def list_versions(base: Path) -> list[int]:
 
 
 def missing_files(model: Path) -> list[str]:
-    """What the SavedModel directory `model` lacks: nothing where it is complete.
+    """What the SavedModel directory `model` lacks: nothing if it is complete.
 
     Complete is: saved_model.pb, the variables index where the graph restores variables, every shard that the index
     names in its full length, and every file that the model card lists, with its size. Raises ModelError
-    (see `read_card`) where the card is not valid, OSError where a file cannot be read (see `reading_fails`).
+    (see `read_card`) where the card is not valid, OSError if a file cannot be read (see `reading_fails`).
     """
     if _lacks(model, PB, 0, exact=False):
         return [PB]
@@ -202,7 +202,7 @@ def _restores_variables(model: Path) -> bool:
             raise
         return False
     except DecodeError:
-        return False  # whoever reads the graph says so
+        return False  # the reader of the graph says so
     return any(graph.saver_def.restore_op_name for graph in graphs)
 
 

@@ -54,9 +54,9 @@ def _no_ids(count: int) -> list[str | int]:
 
 @dataclass(frozen=True)
 class LookUpTable:
-    """A look-up table. `entries` is None where the bytes do not tell; `filled_from` says where its keys stand.
+    """A look-up table. `entries` is None if the bytes do not tell; `filled_from` says where its keys stand.
 
-    `ids(count)` gives up to `count` keys, text or integers; none where only TensorFlow could read them.
+    `ids(count)` gives up to `count` keys, text or integers; none if only TensorFlow could read them.
     """
 
     name: str
@@ -141,7 +141,7 @@ def find_vocabularies(
 
 
 def read_vocabularies(path: Path, signature: Signature) -> dict[str, InputVocabulary]:
-    """`find_vocabularies` of the SavedModel directory `path`. Raises ModelError where it cannot be read."""
+    """`find_vocabularies` of the SavedModel directory `path`. Raises ModelError if it cannot be read."""
     meta_graph = choose_meta_graph(read_meta_graphs(path), path)
     graph = Graph(meta_graph)
     with readable_model(path):
@@ -196,7 +196,7 @@ def _table(node: Any) -> LookUpTable:
 
 
 def _table_name(source: Source) -> str:
-    """Name of the table that a handle stands for; empty where it has none."""
+    """Name of the table that a handle stands for; empty if it has none."""
     if source.node is None or source.node.op not in _TABLES:
         return ""
     return variable_key(source.node).decode(errors="replace")

@@ -118,7 +118,7 @@ def _note_ids(report: Report, unknown: list[UnknownIds]) -> None:
 
 
 def _counted(ids: UnknownIds) -> KnownIds:
-    """The counts; where the model breaks over them, the error that ended the run is the one to be told."""
+    """The counts; if the model breaks over them, the error that ended the run is the one to be told."""
     try:
         return ids.counts()
     except (ModelError, MemoryError) as error:

@@ -26,7 +26,7 @@ class LeftOut:
         return whole
 
     def add(self, reason: str, users: pa.Array) -> None:
-        """Count the pairs of these `users`, [n], of which some may be null: nobody's, and counted as pairs."""
+        """Count the pairs of these `users`, [n], of which some may be null: no one's, and counted as pairs."""
         self.pairs[reason] += len(users)
         self._users.setdefault(reason, DistinctIds()).add(users)
 

@@ -63,7 +63,7 @@ class ScoringPass:
         self._score_dtype = model.score.ranked_dtype
 
     def begin(self, total_rows: int | None, rejects_path: Path) -> PassState:
-        """The state before the first pair of a night of `total_rows` rows (None: nobody knows).
+        """The state before the first pair of a night of `total_rows` rows (None: no one knows).
 
         `rejects_path` is where the rejects will lie if the run refuses.
         """

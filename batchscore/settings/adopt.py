@@ -53,7 +53,7 @@ class AdoptSettings(DatedSettings):
             "kept as it is and filled in each night.",
         ),
     ] = Field(default_factory=dict)
-    fill: Annotated[Constants, Setting("INPUT=VALUE", "What stands in for a null, each night.")] = Field(
+    fill: Annotated[Constants, Setting("INPUT=VALUE", "What replaces a null, each night.")] = Field(
         default_factory=dict
     )
     probes: Annotated[

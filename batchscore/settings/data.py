@@ -28,7 +28,7 @@ class MovieLensSettings(Settings):
     output: _Folder
     candidates_per_user: Annotated[
         PositiveInt,
-        Setting("N", "Pairs per user: movies drawn from those that somebody has rated, but not the user."),
+        Setting("N", "Pairs per user: movies drawn from those that someone has rated, but not the user."),
     ] = 500
     seed: Annotated[
         NonNegativeInt, Setting("N", "Seed of the draw. The same archive and seed give the same files.")

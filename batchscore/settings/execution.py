@@ -32,7 +32,7 @@ class ExecutionSettings(Settings):
         Setting(
             "DIR",
             "Where plans are kept that do not lie with their model.",
-            "Give one under cron if there is no home to write to. Nobody else may be able to write to it.",
+            "Give one under cron if there is no home to write to. No other user may be able to write to it.",
             default="batchscore/plans in the user's cache folder",
             written=True,
         ),

@@ -16,4 +16,4 @@ class GoldenSettings(Settings):
     model: Annotated[
         Path | None, Setting("DIR", "Run all cases with this model.", default="the one that each names")
     ] = None
-    update: Annotated[bool, Switch("Make cases that differ expect what their runs do.")] = False
+    update: Annotated[bool, Switch("Update the cases that differ to what their runs do.")] = False

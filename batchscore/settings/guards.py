@@ -40,7 +40,7 @@ class GuardSettings(Settings):
         _Share,
         Setting(
             "SHARE",
-            "Users who are other ones than last published.",
+            "Users who were not among those last published.",
             "A share of the smaller night's users.",
         ),
     ] = Limit.parse("50%")
@@ -49,7 +49,7 @@ class GuardSettings(Settings):
         Setting(
             "SHARE",
             "Rise of the share of users with a short list since last published.",
-            "Compared if both nights have one `--top-n`.",
+            "Compared if both nights have the same `--top-n`.",
         ),
     ] = Limit.parse("50%")
     max_duplicate_rise: Annotated[
@@ -100,7 +100,7 @@ class GuardSettings(Settings):
     ] = Age.parse("off")
     max_identical_lists: Annotated[
         _Share,
-        Setting("SHARE", "Candidates that have one score for all their users.", "`off` if that is meant."),
+        Setting("SHARE", "Candidates that have the same score for all their users.", "`off` if that is intended."),
     ] = Limit.parse("99%")
     allow_equal_scores: Annotated[
         bool,

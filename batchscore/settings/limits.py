@@ -29,7 +29,7 @@ class Limit(Parsed):
 
     @classmethod
     def parse(cls, value: object) -> Limit:
-        """The limit that `value` (text or a whole number) spells; ValueError where it spells none."""
+        """The limit that `value` (text or a whole number) spells; ValueError if it spells none."""
         if isinstance(value, Limit):
             return value
         text = str(value).strip()
@@ -72,7 +72,7 @@ class Multiple(Parsed):
 
     @classmethod
     def parse(cls, value: object) -> Multiple:
-        """The multiple that `value` (text or a number) spells; ValueError where it spells none."""
+        """The multiple that `value` (text or a number) spells; ValueError if it spells none."""
         if isinstance(value, Multiple):
             return value
         text = str(value).strip()
@@ -99,7 +99,7 @@ class Age(Parsed):
 
     @classmethod
     def parse(cls, value: object) -> Age:
-        """The age that `value` spells; ValueError where it spells none."""
+        """The age that `value` spells; ValueError if it spells none."""
         if isinstance(value, Age):
             return value
         text = str(value).strip()

@@ -31,7 +31,7 @@ class ListSettings(Settings):
             "COLUMN",
             "The user column of lists that are not an output of `run`.",
             "A flag is meant for each file that has the column.",
-            default="user_id, else the first",
+            default="user_id, otherwise the first",
         ),
     ] = None
     candidate_column: Annotated[
@@ -39,7 +39,7 @@ class ListSettings(Settings):
         Setting(
             "COLUMN",
             "Their candidate column.",
-            default="the second if the user's is the first, else the only other column of ids",
+            default="the second if the user's is the first, otherwise the only other column of ids",
         ),
     ] = None
     rank_column: Annotated[
@@ -107,8 +107,8 @@ class EvaluateSettings(ListSettings):
     """Settings of `batchscore evaluate`: ranked lists, what users really did, and how to compare.
 
     `truth` and `training` have the user and candidate column of `ranked`, or those that `truth_user_column` and
-    `truth_candidate_column` name. A pair is relevant where its label is at
-    least `relevant`, without it where it is above 0, and without `label_column` always.
+    `truth_candidate_column` name. A pair is relevant if its label is at
+    least `relevant`, without it if it is above 0, and without `label_column` always.
     """
 
     ranked: Annotated[
@@ -153,7 +153,7 @@ class EvaluateSettings(ListSettings):
         Setting(
             "WHAT",
             "What scores are if labels are 0 and 1: probabilities or logits.",
-            default="probabilities if all are from 0 to 1, else logits",
+            default="probabilities if all are from 0 to 1, otherwise logits",
         ),
     ] = None
     bootstrap: Annotated[

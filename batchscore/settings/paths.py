@@ -82,7 +82,7 @@ class DatedPath(Parsed):
 
     @classmethod
     def parse(cls, value: object) -> DatedPath:
-        """The path that `value` is; ValueError if it is none."""
+        """The path that `value` is; ValueError if it is not one."""
         if isinstance(value, DatedPath):
             return value
         if not isinstance(value, str | Path):
@@ -91,7 +91,7 @@ class DatedPath(Parsed):
 
 
 def require_usable(path: Path, *, written: bool = False) -> None:
-    """Raise ValueError where no file can have the path, no report could name it, or a `{name}` is left in it.
+    """Raise ValueError if no file can have the path, no report could name it, or a `{name}` is left in it.
 
     `written` paths are not read: the advice on a URL is then another one.
     """
@@ -108,13 +108,13 @@ def require_usable(path: Path, *, written: bool = False) -> None:
 
 
 def require_no_pattern(path: Path) -> None:
-    """Raise ValueError where `path`, which is to be read, is a pattern of names and no file is called so."""
+    """Raise ValueError if `path`, which is to be read, is a pattern of names and no file is called so."""
     if _PATTERN.search(str(path)) and not os.path.lexists(path):
         raise ValueError(f"{path} is not there, and a pattern is not expanded: give the file or the folder itself")
 
 
 def require_paths(*paths: Path | None, next_step: str = "correct the path") -> None:
-    """Raise UsageError (E-CONFIG) where one of the paths is not usable (see `require_usable`)."""
+    """Raise UsageError (E-CONFIG) if one of the paths is not usable (see `require_usable`)."""
     for path in filter(None, paths):
         try:
             require_usable(path)
@@ -153,7 +153,7 @@ def is_utf8(path: Path) -> bool:
 
 
 def is_same_file(one: Path, other: Path) -> bool:
-    """Whether both paths are one file; False where one of them is not there."""
+    """Whether both paths are one file; False if one of them is not there."""
     try:
         return one.samefile(other)
     except OSError:

@@ -26,7 +26,7 @@ class _Feature(_Declared):
 
     role: Role
     dimension: PositiveInt | None = None
-    """Numbers that stand for one value; `embedding_dimension` where it is left out."""
+    """Numbers that stand for one value; `embedding_dimension` if it is left out."""
 
 
 class Vocabulary(_Feature):
@@ -64,7 +64,7 @@ class Number(_Feature):
 
 
 class Buckets(_Feature):
-    """An embedding of the interval that a number falls into: `boundaries`, else `count` training quantiles."""
+    """An embedding of the interval that a number falls into: `boundaries`, otherwise `count` training quantiles."""
 
     kind: Literal["buckets"]
     boundaries: tuple[float, ...] | None = None
@@ -187,7 +187,7 @@ class _Task(_Declared):
 
     @property
     def has_label_column(self) -> bool:
-        """Whether the interactions hold the label; it is drawn in training where they do not."""
+        """Whether the interactions hold the label; it is drawn in training if they do not."""
         return True
 
 
@@ -231,7 +231,7 @@ Task = Annotated[Rating | Click | Ranking, Field(discriminator="kind")]
 
 
 def require_one_model(tasks: Collection[Task]) -> None:
-    """Raises ValueError where no one model can have all these tasks."""
+    """Raises ValueError if no one model can have all these tasks."""
     if len({task.kind for task in tasks} & {"pairwise", "listwise"}) > 1:
         raise ValueError("one model has pairwise or listwise tasks, not both")
     lengths = sorted({task.list_length for task in tasks if isinstance(task, Ranking)})

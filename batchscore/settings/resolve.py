@@ -49,7 +49,7 @@ def resolve(
     `date` is what `{date}` in paths and constants stands for: a date, or its text (2024-02-29); today in UTC if it
     is None. No file gives it: the date that is right tonight would be wrong on every other night.
     `given_as` is what messages call the flags: the Python API has arguments. Raises UsageError: E-CONFIG names
-    every wrong value and where it came from; E-OUTPUT-IS-INPUT where the output would replace the configuration.
+    every wrong value and where it came from; E-OUTPUT-IS-INPUT if the output would replace the configuration.
     """
     day = _day(date)
     given = _from_environment(kind, os.environ if environ is None else environ)

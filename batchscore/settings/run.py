@@ -53,7 +53,7 @@ class RunSettings(GuardSettings, ExecutionSettings, DatedSettings):
         Setting(
             "DIR",
             "A SavedModel, or a directory of integer versions of it.",
-            default=f"{MODEL_ENVIRONMENT}, else model/ beside the input",
+            default=f"{MODEL_ENVIRONMENT}, otherwise model/ beside the input",
             environment=MODEL_ENVIRONMENT,
         ),
     ] = None
@@ -62,7 +62,7 @@ class RunSettings(GuardSettings, ExecutionSettings, DatedSettings):
     ] = None
     signature: Annotated[
         str | None,
-        Setting("NAME", "The signature that scores.", default="the model card's, else serving_default"),
+        Setting("NAME", "The signature that scores.", default="the model card's, otherwise serving_default"),
     ] = None
     score_output: Annotated[
         str | None,
@@ -70,7 +70,7 @@ class RunSettings(GuardSettings, ExecutionSettings, DatedSettings):
             "NAME",
             "The output that is the score.",
             "A sum or product of outputs will do: `0.7*rating + 0.3*click`.",
-            default="the model card's, else the only one with one number per pair",
+            default="the model card's, otherwise the only one with one number per pair",
         ),
     ] = None
     top_n: Annotated[
@@ -94,13 +94,15 @@ class RunSettings(GuardSettings, ExecutionSettings, DatedSettings):
             "COLUMN",
             "The column of user ids; the lists are written under it.",
             "The model's user input must be fed from it: `--map user_id=COLUMN`.",
-            default="the model card's, else user_id",
+            default="the model card's, otherwise user_id",
         ),
     ] = None
     candidate_column: Annotated[
         str | None,
         Setting(
-            "COLUMN", "The column of candidate ids.", default="the model card's, else that of the only other input"
+            "COLUMN",
+            "The column of candidate ids.",
+            default="the model card's, otherwise that of the only other input",
         ),
     ] = None
     keep: Annotated[
@@ -134,13 +136,13 @@ class RunSettings(GuardSettings, ExecutionSettings, DatedSettings):
     ] = Field(default_factory=dict)
     fill: Annotated[
         Constants,
-        Setting("INPUT=VALUE", "What stands in for nulls of a feature.", "A model of `train` remembers its fills."),
+        Setting("INPUT=VALUE", "What replaces nulls of a feature.", "A model of `train` remembers its fills."),
     ] = Field(default_factory=dict)
     allow_nonfinite: Annotated[
         tuple[str, ...],
         Setting(
             "INPUT",
-            "Feed NaN and infinite numbers; else such rows are bad.",
+            "Feed NaN and infinite numbers; otherwise such rows are bad.",
             "Only for a model that is known to tell NaN apart: a network may make a plausible score of it.",
         ),
     ] = ()

@@ -23,7 +23,7 @@ _UNQUOTED = re.compile(r"""\s*(?P<key>[\w.-]+)\s*=\s*(?P<value>(\{date\}|[^\s"'\
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The TOML file `path`. Raises OSError where it cannot be read, ValueError where it is not TOML in UTF-8."""
+    """The TOML file `path`. Raises OSError if it cannot be read, ValueError if it is not TOML in UTF-8."""
     content = read_regular(path)
     if content.startswith(codecs.BOM_UTF8):
         raise ValueError("it begins with a byte order mark (BOM); save it as UTF-8 without one")

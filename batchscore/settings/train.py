@@ -32,7 +32,7 @@ class TrainSettings(Settings):
     by the id of that name. `layers` are the widths of the hidden layers.
 
     `split` is how the share `held_out` that the model is tested on is chosen: the latest rows (`time`, the default
-    where there is a `timestamp_column`), rows at random, or the `last` rows of each user. With `patience`, the
+    if there is a `timestamp_column`), rows at random, or the `last` rows of each user. With `patience`, the
     share `validation` of the other rows decides when to stop: after so many epochs without a better one. With
     `refit` the published model has then learned all rows, for the number of epochs that was best.
 
@@ -85,7 +85,7 @@ class TrainSettings(Settings):
             "What is held out: the latest rows (time), rows at random (random), or each user's last ones (last).",
             "At random a pair draws by what it is, not by where it stands: it stays on its side when rows are "
             "added, so the shares are only about right.",
-            default="time with --timestamp-column, else random",
+            default="time with --timestamp-column, otherwise random",
         ),
     ] = None
     last: Annotated[

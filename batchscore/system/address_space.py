@@ -24,13 +24,13 @@ TRAINING_BYTES = 3_850 * 2**20
 
 
 def address_space_limit() -> int | None:
-    """The limit in bytes, None where there is none."""
+    """The limit in bytes, None if there is none."""
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     return None if limit == resource.RLIM_INFINITY else limit
 
 
 def require_address_space(needed: int, what: str) -> None:
-    """Raise OutOfMemoryError (E-MEMORY) where the process may map fewer than the `needed` bytes of `what`."""
+    """Raise OutOfMemoryError (E-MEMORY) if the process may map fewer than the `needed` bytes of `what`."""
     limit = address_space_limit()
     if limit is not None and limit < needed:
         raise OutOfMemoryError(

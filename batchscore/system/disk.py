@@ -65,7 +65,7 @@ def keep_access(descriptor: int, standing: Path) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Move `source` to `target`; where there is no `source`, there is no `target` afterwards."""
+    """Move `source` to `target`; if there is no `source`, there is no `target` afterwards."""
     try:
         source.replace(target)
     except FileNotFoundError:

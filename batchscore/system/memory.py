@@ -21,7 +21,7 @@ _OWN_CGROUPS = Path("/proc/self/cgroup")
 def part_budget(asked: int | None, model_bytes: int) -> int:
     """Bytes for what is kept of a plan's parts, within `asked` or what the machine or its control group allows.
 
-    Raises OutOfMemoryError (E-MEMORY) where not even the model fits. How many users the lists will have is not
+    Raises OutOfMemoryError (E-MEMORY) if not even the model fits. How many users the lists will have is not
     known yet: about 100 bytes for each of their pairs come on top.
     """
     available = available_bytes()

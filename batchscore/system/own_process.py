@@ -18,7 +18,7 @@ def run_module(
 ) -> subprocess.CompletedProcess[str]:
     """Run `python -m module`, which reads `given` (UTF-8) on stdin, to its end.
 
-    Raises subprocess.TimeoutExpired after so many seconds, and OSError where no process can be started.
+    Raises subprocess.TimeoutExpired after so many seconds, and OSError if no process can be started.
     """
     # the packages of this process, and nothing that happens to lie in the working directory
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -1,6 +1,6 @@
 """Opening files that others put there. A pipe, device or folder in the place of one is told, never waited for.
 
-Opening a named pipe waits for a writer, and reading a device may never end. So whoever reads a file by its name
+Opening a named pipe waits for a writer, and reading a device may never end. So code that reads a file by its name
 asks here: the errors are OSErrors whose `strerror` says in words what stands there.
 """
 
@@ -25,14 +25,14 @@ _KINDS = {
 
 
 def require_regular(path: Path) -> None:
-    """Raise OSError where `path` is no regular file: for libraries that open a file by its name."""
+    """Raise OSError if `path` is no regular file: for libraries that open a file by its name."""
     _require_regular(_stat(path), path)
 
 
 def open_regular(path: Path) -> BufferedReader:
     """The regular file `path`, open for reading; the caller closes it.
 
-    Raises OSError where it cannot be opened or is not a regular file, also for a path that no file can have.
+    Raises OSError if it cannot be opened or is not a regular file, also for a path that no file can have.
     """
     require_regular(path)  # opening a device may do something to it
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -44,7 +44,7 @@ def promises_success(name: str) -> bool:
 
 
 def find_unfinished(folder: Path, names: Sequence[str]) -> str | None:
-    """What among the `names` in `folder` says that somebody is still writing there, in words, or None."""
+    """What among the `names` in `folder` says that someone is still writing there, in words, or None."""
     for name in names:
         for pattern, writer in _WORKING_FOLDERS:
             if re.fullmatch(pattern, name):

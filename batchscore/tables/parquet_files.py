@@ -1,6 +1,6 @@
 """Parquet files that others wrote: reading them, and what an error of the library means.
 
-Nothing about such a file is believed before it is looked at. Its column chunks' metadata is never asked for: where
+Nothing about such a file is believed before it is looked at. Its column chunks' metadata is never asked for: if
 that is damaged or encrypted, pyarrow ends the process.
 """
 
@@ -37,7 +37,7 @@ _ARROW_SCHEMA = b"ARROW:schema"
 
 
 def open_source(path: Path) -> pa.NativeFile:
-    """The regular file `path` for `ParquetContent`. OSError where it is none, and never waits."""
+    """The regular file `path` for `ParquetContent`. OSError if it is not one, and never waits."""
     require_regular(path)
     return pa.OSFile(str(path))
 
@@ -56,7 +56,7 @@ class ParquetContent:
 
     @classmethod
     def of(cls, source: pa.NativeFile, buffer_bytes: int = 0) -> ParquetContent:
-        """Read the footer. Raises one of READ_ERRORS where that cannot be done."""
+        """Read the footer. Raises one of READ_ERRORS if that cannot be done."""
         with _open(source) as file:
             return cls(source, file.metadata, file.schema_arrow, buffer_bytes)
 
@@ -95,7 +95,7 @@ class ParquetContent:
         as_stored = all(name in direct for name in columns if self._is_dictionary(name))
         metadata = self.metadata if as_stored else _without_arrow_schema(self.metadata)
         with _open(self.source, metadata, direct, self.buffer_bytes) as file:
-            # threads would only prefetch columns; whoever takes the batches has its own use for the cores
+            # threads would only prefetch columns; the caller that takes the batches has its own use for the cores
             for batch in file.iter_batches(
                 batch_rows,
                 row_groups=range(group, metadata.num_row_groups),

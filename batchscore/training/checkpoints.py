@@ -40,7 +40,7 @@ class Checkpoints:
     """The states of one model in a folder: that of the last epoch, and of the best one.
 
     A state is the weights, the optimizer's, and all epochs so far. It appears whole or not at all. Raises
-    OutputError (E-OUTPUT) where it cannot be written, or does not fit the model.
+    OutputError (E-OUTPUT) if it cannot be written, or does not fit the model.
     """
 
     def __init__(self, folder: Path, model: tf.keras.Model) -> None:
@@ -52,7 +52,7 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer)
 
     def resume(self) -> list[Epoch]:
-        """Give the model its last state; all epochs up to it, none where there is no state."""
+        """Give the model its last state; all epochs up to it, none if there is no state."""
         numbers = self._numbers()
         if not numbers:
             return []

@@ -18,7 +18,7 @@ from batchscore.interactions.training_statistics import TrainingStatistics
 from batchscore.settings.recipe import Click, Rating, Task
 from batchscore.settings.train import TrainSettings
 from batchscore.training.metrics import ORDER_CUTOFF, Metric, metric_of
-from batchscore.training.split_parts import MEASURED_ROWS, SplitPart, can_judge_order, draw_rows
+from batchscore.training.split_parts import MEASURED_ROWS, SplitPart, can_evaluate_order, draw_rows
 
 MODEL = "model"
 
@@ -27,15 +27,15 @@ MODEL = "model"
 class Comparison:
     """The figures of every task on the held-out rows: model and baselines, each with its interval.
 
-    `relevant` is, by task, the least label of a row that a good list should hold. `judged` is the first task,
-    `value` and `baseline` its metric of the model and of the baseline to beat; None where it is not defined, or
-    (of an order) where no user has two held-out rows that differ.
+    `relevant` is, by task, the least label of a row that a good list should hold. `first_task` is the first task,
+    `value` and `baseline` its metric of the model and of the baseline to beat; None if it is not defined, or
+    (of an order) if no user has two held-out rows that differ.
     """
 
     tables: dict[str, ComparisonTable]
     relevant: dict[str, float]
     calibration: dict[str, list[CalibrationBin]]
-    judged: str
+    first_task: str
     metric: Metric
     value: float | None
     baseline: float | None = field(default=None)
@@ -43,7 +43,7 @@ class Comparison:
     def describe(self) -> dict[str, Any]:
         """What model card and report say of the first task."""
         return {
-            "task": self.judged,
+            "task": self.first_task,
             "metric": self.metric.name,
             "value": self.value,
             "baseline": self.metric.baseline,
@@ -79,12 +79,12 @@ def compare_models(
         )
         if isinstance(task, Rating | Click):
             calibration[name] = calibrate(numbers(rows[task.label]), predicted)
-    judged, task = next(iter(settings.all_tasks().items()))
+    first_task, task = next(iter(settings.all_tasks().items()))
     metric = metric_of(task)
-    value, baseline = (tables[judged].measure(row, metric.name).value for row in (MODEL, metric.baseline))
-    if _kind(task) == "order" and not can_judge_order(held_out.rows_of(task), task.label, settings.user_column):
+    value, baseline = (tables[first_task].measure(row, metric.name).value for row in (MODEL, metric.baseline))
+    if _kind(task) == "order" and not can_evaluate_order(held_out.rows_of(task), task.label, settings.user_column):
         value = baseline = None
-    return Comparison(tables, relevant, calibration, judged, metric, value, baseline)
+    return Comparison(tables, relevant, calibration, first_task, metric, value, baseline)
 
 
 def _fit_baselines(task: Task, split: Split, statistics: TrainingStatistics, settings: TrainSettings) -> Baselines:

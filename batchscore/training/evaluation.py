@@ -40,7 +40,7 @@ class Evaluator:
     def measure(self) -> dict[str, Figures]:
         """The figures of each part by its name. Costs one prediction of their rows.
 
-        Raises ModelError (E-TRAINING-DIVERGED) where a prediction is not finite.
+        Raises ModelError (E-TRAINING-DIVERGED) if a prediction is not finite.
         """
         return {
             name: {task: part.measure(task, values) for task, values in self.predict(part).items()}
@@ -52,7 +52,7 @@ class Evaluator:
 
         Where no output is named after the first task, that of the score is its prediction.
 
-        Raises ModelError: E-TRAINING-DIVERGED where one is not finite, E-MODEL-OUTPUT where a click's is no
+        Raises ModelError: E-TRAINING-DIVERGED if one is not finite, E-MODEL-OUTPUT if a click's is no
         probability.
         """
         found: dict[str, list[np.ndarray]] = {}

@@ -93,8 +93,8 @@ def export_model(
     the probe rows in the card come from `model` itself; what stood for nulls in training stands there too, but for
     ids, which a run never fills in; `made_with` and `training` go there as they are.
 
-    Equal models give equal bytes. Raises OutputError (E-OUTPUT) where the files cannot be written, and ModelError
-    (E-MODEL-OUTPUT) where the model of a factory gives no score.
+    Equal models give equal bytes. Raises OutputError (E-OUTPUT) if the files cannot be written, and ModelError
+    (E-MODEL-OUTPUT) if the model of a factory gives no score.
     """
     tensors = to_tensors(probes)
     specs = {name: tf.TensorSpec([None], tensor.dtype, name) for name, tensor in tensors.items()}
@@ -154,7 +154,7 @@ def leave_plan(saved: SavedModel, settings: TrainSettings) -> str | None:
 
     Gives that reason. A planner that breaks costs the model its plan and not its publication: a run tries again. A
     plan that does not load beside the model is not kept either, and no run tries that again. Raises OutputError
-    (E-OUTPUT) where the plan cannot be written.
+    (E-OUTPUT) if the plan cannot be written.
     """
     card = saved.card
     if card is None:
@@ -199,7 +199,7 @@ def _load(saved: SavedModel, plan: Plan | NotPlanned) -> Plan | NotPlanned:
 def check_export(path: Path) -> Exported:
     """Load the SavedModel at `path` as the ranking job will, and replay its probe rows.
 
-    Raises ModelError: E-MODEL-PROBES where a score depends on more than its row, or is not the trained model's, and
+    Raises ModelError: E-MODEL-PROBES if a score depends on more than its row, or is not the trained model's, and
     those of reading and loading.
     """
     saved = read_saved_model(path)

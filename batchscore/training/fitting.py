@@ -24,7 +24,7 @@ PARTS = {"training": "train", "validation": "validation", "held_out": "held-out"
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to fit, and what the first task is judged by.
+    """How long to fit, and what the first task is evaluated by.
 
     With `patience` it ends after so many epochs in a row without a better validation figure, and the best epoch's
     weights are taken; without, after `epochs`. `stage` stands before the epochs' lines.
@@ -124,12 +124,12 @@ class Fitting:
             return len(self.epochs)
         best = self.epochs[0]
         for epoch in self.epochs[1:]:
-            value, against = self._judge(epoch), self._judge(best)
+            value, against = self._evaluate(epoch), self._evaluate(best)
             if value is not None and (against is None or self._schedule.metric.is_better(value, against)):
                 best = epoch
         return best.epoch
 
-    def _judge(self, epoch: Epoch) -> float | None:
+    def _evaluate(self, epoch: Epoch) -> float | None:
         return (epoch.validation or {}).get(self._schedule.task, {}).get(self._schedule.metric.name)
 
     def _line(self, epoch: Epoch) -> str:

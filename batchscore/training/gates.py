@@ -45,7 +45,7 @@ def require_better_than_baseline(comparison: Comparison, training_rows: int, set
 
 
 def require_no_regression(comparison: Comparison, live: Live, settings: TrainSettings) -> None:
-    """Raises RefusedError (E-MODEL-REGRESSION) where it is worse than the live version beyond the limit."""
+    """Raises RefusedError (E-MODEL-REGRESSION) if it is worse than the live version beyond the limit."""
     limit, metric = settings.max_regression.fraction, comparison.metric
     if limit is None or live.value is None or comparison.value is None:
         return

@@ -29,7 +29,7 @@ _TYPES = {"string": pa.large_string(), "int64": pa.int64(), "float32": pa.float3
 
 @dataclass(frozen=True)
 class Live:
-    """The live version's figure, or the reason why there is none. `version` is None where none is published."""
+    """The live version's figure, or the reason why there is none. `version` is None if none is published."""
 
     version: int | None = None
     value: float | None = None
@@ -57,7 +57,7 @@ def measure_live_version(base: ModelBase, held_out: SplitPart, settings: TrainSe
         located = locate(base.path)
         version = located.version
         split = describe_split(held_out.rows, settings)
-        model = _find_judged_model(base, located.path, located.version or 0, split, settings)
+        model = _find_evaluated_model(base, located.path, located.version or 0, split, settings)
         name, task = next(iter(settings.all_tasks().items()))
         predicted = _score(model, held_out.rows, name)
         if not np.isfinite(predicted).all():
@@ -72,7 +72,7 @@ def measure_live_version(base: ModelBase, held_out: SplitPart, settings: TrainSe
 def describe_task(name: str, task: Task, metric: Metric) -> dict[str, Any]:
     """What two models must have in common for their figures to be comparable.
 
-    A probability among other negatives is another one, so their number is told where they are drawn.
+    A probability among other negatives is another one, so their number is told if they are drawn.
     """
     negatives = {"negatives": task.negatives} if isinstance(task, Click) and task.negatives else {}
     return {"name": name, "kind": task.kind, "label": task.label, "metric": metric.name, **negatives}
@@ -94,7 +94,7 @@ def describe_split(held_out: pa.Table, settings: TrainSettings) -> dict[str, Any
     return {"how": how, "held_out": settings.held_out, "timestamp_column": column, _BEGIN: begin}
 
 
-def _find_judged_model(
+def _find_evaluated_model(
     base: ModelBase, live: Path, version: int, split: dict[str, Any], settings: TrainSettings
 ) -> SavedModel:
     card = read_card(live)

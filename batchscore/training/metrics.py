@@ -1,4 +1,4 @@
-"""The figures that training is judged by."""
+"""The figures that training is evaluated by."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from batchscore.settings.recipe import Click, Rating, Task
 
 Figures = dict[str, dict[str, float | None]]
-"""Metrics by task, then by name; None where one is not defined for the rows."""
+"""Metrics by task, then by name; None if one is not defined for the rows."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What a task is judged by first, and the baseline that a model must beat in it to be published."""
+    """What a task is evaluated by first, and the baseline that a model must beat in it to be published."""
 
     name: str
     lower_is_better: bool
@@ -24,7 +24,7 @@ class Metric:
         return value < than if self.lower_is_better else value > than
 
     def loss(self, value: float, against: float) -> float:
-        """By which share of `against` the value is worse; negative where it is better."""
+        """By which share of `against` the value is worse; negative if it is better."""
         change = value - against if self.lower_is_better else against - value
         return change / abs(against) if against else (0.0 if change == 0 else float("inf") * change)
 

@@ -32,7 +32,7 @@ _PAGE_PACKAGES = ("altair", "great_tables", "vl_convert")
 def keep_reports(base: ModelBase, journal: Journal) -> Iterator[None]:
     """Write the report of what happens within: as that of the version that was published, or as the failure's.
 
-    The page is made where the packages of the extra `report` are installed. A failure before the rows were read
+    The page is made if the packages of the extra `report` are installed. A failure before the rows were read
     leaves nothing. Reports of removed versions go. One that cannot be written or removed is a warning: the model is
     published, or the error matters more.
     """

@@ -1,4 +1,4 @@
-"""A round of a training: one model from its statistics to its best weights. One is judged; a refit is another."""
+"""A round of a training: one model from its statistics to its best weights. One is evaluated; a refit is not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from batchscore.training.comparison import Comparison, compare_models
 from batchscore.training.evaluation import Evaluator
 from batchscore.training.fitting import Fitted, Fitting, Schedule
 from batchscore.training.metrics import Epoch, metric_of
-from batchscore.training.split_parts import SplitPart, can_judge_order, draw_rows, make_parts
+from batchscore.training.split_parts import SplitPart, can_evaluate_order, draw_rows, make_parts
 from batchscore.training.tensorboard import Board
 
 
@@ -52,7 +52,7 @@ class Round:
 
 @dataclass(frozen=True)
 class EvaluatedRound(Round):
-    """The round whose model never sees the held-out rows, and is judged by them."""
+    """The round whose model never sees the held-out rows, and is evaluated by them."""
 
     held_out: SplitPart
     state: Path
@@ -69,10 +69,10 @@ def prepare_evaluated(
 ) -> EvaluatedRound:
     """The round that learns the training rows alone, as far as an earlier process brought it with these files.
 
-    Raises InputError (E-INTERACTIONS) where held-out or validation rows can judge no order, and UsageError,
+    Raises InputError (E-INTERACTIONS) if held-out or validation rows can evaluate no order, and UsageError,
     InputError, ModelError or OutputError, as building a model and its checkpoints do.
     """
-    _require_judgement(split, settings)
+    _require_evaluable(split, settings)
     statistics = learn_statistics(split.training, settings)
     model = _build(statistics, settings)
     parts = make_parts(split, statistics, settings)
@@ -91,7 +91,8 @@ def prepare_evaluated(
 def prepare_refit(rows: pa.Table, epochs: int, state: Path, settings: TrainSettings) -> Round:
     """The round that learns all `rows`, with statistics of all of them, for `epochs` epochs.
 
-    `state` is that of the evaluated round. It starts anew from the same seed. Raises what `prepare_evaluated` does.
+    `state` is that of the evaluated round. It starts again from the same seed. Raises what `prepare_evaluated`
+    does.
     """
     statistics = learn_statistics(rows, settings)
     model = _build(statistics, settings)
@@ -102,10 +103,10 @@ def prepare_refit(rows: pa.Table, epochs: int, state: Path, settings: TrainSetti
     checkpoints = Checkpoints(state / "refit", model)
     batches = TrainingBatches(rows, statistics, settings)
     fitting = Fitting(model, batches, evaluator.measure, schedule, checkpoints)
-    return Round(model, statistics, settings, evaluator, fitting, _tell_nobody)
+    return Round(model, statistics, settings, evaluator, fitting, _ignore)
 
 
-def _require_judgement(split: Split, settings: TrainSettings) -> None:
+def _require_evaluable(split: Split, settings: TrainSettings) -> None:
     """Any order of rows that do not differ is right: every epoch, and every model, would be the best there is."""
     task = next(iter(settings.all_tasks().values()))
     if not isinstance(task, Ranking):
@@ -117,7 +118,7 @@ def _require_judgement(split: Split, settings: TrainSettings) -> None:
          "raise --validation (with --split last: --last), or set --patience 0"),
     )  # fmt: skip
     for rows, what, next_step in parts:
-        if rows.num_rows and not can_judge_order(rows, task.label, settings.user_column):
+        if rows.num_rows and not can_evaluate_order(rows, task.label, settings.user_column):
             raise InputError(
                 "E-INTERACTIONS",
                 f"the {what}",
@@ -133,5 +134,5 @@ def _build(statistics: TrainingStatistics, settings: TrainSettings) -> tfrs.Mode
     return build_model(statistics, settings)
 
 
-def _tell_nobody(_: Epoch) -> None:
+def _ignore(_: Epoch) -> None:
     """The curves of a refit say nothing that those of the evaluated model do not."""

@@ -1,4 +1,4 @@
-"""The parts of a split as a model is judged by them: rows, what each task says of them, and its figures."""
+"""The parts of a split as a model is evaluated by them: rows, what each task says of them, and its figures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MEASURED_ROWS = 1_000_000
 
 
 class SplitPart:
-    """Rows to be predicted: those of the input, then drawn negatives where a task has them."""
+    """Rows to be predicted: those of the input, then drawn negatives if a task has them."""
 
     def __init__(self, rows: pa.Table, statistics: TrainingStatistics, settings: TrainSettings) -> None:
         self._input_rows = rows.num_rows
@@ -37,14 +37,14 @@ class SplitPart:
         if task is not None and statistics.candidates is not None:
             rows = add_negatives(rows, statistics.candidates, task, settings)
         self.rows = rows
-        self._judges: dict[str, _Judge] = {}
+        self._evaluators: dict[str, _Evaluator] = {}
 
     def rows_of(self, task: Task) -> pa.Table:
         """The rows that have a label for `task`."""
         return self.rows if not task.has_label_column else self.rows.slice(0, self._input_rows)
 
     def relevant(self, task: Task) -> float:
-        """The least label of a row that a good list should hold: as declared, else the training rows' mean."""
+        """The least label of a row that a good list should hold: as declared, otherwise the training rows' mean."""
         if isinstance(task, Click):
             return 1.0
         return self._label_means[task.label] if task.relevant is None else task.relevant
@@ -52,14 +52,14 @@ class SplitPart:
     def measure(self, name: str, predicted: np.ndarray) -> dict[str, float | None]:
         """The figures of task `name`, for finite predictions of all rows (a click's are probabilities)."""
         task = self._settings.all_tasks()[name]
-        if name not in self._judges:
-            self._judges[name] = _Judge(self.rows_of(task), task, self.relevant(task), self._settings)
-        judge = self._judges[name]
-        return judge.measure(predicted[: judge.rows.num_rows])
+        if name not in self._evaluators:
+            self._evaluators[name] = _Evaluator(self.rows_of(task), task, self.relevant(task), self._settings)
+        evaluator = self._evaluators[name]
+        return evaluator.measure(predicted[: evaluator.rows.num_rows])
 
 
 @dataclass(frozen=True)
-class _Judge:
+class _Evaluator:
     """One task's labels for some rows."""
 
     rows: pa.Table
@@ -95,7 +95,7 @@ class _Judge:
         return users, candidates, truth, measure_best_lists(truth, (ORDER_CUTOFF,))
 
 
-def can_judge_order(rows: pa.Table, label: str, user_column: str) -> bool:
+def can_evaluate_order(rows: pa.Table, label: str, user_column: str) -> bool:
     """Whether any user has two rows of different labels, so that their order can be right or wrong."""
     found = rows.select([user_column, label]).group_by(user_column).aggregate([(label, "min"), (label, "max")])
     return bool(pc.any(pc.not_equal(found[f"{label}_min"], found[f"{label}_max"])).as_py())
@@ -112,7 +112,7 @@ def make_parts(split: Split, statistics: TrainingStatistics, settings: TrainSett
 
 
 def draw_rows(rows: pa.Table, settings: TrainSettings, limit: int = MEASURED_ROWS) -> pa.Table:
-    """About `limit` rows, all of them where there are no more: whole users, drawn with the seed."""
+    """About `limit` rows, all of them if there are no more: whole users, drawn with the seed."""
     if rows.num_rows <= limit:
         return rows
     users, known = encode(rows[settings.user_column])

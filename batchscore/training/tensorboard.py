@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 def require_tensorboard(folder: Path | None) -> None:
-    """Raises UsageError (E-EXTRA-MISSING) where logs are wanted and TensorBoard is not installed."""
+    """Raises UsageError (E-EXTRA-MISSING) if logs are wanted and TensorBoard is not installed."""
     if folder is not None and find_spec("tensorboard") is None:
         raise UsageError(
             "E-EXTRA-MISSING",
@@ -31,7 +31,7 @@ class Board:
     """
 
     def __init__(self, folder: Path | None) -> None:
-        """Raises OutputError (E-OUTPUT) where `folder` cannot be written."""
+        """Raises OutputError (E-OUTPUT) if `folder` cannot be written."""
         import tensorflow as tf  # noqa: PLC0415 - after require_keras_2
 
         self._tf = tf

@@ -26,7 +26,7 @@ def train(settings: TrainSettings, observer: Observer = _UNOBSERVED) -> Training
 
     Nothing is published unless the report is returned: on rows that neither has learned the model must be better
     than a baseline and not much worse than the live version, and its export must give the trained model's scores.
-    With `settings.refit` what is published has then been fitted anew on all rows.
+    With `settings.refit` what is published has then been fitted again on all rows.
 
     Raises UsageError, InputError, ModelError, OutputError, RefusedError, OutOfMemoryError or TryLaterError, each
     with `.report`.

@@ -73,10 +73,10 @@ def test_as_json(base):
     assert found["version"] == 1
     assert [(item["version"], item["complete"]) for item in found["versions"]] == [(3, False), (1, True)]
     assert found["choice"] == {
-        "signature": "serving_default", "signature_why": "model card", "score_output": "score",
-        "score_output_why": "model card", "refusal": None,
-        "roles": {"user_input": "user_id", "user_why": "model card", "candidate_input": "item_id",
-                  "candidate_why": "model card"},
+        "signature": "serving_default", "signature_reason": "model card", "score_output": "score",
+        "score_output_reason": "model card", "refusal": None,
+        "roles": {"user_input": "user_id", "user_reason": "model card", "candidate_input": "item_id",
+                  "candidate_reason": "model card"},
         "labels": [], "warnings": ["version 3 of the model is incomplete: scoring with version 1"],
         "unrepeatable": [],
     }  # fmt: skip

@@ -12,7 +12,7 @@ from batchscore.interactions.splits import Split
 from batchscore.interactions.training_statistics import learn_statistics
 from batchscore.settings.train import TrainSettings
 from batchscore.training.comparison import compare_models
-from batchscore.training.split_parts import SplitPart, can_judge_order, draw_rows, make_parts
+from batchscore.training.split_parts import SplitPart, can_evaluate_order, draw_rows, make_parts
 
 TASKS = {
     "rating": {"kind": "rating", "label": "stars"},
@@ -155,8 +155,8 @@ def test_an_order_that_nobody_s_rows_can_judge_has_no_value():
         "user_id": pa.array(range(20), pa.int64()), "movie_id": pa.array(range(20), pa.int64()),
         "stars": pa.array([1, 2] * 10, pa.float32()), "seen": pa.array([0.0] * 20, pa.float32()),
     })  # fmt: skip
-    assert can_judge_order(split.held_out, "stars", "user_id")
-    assert not can_judge_order(one_each, "stars", "user_id")
+    assert can_evaluate_order(split.held_out, "stars", "user_id")
+    assert not can_evaluate_order(one_each, "stars", "user_id")
     for rows, judged in ((split.held_out, True), (one_each, False)):
         part = SplitPart(rows, statistics, settings)
         scores = np.arange(rows.num_rows, dtype=np.float32)

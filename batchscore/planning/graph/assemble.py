@@ -31,7 +31,7 @@ _HALVES = (types_pb2.DT_HALF, types_pb2.DT_BFLOAT16)
 
 
 def assemble(given: Given, user_inputs: frozenset[str], candidate_inputs: frozenset[str]) -> Plan:
-    """The plan of `given`. Raises CannotPlanError with the reason where there is none."""
+    """The plan of `given`. Raises CannotPlanError with the reason if there is none."""
     try:
         graph, score = inline(given.graph, given.score)
         known = infer(graph, {item.placeholder: item.rank for item in given.inputs.values()})
@@ -144,7 +144,7 @@ class _Assembly:
         )
 
     def _part_inputs(self, tensor: str) -> frozenset[str] | None:
-        """The inputs of the part that `tensor` belongs to; None where the head computes it."""
+        """The inputs of the part that `tensor` belongs to; None if the head computes it."""
         fact = self._draft.facts[tensor]
         if not fact.inputs or fact.inputs & self._sides.direct == fact.inputs:
             return None
@@ -275,7 +275,7 @@ class _Assembly:
         return count_flops(self._draft, needed)
 
     def _require_full_precision(self) -> None:
-        """Raise CannotPlanError where the head would compute in half precision, or from it.
+        """Raise CannotPlanError if the head would compute in half precision, or from it.
 
         Sums in another order round otherwise there than the model does, by more than any check could let pass.
         """

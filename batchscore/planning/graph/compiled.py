@@ -1,7 +1,7 @@
 """Which nodes the head may be made of: those that XLA compiles and that then give what TensorFlow gives.
 
 XLA clamps an index that is out of range and divides by zero without a word, where TensorFlow fails: such nodes stay
-outside, and are computed once a distinct tuple of the inputs that meet in them.
+outside, and are computed once per distinct tuple of the inputs that meet in them.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Draft:
         return [name for name in self.nodes if name in needed]
 
     def width(self, tensor: str) -> int | None:
-        """Width of a tensor [n, width] of one row an entry, None where it is anything else."""
+        """Width of a tensor [n, width] of one row an entry, None if it is anything else."""
         fact, shape = self.facts[tensor], self.known.shapes.get(tensor)
         if fact.kind is not Kind.ROWS or fact.axis != 0 or fact.per_row != 1 or shape is None:
             return None
@@ -52,7 +52,7 @@ class Draft:
         return None
 
     def add(self, op: str, inputs: list[str], shape: Shape | None, **attrs: Any) -> str:
-        """Add a node after all others; its result is rows [n, ...] where an input is, else a weight."""
+        """Add a node after all others; its result is rows [n, ...] where an input is, otherwise a weight."""
         name = f"factorised/{len(self.nodes)}/{op}"
         self.nodes[name] = make_node(name, op, inputs, **attrs)
         tensor = f"{name}:0"
@@ -74,7 +74,7 @@ class Draft:
 
 
 def make_node(name: str, op: str, inputs: list[str], **attrs: Any) -> node_def_pb2.NodeDef:
-    """A node; an attribute is a DataType number for names that say so, else a bool, an int or bytes."""
+    """A node; an attribute is a DataType number for names that say so, otherwise a bool, an int or bytes."""
     node = node_def_pb2.NodeDef(name=name, op=op, input=inputs)
     for key, value in attrs.items():
         attr = node.attr[key]

@@ -289,7 +289,7 @@ class _Rewriter:
         return _Joined(tuple(pieces)) if any(self._home(piece) is not _HEAD for piece in pieces) else None
 
     def _columns(self, source: str, widths: list[int]) -> list[str] | None:
-        """`source` cut into segments of `widths`; None where it is joined otherwise or not at all."""
+        """`source` cut into segments of `widths`; None if it is joined otherwise or not at all."""
         form = self._forms.get(source)
         if isinstance(form, _Joined):
             return list(form.segments) if [self._width(s) for s in form.segments] == widths else None

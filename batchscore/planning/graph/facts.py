@@ -62,7 +62,7 @@ class Known:
     values: dict[str, Linear]
 
     def constant(self, tensor: str) -> np.ndarray | None:
-        """The value of `tensor` where it is small and the same for every batch, else None."""
+        """The value of `tensor` if it is small and the same for every batch, otherwise None."""
         value = self.values.get(tensor)
         return None if value is None or value.per_row.any() else value.fixed
 

@@ -1,4 +1,4 @@
-"""The head: what is left to compute once a pair, as one XLA-compiled function that walks its rows in blocks.
+"""The head: what is left to compute once per pair, as one XLA-compiled function that walks its rows in blocks.
 
 A call has a fixed number of rows, so it is compiled once. Inside, a loop takes `BLOCK_ROWS` rows at a time: it
 gathers the rows of each part's tables, computes, and writes the block's scores; what lies between the gather and
@@ -34,7 +34,7 @@ class Block:
     tables: Mapping[str, tuple[str, str]]
     """Placeholder of the block -> (feed of the table, feed of the row numbers)."""
     pairs: Mapping[str, str]
-    """Placeholder of the block -> feed that holds one value a pair."""
+    """Placeholder of the block -> feed that holds one value per pair."""
 
 
 def compile_head(outer: Sequence[Any], block: Block, versions: Any) -> graph_pb2.GraphDef:

@@ -32,8 +32,8 @@ def plan_model(
     """A plan for output `score_output` of `signature` of the SavedModel directory `path`.
 
     `user_inputs` and `candidate_inputs` are signature inputs known to belong to the user and to the candidate; all
-    others are placed by the graph. NotPlanned, with the reason, where the score is not proven to be row-wise, where
-    the model's state would change, or where nothing could be computed less often than once a pair.
+    others are placed by the graph. NotPlanned, with the reason, where the score is not proven to be row-wise, if
+    the model's state would change, or where nothing could be computed less often than once per pair.
     """
     import tensorflow as tf  # noqa: PLC0415 - importing this module must not load TensorFlow
 

@@ -26,9 +26,9 @@ class Kind(Enum):
     SIZE = auto()
     """An integer tensor that the number of rows alone decides."""
     ROWS = auto()
-    """One entry a row along one axis (`axis`), or `per_row` entries in a run."""
+    """One entry per row along one axis (`axis`), or `per_row` entries in a run."""
     FLAT = auto()
-    """A changing number of entries a row along axis 0, in row order (the words of a text)."""
+    """A changing number of entries per row along axis 0, in row order (the words of a text)."""
     FLAT_ROWS = auto()
     """The row number of each entry of a FLAT tensor, or [row, position] with `pairs`."""
     COUNT = auto()
@@ -113,7 +113,7 @@ class Op:
         return value is not None and value.dtype.kind in "iufb" and not value.any()
 
     def attr(self, name: str) -> Any:
-        """Attribute `name` as an AttrValue, empty where the op has none (reading a missing one would add it)."""
+        """Attribute `name` as an AttrValue, empty if the op has none (reading a missing one would add it)."""
         return self.node.attr[name] if name in self.node.attr else attr_value_pb2.AttrValue()
 
     def all_inputs(self) -> frozenset[str]:
@@ -140,7 +140,7 @@ STATEFUL_READS = frozenset({
 
 
 def prove(graph: FlatGraph, known: Known, inputs: Iterable[str], rules: dict[str, Rule]) -> Proof:
-    """Facts of all tensors of `graph`, whose placeholders `inputs` hold one entry a row."""
+    """Facts of all tensors of `graph`, whose placeholders `inputs` hold one entry per row."""
     placeholders = set(inputs)
     proof = Proof()
     for node in graph.nodes.values():

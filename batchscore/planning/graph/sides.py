@@ -11,13 +11,13 @@ from batchscore.planning.graph.draft import Draft
 
 @dataclass(frozen=True)
 class Sides:
-    """Inputs (placeholder names) in groups, each computed once a distinct tuple; the rest are fed pair by pair."""
+    """Inputs (placeholder names) in groups, each computed once per distinct tuple; the rest are fed by pair."""
 
     groups: tuple[frozenset[str], ...]
     direct: frozenset[str]
 
     def home(self, inputs: frozenset[str]) -> int | None:
-        """The group that all of `inputs` belong to; None where they meet only in the head, or are none."""
+        """The group that all of `inputs` belong to; None if they meet only in the head, or are none."""
         return next((i for i, group in enumerate(self.groups) if inputs and inputs <= group), None)
 
 

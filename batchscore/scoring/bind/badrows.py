@@ -45,7 +45,7 @@ class BadRows:
     rejects_path: Path | None = None
     """Where the rejects lie when the run refuses."""
     advice: dict[tuple[str, str], str] = field(default_factory=dict)
-    """What to do about a reason in a column, where there is more to say than to fix the rows."""
+    """What to do about a reason in a column, if there is more to say than to fix the rows."""
 
     @property
     def count(self) -> int:
@@ -88,7 +88,7 @@ class BadRows:
     def drop_unranked(self, scored: Iterator[ScoredPairs]) -> Iterator[ScoredPairs]:
         """Leave out pairs whose score is no finite float32, or on which the model itself failed.
 
-        Over the budget: InputError (E-BAD-ROWS), or ModelError (E-MODEL-NONFINITE) where no score was finite.
+        Over the budget: InputError (E-BAD-ROWS), or ModelError (E-MODEL-NONFINITE) if no score was finite.
         """
         for batch in scored:
             with np.errstate(over="ignore"):
@@ -106,7 +106,7 @@ class BadRows:
             yield batch.keep(finite)
 
     def require_some_finite(self) -> None:
-        """Raise ModelError (E-MODEL-NONFINITE) where pairs were scored and no score was finite."""
+        """Raise ModelError (E-MODEL-NONFINITE) if pairs were scored and no score was finite."""
         if self.scored and not self.finite:
             raise ModelError(
                 "E-MODEL-NONFINITE",
@@ -121,7 +121,7 @@ class BadRows:
         return GuardResult(name="max_bad_rows", figure=self.count, limit=str(self.budget), ok=not self.over_budget)
 
     def require_within_budget(self) -> None:
-        """Raise InputError (E-BAD-ROWS) where there are more bad rows than the budget allows."""
+        """Raise InputError (E-BAD-ROWS) if there are more bad rows than the budget allows."""
         if not self.over_budget:
             return
         first, *_ = told = self.rejects.in_order()
@@ -235,7 +235,7 @@ def _find_unranked(batch: ScoredPairs, finite: np.ndarray) -> list[Found]:
 
 
 def _not_finite(array: pa.Array) -> np.ndarray | None:
-    """Rows that are NaN or infinite, or None where none is."""
+    """Rows that are NaN or infinite, or None if none is."""
     if not pa.types.is_floating(array.type):
         return None
     bad = ~np.isfinite(array.to_numpy(zero_copy_only=False))

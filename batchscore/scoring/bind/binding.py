@@ -27,7 +27,7 @@ from batchscore.settings.run import RunSettings
 class BoundColumn:
     """A model input that a pair column feeds. `fill` (length 1, of the input's dtype) stands in for nulls.
 
-    With `nonfinite` the model is given NaN and infinite numbers too; else such a row is bad.
+    With `nonfinite` the model is given NaN and infinite numbers too; otherwise such a row is bad.
     """
 
     input: TensorSpec
@@ -42,7 +42,7 @@ class Binding:
     """What the run reads, what it feeds, and what it writes.
 
     `columns` are the pair columns needed, each once. `user_input` and `candidate_input` name the inputs that take
-    the two ids, also where a `--map` feeds one from another column (None where the model takes no such input).
+    the two ids, also where a `--map` feeds one from another column (None if the model takes no such input).
     `kept` maps output names to pair columns, in order; `kept_outputs` to outputs of the model, which follow.
     """
 
@@ -226,7 +226,7 @@ class _Binder:
         yield from find_lists_of_one(self.signature, texts)
 
     def unfed_ids(self, card: ModelCard | None) -> Iterator[str]:
-        """An id that the model does not see although nobody said so, or although a `--map` said so."""
+        """An id that the model does not see although no one said so, or although a `--map` said so."""
         told = (self.settings.user_column, self.settings.candidate_column)
         no_input = (card and card.user_input is None, card and card.candidate_input is None)
         for item, by_flag, by_card in zip(self.id_columns, told, no_input, strict=True):
@@ -249,7 +249,7 @@ class _Binder:
         )
 
     def _next_step(self, card: ModelCard | None, evidence: Evidence | None) -> str:
-        """The flags to paste, else what to do."""
+        """The flags to paste, otherwise what to do."""
         by_role = self._by_role()
         unfed = [spec for spec in self.unfed if spec.name not in by_role]
         taken = {feed.column for feed in self.feeds.values() if feed.constant is None} | set(by_role.values())

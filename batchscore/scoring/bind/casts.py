@@ -35,7 +35,7 @@ _SECONDS_A_DAY = 86_400
 _UNITS_A_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 Casted = tuple[pa.Array, np.ndarray | None]
-"""The cast values and, where some rows could not be cast, a bool mask of them (null rows are never in it)."""
+"""The cast values and, if some rows could not be cast, a bool mask of them (null rows are never in it)."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Cast:
 
 
 def find_cast(column: pa.DataType, dtype: str, *, is_id: bool, separator: str | None = None) -> Cast | None:
-    """The cast from `column` to the input dtype `dtype`, or None where there is none.
+    """The cast from `column` to the input dtype `dtype`, or None if there is none.
 
     With a `separator` the input takes several values in one text: lists are joined by it.
 
@@ -259,7 +259,7 @@ def _wrap(values: np.ndarray, like: pa.Array, type_: pa.DataType) -> pa.Array:
 
 
 def _false(condition: pa.Array) -> np.ndarray | None:
-    """Rows where `condition` is false (not null), or None where there are none."""
+    """Rows where `condition` is false (not null), or None if there are none."""
     bad: np.ndarray = pc.invert(condition).fill_null(False).to_numpy(zero_copy_only=False)
     return bad if bad.any() else None
 

@@ -12,7 +12,7 @@ from batchscore.columns import is_text
 
 @dataclass(frozen=True)
 class Coded:
-    """n rows. Without `codes` row i has value i; with them row i has value `codes[i]`, or null where it is -1.
+    """n rows. Without `codes` row i has value i; with them row i has value `codes[i]`, or null if it is -1.
 
     What is found out about a value is found out once, however many rows have it. Some values may be of no row.
     """
@@ -50,7 +50,7 @@ class Coded:
         return rows
 
     def nulls(self) -> np.ndarray | None:
-        """Rows that are null, or None where none is."""
+        """Rows that are null, or None if none is."""
         mask = self.values.is_null().to_numpy(zero_copy_only=False) if self.values.null_count else None
         if self.codes is None or (mask is None and not self._has_null_codes()):
             return mask

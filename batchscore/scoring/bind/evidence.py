@@ -52,7 +52,7 @@ class VocabularyEvidence:
         return common >= _KNOWN_NUMBERS * len(values) and common >= _COVERED * len(ids)
 
     def other_separator(self, column: str, separator: str) -> str | None:
-        """The usual separator that most texts of the column hold although none holds `separator`; else None."""
+        """The usual separator that most texts of the column hold if none holds `separator`; otherwise None."""
         texts = self._values(column)
         return find_other_separator([pa.array(texts, pa.large_string())], separator) if texts else None
 

@@ -1,7 +1,7 @@
 """Who feeds an input of the model, if several could.
 
-An explicit `--map` or `--set` of this run wins; else the pairs' own column (the one that the card names, or that of
-the input's name); else the card's constant. What loses is hidden, and told.
+An explicit `--map` or `--set` of this run wins; otherwise the pairs' own column (the one that the card names, or
+that of the input's name); otherwise the card's constant. What loses is hidden, and told.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Feed:
 
     `column` is set in both cases: with a constant it is the one that the pairs would have. `fill` stands in for
     nulls of the column, `separator` between the values of a text that holds several. `hidden` says in words what
-    else could have fed the input; it `is_surprising` if it is the card's constant, and nobody said in this run that
+    else could have fed the input; it `is_surprising` if it is the card's constant, and no one said in this run that
     it should lose.
     """
 

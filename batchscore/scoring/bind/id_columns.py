@@ -1,6 +1,6 @@
 """The two id columns of the pairs, and which input of the model takes each id.
 
-Lists are written under the id columns. An id input that another column feeds scores everybody as somebody else, and
+Lists are written under the id columns. An id input that another column feeds scores everyone as someone else, and
 nothing in the scores shows it: so it is a problem, unless a `--map` of this run says it.
 """
 
@@ -23,7 +23,7 @@ from batchscore.settings.run import RunSettings
 class IdColumn:
     """The column of a role's ids (None if it cannot be told) and the input that takes them (None if there is none).
 
-    `other` is the column that feeds `input` in place of `column`, None where that is as it should be; with
+    `other` is the column that feeds `input` in place of `column`, None if that is as it should be; with
     `is_mapped` a `--map` of this run says so.
     """
 
@@ -41,7 +41,7 @@ class IdColumn:
         )
 
     def problem(self) -> str | None:
-        """What is wrong if another column feeds the input and nobody said so, and how to say it."""
+        """What is wrong if another column feeds the input and no one said so, and how to say it."""
         if self.input is None or self.other is None or self.is_mapped:
             return None
         return f"{self.describe_other()} (if that is meant, say so: {map_flag(self.input, self.other)})"
@@ -52,10 +52,10 @@ def choose_id_columns(
 ) -> tuple[IdColumn, IdColumn]:
     """User and candidate.
 
-    Columns: the flag, else that of the card's input, else `user_id` and that of the only other input. Inputs: the
-    card's, else `user_id` and the only other input, else the one that the column feeds. A candidate column that is
-    named and feeds an input which is not the user's is believed before the only other input, and so is one that
-    feeds nothing where the only other input takes floats.
+    Columns: the flag, otherwise that of the card's input, otherwise `user_id` and that of the only other input.
+    Inputs: the card's, otherwise `user_id` and the only other input, otherwise the one that the column feeds. A
+    candidate column that is named and feeds an input which is not the user's is believed before the only other
+    input, and so is one that feeds nothing if the only other input takes floats.
     """
 
     def fed_by(column: str | None) -> list[str]:

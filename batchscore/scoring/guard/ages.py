@@ -12,7 +12,7 @@ from batchscore.settings.limits import Age
 from batchscore.settings.paths import modified_at
 
 _MAX_CLOCK_SKEW = 300
-"""Seconds by which the clocks of two machines may differ without anybody being told."""
+"""Seconds by which the clocks of two machines may differ without a warning."""
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from batchscore.run_report import Report
 from batchscore.scoring.guard.verdict import format_share
 
 MAX_GROWTH = 0.5
-"""Share by which users or pairs may grow from one night to the next without anybody being told."""
+"""Share by which users or pairs may grow from one night to the next without a warning."""
 
 MAX_UNKNOWN_RISE = 0.1
-"""By how much the share of unknown ids may rise from one night to the next without anybody being told."""
+"""By how much the share of unknown ids may rise from one night to the next without a warning."""
 
 
 def tell_growth(report: Report, before: Report) -> Iterator[str]:

@@ -104,7 +104,7 @@ class Guards:
         """What only the finished lists settle; `report` has the figures of this run.
 
         All guards are asked, so that one message tells everything there is to accept. `park` puts refused lists
-        where somebody can look at them, and gives their path.
+        where someone can look at them, and gives their path.
 
         Raises RefusedError: E-NOTHING-RANKED, E-SCORES-EQUAL, E-IDENTICAL-LISTS, E-TOO-FEW-USERS, E-USERS-DROPPED,
         E-TOO-FEW-PAIRS, E-PAIRS-DROPPED, E-CANDIDATES-DROPPED, E-USERS-REPLACED, E-SHORT-LISTS, E-DUPLICATE-PAIRS,

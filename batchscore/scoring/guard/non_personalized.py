@@ -19,7 +19,7 @@ _MIN_USERS = 10
 
 @dataclass(frozen=True)
 class NonPersonalizedLists:
-    """`one_score` of the `compared` candidates have one score, whoever of their users it is for."""
+    """`one_score` of the `compared` candidates have one score, the caller that of their users it is for."""
 
     compared: int
     one_score: int

@@ -1,4 +1,4 @@
-"""How many users are other ones than last night."""
+"""How many users are different from last night."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class UnknownIds:
         )
 
     def require_within_limit(self, other: UnknownIds | None = None) -> None:
-        """Raise RefusedError (E-UNKNOWN-USERS, E-UNKNOWN-CANDIDATES) where the limit is exceeded.
+        """Raise RefusedError (E-UNKNOWN-USERS, E-UNKNOWN-CANDIDATES) if the limit is exceeded.
 
         The message says if the role of `other` knows these ids.
         """
@@ -155,7 +155,7 @@ class UnknownIds:
         return ids[0].slice(0, _SAMPLE) if ids else pa.array([])
 
     def _knows_most_of(self, ids: pa.Array) -> bool:
-        """Whether this role's vocabulary knows ids that came in the other's place; false where it cannot tell."""
+        """Whether this role's vocabulary knows ids that came in the other's place; false if it cannot tell."""
         if self._is_known is None or not len(ids):
             return False
         try:
@@ -207,7 +207,7 @@ def watch_unknown(
 ) -> Iterator[ScorablePairs]:
     """Pass `batches` on and count their ids.
 
-    Once, after the first rows: where a limit is exceeded by what was seen, all ids of the input are read (nothing
+    Once, after the first rows: if a limit is exceeded by what was seen, all ids of the input are read (nothing
     else, and nothing is scored) and that settles it, hours before the end of a large run. At the end all limits are
     required again.
     """

@@ -35,7 +35,7 @@ def prefilter_top_n(users: pa.Array, candidates: pa.Array, scores: np.ndarray, k
 
 
 def _codes(array: pa.Array, most: int = _MAX_CODES) -> np.ndarray:
-    """Codes below `most` of whole numbers that lie so close together; else those of a dictionary."""
+    """Codes below `most` of whole numbers that lie so close together; otherwise those of a dictionary."""
     if (numbers := find_close_numbers(array, most)) is not None:
         return numbers[0]
     encoded = array if isinstance(array, pa.DictionaryArray) else pc.dictionary_encode(array)

@@ -80,7 +80,7 @@ class Statistics:
 
 
 def _plain(array: pa.Array) -> pa.Array:
-    """Without its dictionary where that has more values than there are rows."""
+    """Without its dictionary if that has more values than there are rows."""
     is_large = isinstance(array, pa.DictionaryArray) and len(array.dictionary) > len(array)
     return array.dictionary_decode() if is_large else array
 

@@ -137,7 +137,7 @@ def _plain(array: pa.Array | None) -> pa.Array | None:
 
 
 def _order(ids: pl.Series) -> pl.Series:
-    """Integers in the order of the ids: text is compared once a distinct id, not once a row."""
+    """Integers in the order of the ids: text is compared once per distinct id, not once per row."""
     if ids.dtype != pl.String:
         return ids
     return ids.cast(pl.Enum(ids.unique().sort())).to_physical()

@@ -92,15 +92,15 @@ def choose_model(settings: RunSettings) -> RunModel:
         fingerprint=saved.fingerprint,
         chosen=saved.chosen,
         signature=signature.name,
-        signature_chosen=chosen.signature_why,
+        signature_chosen=chosen.signature_reason,
         score_output=score.name,
-        score_output_chosen=chosen.score_why,
+        score_output_chosen=chosen.score_reason,
         probes=0 if probed is None else len(probed.probes.scores),
     )
     _log.info(
         "%s at %s (%s), fingerprint %s; signature %s (%s); score %s (%s)",
         saved.label, saved.path, saved.chosen, saved.fingerprint[:16],
-        signature.name, chosen.signature_why, score.name, chosen.score_why,
+        signature.name, chosen.signature_reason, score.name, chosen.score_reason,
     )  # fmt: skip
     return RunModel(saved, signature, score, used, (*warnings, *chosen.warnings))
 
@@ -118,7 +118,7 @@ def evidence_of(pairs: PairSource, model: RunModel) -> VocabularyEvidence:
 def load_in_background(model: RunModel, settings: RunSettings) -> Iterator[Future[Session]]:
     """Load the model in a thread; the future raises ModelError (E-MODEL-LOAD).
 
-    At the end the session is closed, also one that is still loading and that nobody waits for any more.
+    At the end the session is closed, also one that is still loading and that no one waits for any more.
     """
     loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
     loading = loader.submit(open_session, model.saved.path, threads=settings.threads)
@@ -135,25 +135,25 @@ def _close(loading: Future[Session]) -> None:
 
 
 def id_roles(model: RunModel, session: Session, binding: Binding, settings: RunSettings) -> list[IdRole]:
-    """The two ids with their limits, and the model's look-ups for them: its `known` signature, else its tables."""
+    """The two ids with their limits, and the model's look-ups for them: its `known` signature, or its tables."""
     card = model.saved.card
     if card is not None and card.known is not None:
         looked_up = _by_signature(model, session, card, card.known)
     else:
         looked_up = _by_tables(model, session, {"user": binding.user_input, "candidate": binding.candidate_input})
     no_input = (None, "the model has no input for it")
-    user_known, user_why = looked_up["user"] if binding.user_input else no_input
-    candidate_known, candidate_why = looked_up["candidate"] if binding.candidate_input else no_input
+    user_known, user_reason = looked_up["user"] if binding.user_input else no_input
+    candidate_known, candidate_reason = looked_up["candidate"] if binding.candidate_input else no_input
     return [
-        IdRole("user", binding.user_input, settings.max_unknown_users, "E-UNKNOWN-USERS", user_known, user_why,
+        IdRole("user", binding.user_input, settings.max_unknown_users, "E-UNKNOWN-USERS", user_known, user_reason,
                binding.fed_from(binding.user_input)),
         IdRole("candidate", binding.candidate_input, settings.max_unknown_candidates, "E-UNKNOWN-CANDIDATES",
-               candidate_known, candidate_why, binding.fed_from(binding.candidate_input)),
+               candidate_known, candidate_reason, binding.fed_from(binding.candidate_input)),
     ]  # fmt: skip
 
 
 def _by_tables(model: RunModel, session: Session, inputs: Mapping[str, str | None]) -> dict[str, _LookedUp]:
-    """For each role the table that the card names, else the one that its input is looked up in."""
+    """For each role the table that the card names, otherwise the one that its input is looked up in."""
     card = model.saved.card
     if card is not None and card.known_tables is not None and card.signature == model.signature.name:
         named = {"user": card.known_tables.user, "candidate": card.known_tables.candidate}
@@ -216,7 +216,7 @@ def _by_signature(
 
 
 def require_probes(model: RunModel, session: Session, settings: RunSettings) -> None:
-    """Raise ModelError (E-MODEL-PROBES) where the model does not give the scores that its card remembers."""
+    """Raise ModelError (E-MODEL-PROBES) if the model does not give the scores that its card remembers."""
     card = model.probed
     if card is None:
         return

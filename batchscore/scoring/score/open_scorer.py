@@ -67,13 +67,13 @@ def open_scorer(
     unfit: PlanCheck | None,
     warn: Warn,
 ) -> tuple[PairScorer, str | None]:
-    """The scorer for `pairs` pairs (None: unknown): by a plan if there is one and it pays; else the signature's.
+    """The scorer for `pairs` pairs (None: unknown): by a plan if it pays; otherwise the signature's.
 
     The second is why no plan is used, None if one is.
 
     `unfit` says that the plan has been tried, and what was found; no other one is tried then.
-    `warn` is told what somebody could fix, so that the next run has a plan. Raises ModelError (E-PLAN-REQUIRED)
-    where the settings require a plan, OutOfMemoryError (E-MEMORY) where the run cannot fit.
+    `warn` is told what someone could fix, so that the next run has a plan. Raises ModelError (E-PLAN-REQUIRED)
+    if the settings require a plan, OutOfMemoryError (E-MEMORY) if the run cannot fit.
     """
     model_bytes = sum(path.stat().st_size for path in list_model_files(model.saved.path))
     budget_bytes = part_budget(settings.memory, model_bytes)
@@ -135,7 +135,7 @@ def find_plan(model: RunModel, binding: Binding, tensorflow: str, cache: Path | 
 
     A plan that `train` or `adopt` left with the model is taken where it was made for this score and this
     TensorFlow. Else it is looked for in `cache` (default: batchscore/plans in the user's cache folder), and made
-    there where it is missing: once a model, in a process of its own, since planning needs TensorFlow's Python.
+    there if it is missing: once a model, in a process of its own, since planning needs TensorFlow's Python.
     Runs at the same time may make it twice; each writes it whole. A cache that others could write to is not used.
     What goes wrong with a plan is a reason to run without, never to fail.
     """
@@ -169,7 +169,7 @@ def find_plan(model: RunModel, binding: Binding, tensorflow: str, cache: Path | 
 def _usable(
     read: Callable[[], Plan | NotPlanned | None], model: RunModel, key: PlanKey, folder: Path, warn: Warn
 ) -> Plan | NotPlanned | None:
-    """What `read` finds in `folder`; None where that cannot be used, of which `warn` is told if it is damaged."""
+    """What `read` finds in `folder`; None if that cannot be used, of which `warn` is told if it is damaged."""
     try:
         plan = read()
     except ModelError as error:

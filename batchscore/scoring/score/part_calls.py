@@ -51,7 +51,7 @@ class PartCalls:
     def compute(self, values: Sequence[pa.Array], rows: np.ndarray) -> Iterator[Computed]:
         """The tables' rows for `rows` of `values`, some of them at a time.
 
-        Raises ModelError: E-MODEL-RUN where the model fails on everything, E-MODEL-PLAN where the part gives
+        Raises ModelError: E-MODEL-RUN if the model fails on everything, E-MODEL-PLAN if the part gives
         something else than it should.
         """
         if self._positions is None:
@@ -64,7 +64,7 @@ class PartCalls:
             yield from self._compute(values, rows[start : start + size], self._positions)
 
     def _compute(self, values: Sequence[pa.Array], rows: np.ndarray, positions: np.ndarray) -> Iterator[Computed]:
-        """One call; where the model fails, the rows on which it fails are found by bisection."""
+        """One call; if the model fails, the rows on which it fails are found by bisection."""
         places = positions[: len(rows)]
         padded = np.full(CALL_ROWS, rows[0])
         padded[places] = rows

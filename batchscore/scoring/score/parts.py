@@ -1,8 +1,8 @@
-"""A part of a plan: what depends on a few inputs only, computed once a distinct tuple of their values, and kept.
+"""A part of a plan: what depends on a few inputs only, computed once per distinct tuple of their values, and kept.
 
 The results lie in tables that the head reads by row number. They stay across batches, as far as the memory goes
-that they are given: a full table is doubled, and at its limit begun anew. Calls under way keep the tables that they
-were given, and nothing that they read is ever overwritten.
+that they are given: a full table is doubled, and at its limit started again. Calls under way keep the tables that
+they were given, and nothing that they read is ever overwritten.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ KEY_BYTES = 200
 """What it takes to know which row a tuple has: its key and the row's number, in a dictionary."""
 
 WATCHED_ROWS = 262_144
-"""Rows after which it is known whether tuples recur: if nine in ten were new, a part is computed once a pair."""
+"""Rows after which it is known whether tuples recur: if nine in ten were new, a part is computed once per pair."""
 
 _MAX_NEW_SHARE = 0.9
 
@@ -69,7 +69,7 @@ class Placed:
 def find_order(placed: Sequence[Placed]) -> np.ndarray:
     """The pairs [n] in the order in which the head gathers best: by the row in the part of which most is read.
 
-    Rows that do not fit into the cache are then read once, one after another, and not once a pair.
+    Rows that do not fit into the cache are then read once, one after another, and not once per pair.
     """
     sizes = [part.count_bytes() for part in placed]
     largest = placed[int(np.argmax(sizes))].rows
@@ -103,7 +103,7 @@ class PartTables:
         A table has at least as many rows, so that they fit.
 
         `most_pairs` is then how many may be placed at once.
-        Raises ModelError (E-MODEL-PLAN) where a table holds what cannot be kept.
+        Raises ModelError (E-MODEL-PLAN) if a table holds what cannot be kept.
         """
         self.part = part
         self._calls = PartCalls(call, part)
@@ -138,8 +138,8 @@ class PartTables:
     def place(self, feeds: Mapping[str, pa.Array]) -> Placed:
         """Row numbers for the rows of `feeds` (an array of each input of the part), computing what is missing.
 
-        At most `most_pairs` rows. Raises ModelError: E-MODEL-RUN where the model fails on everything, E-MODEL-PLAN
-        where the part gives something else than it should.
+        At most `most_pairs` rows. Raises ModelError: E-MODEL-RUN if the model fails on everything, E-MODEL-PLAN
+        if the part gives something else than it should.
         """
         distinct = find_distinct([feeds[item.name] for item in self.part.inputs])
         known = self._new
@@ -154,7 +154,7 @@ class PartTables:
         return Placed(rows, self._kept.tables, self._failures(distinct, rows))
 
     def _place(self, distinct: Distinct) -> np.ndarray | None:
-        """The row of each code that is used, or None where the table has no room for all."""
+        """The row of each code that is used, or None if the table has no room for all."""
         kept = self._kept
         rows = self._known_rows(distinct)
         unplaced = rows == _UNPLACED

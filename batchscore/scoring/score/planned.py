@@ -1,4 +1,4 @@
-"""Scoring by a plan: parts once a distinct input, the head once a pair, several calls of it at a time.
+"""Scoring by a plan: parts once per distinct input, the head once per pair, several calls of it at a time.
 
 Before any score is kept the plan is compared with the signature itself; where the scores differ, or the plan cannot
 be used, the signature scores the whole run. Pairs of all later batches are compared as they pass; if one of them
@@ -90,7 +90,7 @@ class PlannedScorer:
     def score(self, batches: Iterator[ScorablePairs]) -> Iterator[ScoredPairs]:
         """Score each batch; order and length are kept.
 
-        Raises ModelError: E-MODEL-RUN, E-MODEL-OUTPUT; PlanUnfitError where the plan turns out only later to fail
+        Raises ModelError: E-MODEL-RUN, E-MODEL-OUTPUT; PlanUnfitError if the plan turns out only later to fail
         or to give other scores than the model: none of its scores may be kept then.
         """
         first = next((pairs for pairs in batches if len(pairs)), None)
@@ -114,7 +114,7 @@ class PlannedScorer:
     def _score(self, batches: Iterator[ScorablePairs], compared: list[Compared]) -> Iterator[ScoredPairs]:
         scorer = self._signature_scorer
         spread = SpreadCheck(scorer.score_once, scorer.call_rows, self._pool, compared)
-        pending: deque[tuple[ScorablePairs, list[_Begun]]] = deque()
+        pending: deque[tuple[ScorablePairs, list[_Started]]] = deque()
         for pairs in batches:
             starts = range(0, len(pairs), self._most_pairs)
             with self._none_kept_if_it_fails():
@@ -125,9 +125,9 @@ class PlannedScorer:
             yield self._collect(*pending.popleft(), spread)
         self._require_fit(spread.settle(to_the_end=True))
 
-    def _collect(self, pairs: ScorablePairs, begun: list[_Begun], spread: SpreadCheck) -> ScoredPairs:
+    def _collect(self, pairs: ScorablePairs, started: list[_Started], spread: SpreadCheck) -> ScoredPairs:
         with self._none_kept_if_it_fails():
-            scored = _collect(pairs, begun, self._signature_scorer.score_dtype)
+            scored = _collect(pairs, started, self._signature_scorer.score_dtype)
         if len(pairs):
             spread.add(scored)
             self._require_fit(spread.settle(to_the_end=False))
@@ -146,14 +146,14 @@ class PlannedScorer:
         except ModelError as error:
             self._require_fit(PlanCheck.failed(error.in_one_line()))
 
-    def _begin(self, pairs: ScorablePairs) -> _Begun:
+    def _begin(self, pairs: ScorablePairs) -> _Started:
         """Place the pairs and begin to score them, in the order in which the head gathers best."""
         placed = [part.take(_feeds(pairs, [item.name for item in part.part.inputs])) for part in self._parts]
         kept = [part for part in placed if isinstance(part, Placed)]
         order = find_order(kept) if kept else np.arange(len(pairs))
         size = len(self._positions)
         calls = [order[first : first + size] for first in range(0, len(pairs), size)]
-        return _Begun(
+        return _Started(
             order=order,
             scores=[self._pool.submit(self._run_head, pairs, placed, rows) for rows in calls],
             placed=placed,
@@ -247,7 +247,7 @@ class PlannedScorer:
 
 
 @dataclass(frozen=True)
-class _Begun:
+class _Started:
     """Consecutive pairs of a batch, being scored: `scores` follow one another in the order of the rows `order`."""
 
     order: np.ndarray
@@ -257,10 +257,10 @@ class _Begun:
     @property
     def failures(self) -> dict[int, str]:
         """Why the model failed on a pair, once all are scored."""
-        return {row: why for part in self.placed for row, why in part.failures.items()}
+        return {row: reason for part in self.placed for row, reason in part.failures.items()}
 
     def collect(self) -> np.ndarray:
-        """Scores [n]; they mean nothing where the model failed."""
+        """Scores [n]; they mean nothing if the model failed."""
         found = np.concatenate([call.result() for call in self.scores])
         scores = np.empty_like(found)
         scores[self.order] = found
@@ -274,10 +274,12 @@ def _feeds(pairs: ScorablePairs, names: list[str]) -> dict[str, pa.Array]:
     }
 
 
-def _collect(pairs: ScorablePairs, begun: list[_Begun], dtype: np.dtype) -> ScoredPairs:
-    scores = np.concatenate([np.empty(0, dtype), *(some.collect() for some in begun)])
-    starts = accumulate((len(some.order) for some in begun), initial=0)
+def _collect(pairs: ScorablePairs, started: list[_Started], dtype: np.dtype) -> ScoredPairs:
+    scores = np.concatenate([np.empty(0, dtype), *(some.collect() for some in started)])
+    starts = accumulate((len(some.order) for some in started), initial=0)
     failures = {
-        start + row: why for start, some in zip(starts, begun, strict=False) for row, why in some.failures.items()
+        start + row: reason
+        for start, some in zip(starts, started, strict=False)
+        for row, reason in some.failures.items()
     }
     return ScoredPairs(pairs, scores, failures)

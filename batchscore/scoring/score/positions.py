@@ -32,7 +32,7 @@ def find_positions(
     """The positions of a call that are bit-equal to the majority, int64, ascending.
 
     `call` computes, for `call_rows` row numbers below `rows`, the bytes of each row's result (see `row_bytes`). A
-    row on which the model fails is left out, and where it fails on every one of eight, its error is raised: nothing
+    row on which the model fails is left out, and if it fails on every one of eight, its error is raised: nothing
     is gained by isolating millions. Raises ModelError (E-MODEL-RUN), which names the `suspects`, where fewer than
     half of the positions agree.
     """
@@ -45,7 +45,7 @@ def find_positions(
         try:
             return call(np.full(call_rows, row))
         except ModelError as error:
-            return error  # a row that the model refuses is found and named where it is computed
+            return error  # a row that the model refuses is found and named if it is computed
 
     chosen = np.linspace(0, rows - 1, min(TESTED_ROWS, rows), dtype=np.int64).tolist()
     for row, found in zip(chosen, run_all(call_with, chosen), strict=True):

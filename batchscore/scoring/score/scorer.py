@@ -39,7 +39,7 @@ class Scorer:
     def __init__(
         self, session: Session, signature: Signature, score: Score, *, threads: int, keep: Sequence[str] = ()
     ) -> None:
-        """`keep` names outputs, each of one value a pair, that go into the kept columns of the pairs."""
+        """`keep` names outputs, each of one value per pair, that go into the kept columns of the pairs."""
         self._session = session
         self._signature = signature
         self._score = score
@@ -73,7 +73,7 @@ class Scorer:
     def begin(self) -> None:
         """Call the model once with nothing in it, while the pairs are read: its first call takes longest.
 
-        What becomes of it nobody asks; whether the model fails is for the pairs to tell.
+        What becomes of it no one asks; whether the model fails is for the pairs to tell.
         """
         self._pool.submit(self._call_with_nothing)
 

@@ -18,7 +18,7 @@ _TRUE, _FALSE, _I16, _I32, _I64, _BINARY, _STRUCT = 1, 2, 4, 5, 6, 8, 12
 def has_checksums(file: BinaryIO) -> bool | None:
     """Whether the first data page of the Parquet file has one: writers give them to all pages or to none.
 
-    None where no page stands at the beginning, as in a file without rows.
+    None if no page stands at the beginning, as in a file without rows.
     """
     place = _FIRST_PAGE
     try:

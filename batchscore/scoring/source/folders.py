@@ -1,4 +1,4 @@
-"""A folder of pair files: which files belong to it, and whether whoever writes it has finished."""
+"""A folder of pair files: which files belong to it, and whether its writer has finished."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def list_pair_files(folder: Path, require_success: RequireSuccess = "auto") -> l
 
     Names that begin with `_` or `.` are not data, but for subfolders `_key=value`. The dataset's root is the
     folder, or the one above it if the folder itself is a partition (`key=value`); Spark also writes `_SUCCESS` into
-    a partition that a job writes alone. Raises TryLaterError (E-INPUT-NOT-COMPLETE) where `_SUCCESS` is asked for
-    and missing, where something is still being written, or where there is no file yet; InputError: E-INPUT-TABLE
+    a partition that a job writes alone. Raises TryLaterError (E-INPUT-NOT-COMPLETE) if `_SUCCESS` is asked for
+    and missing, where something is still being written, or if there is no file yet; InputError: E-INPUT-TABLE
     (see `require_no_table`), E-INPUT-FOLDER, E-INPUT-UNREADABLE.
     """
     require_no_table(folder)
@@ -97,7 +97,7 @@ def _root(folder: Path) -> Path:
 
 
 def _require_finished_above(folder: Path) -> None:
-    """Raise TryLaterError where something is being written to the dataset of which `folder` is a partition."""
+    """Raise TryLaterError if something is being written to the dataset of which `folder` is a partition."""
     root, above = _root(folder), folder.absolute()
     while above != root:
         above = above.parent

@@ -1,4 +1,4 @@
-"""One pair file, opened. It is somebody else's: nothing about it is believed before it is looked at."""
+"""One pair file, opened. It is another's: nothing about it is believed before it is looked at."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PairFile:
     identity: tuple[int, int, int, int]
     fingerprint: str
     checksums: bool | None
-    """Whether its pages have checksums; None where it has no page."""
+    """Whether its pages have checksums; None if it has no page."""
 
     @property
     def rows(self) -> int:
@@ -48,14 +48,14 @@ class PairFile:
     ) -> Iterator[pa.RecordBatch]:
         """All rows, at most `rows` at a time, with these columns (see `ParquetContent.batches`).
 
-        TryLaterError (E-INPUT-CHANGED) where the file is another one now.
+        TryLaterError (E-INPUT-CHANGED) if the file is another one now.
         """
         self.require_unchanged()
         with open_source(self.path) as source:
             yield from ParquetContent(source, self.metadata, self.schema).batches(columns, rows, as_dictionaries)
 
     def require_unchanged(self) -> None:
-        """Raise TryLaterError (E-INPUT-CHANGED) where the path holds other data now than when it was opened."""
+        """Raise TryLaterError (E-INPUT-CHANGED) if the path holds other data now than when it was opened."""
         try:
             now: object = _identity(self.path.stat())
         except OSError as error:

@@ -22,7 +22,7 @@ class PairBatch:
 
 @dataclass(frozen=True)
 class RowCount:
-    """Rows that a source will give: `rows`, at most `rows` if not `exact`; None if nobody knows before the end."""
+    """Rows that a source will give: `rows`, at most `rows` if not `exact`; None if no one knows before the end."""
 
     rows: int | None
     exact: bool = True
@@ -89,7 +89,7 @@ class PairSource(Protocol):
         """Sources with equal identities have equal pairs; another one may have them too."""
 
     def batches(self, columns: Sequence[str]) -> Iterator[PairBatch]:
-        """All pairs, with these columns only, of the types that they have in `schema`; anew at every call."""
+        """All pairs, with these columns only, of the types that they have in `schema`; again at every call."""
 
     def require_same_columns(self, columns: Sequence[str]) -> None:
         """Raise InputError (E-INPUT-SCHEMAS) if a part has other types for `columns` than the schema."""

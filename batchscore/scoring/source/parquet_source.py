@@ -64,7 +64,7 @@ class ParquetSource:
         return read_batches(self.files, pa.schema([self.schema.field(name) for name in columns]))
 
     def require_same_columns(self, columns: Sequence[str]) -> None:
-        """Raise InputError (E-INPUT-SCHEMAS) where a file has other `columns` than the first one.
+        """Raise InputError (E-INPUT-SCHEMAS) if a file has other `columns` than the first one.
 
         Their order, their dictionaries and the layout of text may differ; names and types may not.
         """
@@ -82,7 +82,7 @@ class ParquetSource:
                 )
 
     def require_unchanged(self) -> None:
-        """Raise TryLaterError (E-INPUT-CHANGED) where a file is another one now, or has come or gone."""
+        """Raise TryLaterError (E-INPUT-CHANGED) if a file is another one now, or has come or gone."""
         for file in self.files:
             file.require_unchanged()
         opened = [file.path for file in self.files]

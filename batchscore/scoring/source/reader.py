@@ -27,10 +27,10 @@ _JOIN_SECONDS = 0.5
 def read_batches(files: Sequence[PairFile], wanted: pa.Schema) -> Iterator[PairBatch]:
     """The rows of `files`, file after file, at most BATCH_ROWS at a time, with the columns of `wanted` only.
 
-    Each column has the type that it has there; text comes as a dictionary, which costs nothing where
+    Each column has the type that it has there; text comes as a dictionary, which costs nothing if
     the file has it so, and saves every later stage from looking at the same text twice. Raises InputError
     (E-INPUT-CORRUPT, E-INPUT-UNSUPPORTED) where a page does not decode or fails its checksum, TryLaterError
-    (E-INPUT-CHANGED) where a file is another one now.
+    (E-INPUT-CHANGED) if a file is another one now.
     """
     recurring = {name: RecurringValues() for name in wanted.names}
     for file in files:
@@ -123,13 +123,13 @@ class ReadAhead:
             for batch in self._batches:
                 if not self._put(batch):
                     return
-        except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the batches
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits for the batches
             self._put(error)
         else:
             self._put(None)
 
     def _put(self, item: PairBatch | BaseException | None) -> bool:
-        """Hand over; False where nobody takes it any more. A batch waits while enough others do."""
+        """Hand over; False if no one takes it any more. A batch waits while enough others do."""
         size = item.table.nbytes if isinstance(item, PairBatch) else 0
         with self._changed:
             self._changed.wait_for(

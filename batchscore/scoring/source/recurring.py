@@ -1,7 +1,7 @@
 """One dictionary for a column whose values recur from one row group to the next.
 
 Parquet writes a dictionary a row group, and candidates stand in all of them. What later stages find out about a
-dictionary (rows of tables, known ids) they then find out once and not once a row group.
+dictionary (rows of tables, known ids) they then find out once and not once per row group.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from batchscore.arrays.distinct import is_same_array
 _SAMPLE = 256
 _MAX_NEW = 0.1
 _MAX_BYTES = 2**30
-"""Text of Arrow's usual layout holds 2 GB; a dictionary that would come near begins anew."""
+"""Text of Arrow's usual layout holds 2 GB; a dictionary that would come near starts again."""
 
 
 class RecurringValues:
@@ -25,7 +25,7 @@ class RecurringValues:
         self._kept: pa.Array | None = None
         self._last: pa.Array | None = None
         self._code_of: np.ndarray | None = None
-        """For each value of the dictionary `_last` its place in `_kept`; None where they are the same."""
+        """For each value of the dictionary `_last` its place in `_kept`; None if they are the same."""
 
     def recode(self, column: pa.DictionaryArray) -> pa.DictionaryArray:
         """The same rows: with the dictionary that was kept, where at most a tenth of the values is new to it."""

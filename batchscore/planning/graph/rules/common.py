@@ -50,7 +50,7 @@ def same_rows(op: Op, count: int) -> Fact:
 def as_rows(
     op: Op, like: Fact, *, axis: int | None = None, per_row: int | None = None, padding: Padding | None
 ) -> Fact:
-    """The fact of a result that is rows like `like` but for the axis, the number a row and the padding given."""
+    """The fact of a result that is rows like `like` but for the axis, the number per row and the padding given."""
     return Fact(
         Kind.ROWS,
         op.all_inputs(),

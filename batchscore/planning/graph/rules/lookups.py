@@ -75,7 +75,7 @@ def dense_bincount(op: Op) -> Fact:
 
 
 def string_split(op: Op) -> list[Fact]:
-    """StringSplitV2 of one text a row: (row and position of each word, words, [rows, longest])."""
+    """StringSplitV2 of one text per row: (row and position of each word, words, [rows, longest])."""
     rows = only_rows(op)
     if op.rank(0) != 1 or rows.axis != 0 or rows.per_row != 1:
         raise NotProvenError("it splits something other than one text per row")

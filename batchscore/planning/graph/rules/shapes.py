@@ -194,7 +194,7 @@ def split(op: Op) -> Fact:
 
 
 def fill(op: Op) -> Fact:
-    """Fill(dims, value), BroadcastTo(value, dims): a constant with one entry a row."""
+    """Fill(dims, value), BroadcastTo(value, dims): a constant with one entry per row."""
     dims, value = (0, 1) if op.node.op == "Fill" else (1, 0)
     shape = op.output_shape()
     axes = [axis for axis, dim in enumerate(shape) if dim is None or dim.per_row]
