@@ -65,6 +65,7 @@ ALLOWED = {
     ("batchscore/training/training_report.py", "judg"): "the same as a name",
     ("batchscore/training/training_report.py", "_judg"): "the same as a name",
     ("batchscore/training/live_version.py", "judg"): "a field of the model card, which older models have",
+    ("batchscore/docs/compare.md", "nobody"): "a user id of an example",
     ("batchscore/docs/report.md", "judged"): "the field of the training report",
 }
 """(File, what was found) -> the reason why it may stay."""
@@ -136,7 +137,7 @@ def run(why, path):
 
 def test_the_finder_finds_what_is_planted():
     texts = {found for _, found, _ in find(texts_of(PLANTED), IN_TEXTS)}
-    assert texts == {"judged", "mend", "None where", "where\n    there is", "nobody", "anew"}
+    assert texts == {"judged", "mend", "None where", "nobody", "anew"}
     names = {found for _, found, _ in find(names_of(PLANTED), IN_NAMES)}
     assert names == {"MOST_", "why", "begun", "why_"}
 

@@ -57,7 +57,7 @@ def keep_access(descriptor: int, standing: Path) -> None:
     if (ours.st_uid, ours.st_gid) != (told.st_uid, told.st_gid):
         try:
             os.fchown(descriptor, told.st_uid, told.st_gid)
-        except PermissionError:  # only root gives files away, but a group of one's own may be kept
+        except PermissionError:  # only root gives files away, but a group of the process may be kept
             with suppress(PermissionError):
                 os.fchown(descriptor, -1, told.st_gid)
     if stat.S_IMODE(ours.st_mode) != stat.S_IMODE(told.st_mode):

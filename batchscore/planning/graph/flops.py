@@ -17,7 +17,7 @@ _FREE = frozenset({
 
 
 def count_flops(draft: Draft, names: Iterable[str]) -> int:
-    """FLOPs a row of the nodes `names`: products at two a multiply-add, other arithmetic at one an element."""
+    """FLOPs per row of the nodes `names`: products at two per multiply-add, other arithmetic at one per element."""
     return sum(_node_flops(draft, name) for name in names)
 
 

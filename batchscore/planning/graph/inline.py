@@ -65,7 +65,7 @@ class _Scope:
     calls: dict[str, tuple[_Scope, list[str], list[str]]]
     """Inlined calls: scope of the body, its results as tensors of that scope, and the names of its controls."""
 
-    def spell(self, tensor: str) -> str:
+    def format_tensor(self, tensor: str) -> str:
         """`node:index` for what graphs call `node` or `node:index`, functions `argument` or `node:output:index`."""
         name, *rest = tensor.split(":")
         if len(rest) < 2:  # noqa: PLR2004
@@ -87,7 +87,7 @@ class _Inliner:
             body, results, _ = self._call(scope, name)
             return self.resolve(body, results[int(index)])
         if scope.nodes[name].op == "IdentityN":  # a custom gradient passes its tensors through one node
-            return self.resolve(scope, scope.spell(scope.nodes[name].input[int(index)]))
+            return self.resolve(scope, scope.format_tensor(scope.nodes[name].input[int(index)]))
         return f"{self._add(scope, name)}:{index}"
 
     def _add(self, scope: _Scope, name: str) -> str:
@@ -99,7 +99,7 @@ class _Inliner:
             for attr in _DROPPED_ATTRS:
                 node.attr.pop(attr, None)
             _fill_defaults(node)
-            inputs = [self.resolve(scope, scope.spell(i)) for i in node.input if not i.startswith("^")]
+            inputs = [self.resolve(scope, scope.format_tensor(i)) for i in node.input if not i.startswith("^")]
             controls = [c for i in node.input if i.startswith("^") for c in self._controls(scope, i[1:])]
             del node.input[:]
             node.input.extend([*inputs, *dict.fromkeys(f"^{control}" for control in controls)])
@@ -118,10 +118,10 @@ class _Inliner:
         if name not in scope.calls:
             node = scope.nodes[name]
             function = self._functions[node.attr["f"].func.name]
-            given = [self.resolve(scope, scope.spell(i)) for i in node.input if not i.startswith("^")]
+            given = [self.resolve(scope, scope.format_tensor(i)) for i in node.input if not i.startswith("^")]
             arguments = dict(zip((a.name for a in function.signature.input_arg), given, strict=True))
             inner = _Scope(f"{scope.prefix}{name}/", _by_name(function.node_def), arguments, {})
-            results = [inner.spell(function.ret[output.name]) for output in function.signature.output_arg]
+            results = [inner.format_tensor(function.ret[output.name]) for output in function.signature.output_arg]
             scope.calls[name] = (inner, results, list(function.control_ret.values()))
         return scope.calls[name]
 
