@@ -266,7 +266,7 @@ def test_the_label_among_the_inputs_is_recognised(exports, tmp_path):
     ("heads", {"score_output": "click", "map": ["movie=sku"]}, "--map movie: the model has no such input"),
     ("heads", {"score_output": "click", "user_input": "member"}, "--user-input member: the model has no"),
     ("heads", {"score_output": "click", "candidate_input": "user_id"}, "input user_id takes both ids"),
-    ("heads", {"score_output": "click", "set": ["movie_id=m1"]}, "the candidate input cannot be told"),
+    ("heads", {"score_output": "click", "set": ["movie_id=m1"]}, "the candidate input is not clear"),
     ("hashed", {"candidate_input": "item_id", "fill": ["height=1"]}, "--fill height: the model has no such input"),
     ("hashed", {"candidate_input": "item_id", "fill": ["item_id=1"]}, "--fill item_id: an id is never filled in"),
     ("hashed", {"candidate_input": "item_id", "fill": ["age=old"]}, "--fill age=old: not a value of int32"),
@@ -325,7 +325,7 @@ def test_a_risky_model_is_adopted_only_when_trusted_and_so_is_its_copy_run(expor
     message = refusal("E-MODEL-UNTRUSTED", saved_model=source, output=tmp_path / "model")
     assert "ReadFile reads files" in message
     message = refusal("E-BINDING", saved_model=source, output=tmp_path / "model", trust_model=True)
-    assert "the user input cannot be told" in message
+    assert "the user input is not clear" in message
 
 
 def test_the_output_may_not_lie_in_the_source(exports, tmp_path):
@@ -491,14 +491,14 @@ def test_float_inputs_that_a_run_feeds_whole_numbers_take_ids(tf, exports, tmp_p
 def test_a_score_computed_from_the_clock_is_refused_by_every_command(exports, tmp_path, batchscore):
     source = exports("modules") / "clock"
     message = refusal("E-MODEL-PROBES", saved_model=source, output=tmp_path / "model")
-    assert "the score 'score' is computed from the clock" in message
+    assert "the score 'score' depends on the clock" in message
     assert "Timestamp reads the clock: node" in message
     assert not (tmp_path / "model").exists()
     pairs = write_pairs(tmp_path / "pairs.parquet", ("user_id", USERS), ("movie_id", ITEMS))
     told = batchscore("run", "--input", pairs, "--output", tmp_path / "ranked.parquet", "--model", source)
-    assert (told.exit_code, "the score 'score' is computed from the clock" in told.err) == (4, True)
+    assert (told.exit_code, "the score 'score' depends on the clock" in told.err) == (4, True)
     told = batchscore("inspect", source)
-    assert "run would refuse this model\n  E-MODEL-PROBES: the score 'score' is computed from the clock" in told.out
+    assert "run would refuse this model\n  E-MODEL-PROBES: the score 'score' depends on the clock" in told.out
 
 
 def test_a_clock_beside_the_score_is_nobodys_business(exports, tmp_path):

@@ -210,9 +210,7 @@ def test_lists_without_a_pair_of_the_truth_are_a_warning(files, caplog):
     found = files({"u": {"A": 2.0, "B": 1.0}}, [("u", "a", 1.0)])
     assert (found.matched_pairs, value(found, "MRR")) == (0, 0.0)
     (warning,) = caplog.messages
-    assert warning.startswith(
-        "none of the 2 listed pairs stands in the truth, so every list counts as 0: check that "
-    )
+    assert warning.startswith("none of the 2 listed pairs is in the truth, so every list counts as 0: check that ")
 
 
 def test_users_in_common_are_needed(files):

@@ -122,5 +122,5 @@ def test_the_tolerance_is_a_share_of_the_spread():
 def test_expected_rows_that_no_run_publishes_are_named():
     with pytest.raises(UsageError, match="scores do not rise within a list"):
         differences(ranked(("u1", "a", 3.0), ("u1", "b", 4.0)), EXPECTED)
-    with pytest.raises(UsageError, match="candidate a stands more than once"):
+    with pytest.raises(UsageError, match="candidate a occurs more than once"):
         differences(ranked(("u1", "a", 3.0), ("u1", "a", 3.0)), EXPECTED)

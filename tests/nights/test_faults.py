@@ -193,7 +193,7 @@ def test_a_report_of_an_older_version_is_compared_as_far_as_it_goes(job):
         0,
         (
             "WARNING the published report has no figures for max_user_turnover, max_duplicate_rise: "
-            "nothing was compared there\n"
+            "these were not compared\n"
         ),
     )
     assert job.guards()["max_candidate_drop"] == (0, "50%", True)

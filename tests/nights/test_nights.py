@@ -276,8 +276,8 @@ def test_a_model_that_ignores_the_user(published):
     lines = told.troubles.splitlines()
     assert lines[:2] == [
         (
-            "ERROR E-IDENTICAL-LISTS: the scores ignore the user: 80 of 80 candidates have one score for all their "
-            "users (100.0 %, limit 99 %). Kept last night's file."
+            "ERROR E-IDENTICAL-LISTS: the scores ignore the user: 80 of 80 candidates have the same score for all "
+            "their users (100.0 %, limit 99 %). Kept last night's file."
         ),
         "  where:    <folder>/pairs.parquet",
     ]
@@ -308,8 +308,8 @@ E-SCORES-EQUAL: all 800 scores are 3.5. Kept last night's file.
         f"    user 'u00', candidate {candidate!r}\n"
         for candidate in pq.read_table(published.refused)["movie_id"].to_pylist()[:5]
     ) + """\
-    also E-IDENTICAL-LISTS: the scores ignore the user: 80 of 80 candidates have one score for all their users \
-(100.0 %, limit 99 %).
+    also E-IDENTICAL-LISTS: the scores ignore the user: 80 of 80 candidates have the same score for all their \
+users (100.0 %, limit 99 %).
     refused output: <folder>/_batchscore/ranked.parquet.refused.parquet
   next:     check that the model is trained and that --score-output names its score, or accept once with \
 --allow-equal-scores --max-identical-lists off

@@ -43,7 +43,7 @@ E-MODEL-OUTPUT: 2 outputs of signature 'serving_default' could be the score
 
 
 NO_CARD = """\
-WARNING this model has no model card of its score {score!r}, the model last published had one: its scores are not \
+WARNING this model has no model card for its score {score!r}, the model last published had one: its scores are not \
 compared with those of its export (`batchscore adopt` writes a card)
 """
 
@@ -214,7 +214,7 @@ def test_the_user_tower_is_not_connected(nightly):
 {NO_CARD.format(score="score")}\
 WARNING unknown users are not counted any more (it is not looked up in a table), last published 0.0 %: \
 --max-unknown-users has no effect
-ERROR E-IDENTICAL-LISTS: the scores ignore the user: 128 of 128 candidates have one score for all their users \
+ERROR E-IDENTICAL-LISTS: the scores ignore the user: 128 of 128 candidates have the same score for all their users \
 (100.0 %, limit 99 %). Kept last night's file.
   where:    <folder>/pairs.parquet
 {examples}\

@@ -77,5 +77,5 @@ def test_a_state_that_does_not_fit_the_model_says_how_to_begin_anew(tmp_path, tf
         checkpoints(4).resume()
     assert f"remove {tmp_path / 'state'} to start again" in str(caught.value)
     (tmp_path / "state" / "epoch-00001" / "state.json").write_text("[")
-    with pytest.raises(OutputError, match="cannot be taken up"):
+    with pytest.raises(OutputError, match="cannot be resumed"):
         checkpoints(3).resume()
