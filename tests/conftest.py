@@ -54,6 +54,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
         return (yield)
 
 
+@pytest.fixture(scope="session")
+def lists_of_a_loop() -> bytes:
+    """A file that stands in the output's place before the first run: ranked lists that a team's own loop wrote."""
+    written = pa.BufferOutputStream()
+    pq.write_table(pa.table({"customer": ["c"], "article": ["a"], "rank": [1]}), written)
+    return written.getvalue().to_pybytes()
+
+
 @dataclass(frozen=True)
 class Told:
     """How a command ended and what it told: stdout, and stderr without its time stamps."""

@@ -63,7 +63,7 @@ ROOMS = {
     "scoring.rank": {"arrays", "scoring"},
     "scoring.bind": {"arrays", "savedmodel", "scoring", "scoring.source", "settings", "system"},
     "scoring.source": {"arrays", "settings", "tables"},
-    "publishing": {"savedmodel", "settings", "system"},
+    "publishing": {"outputs", "savedmodel", "settings", "system"},
     "planning.graph": {"planning", "savedmodel", "system"},
     "planning": {"engine", "savedmodel", "system"},
     "engine": {"arrays", "savedmodel", "system"},

@@ -15,6 +15,7 @@ from batchscore.errors import OutputError, UsageError
 from batchscore.publishing.job import Job
 from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.publish import Claim
+from batchscore.publishing.replaceable import require_no_record, require_replaceable
 from batchscore.savedmodel.formats import PB
 from batchscore.settings.paths import is_same_file
 from batchscore.system.disk import cannot_write
@@ -32,11 +33,12 @@ def claim(job: Job, reads: Path | None = None) -> Iterator[Claim]:
     """Claim the output of `job` for this run: check it, lock it, and clear what dead runs left.
 
     `reads` is the input, if there is one: it must not be the output, nor a folder that the output or the state
-    folder is in; neither may lie in a SavedModel. A state folder other than the output's own may serve outputs of
-    one name in several folders. A folder of the output that `{date}` names is made. Raises UsageError
-    (E-OUTPUT-IS-INPUT), OutputError (E-OUTPUT) if the run could not publish there, and TryLaterError (E-LOCKED) at
-    once if another run of the job holds the lock. At the end the lock is released, and neither a temporary file nor
-    a folder that was made for nothing is left.
+    folder is in; neither may lie in a SavedModel, nor the output among the records of jobs. A file that stands in
+    its place must be one that a run may replace (see `require_replaceable`). A state folder other than the output's
+    own may serve outputs of one name in several folders. A folder of the output that `{date}` names is made. Raises
+    UsageError (E-OUTPUT-IS-INPUT), OutputError (E-OUTPUT) if the run could not publish there, and TryLaterError
+    (E-LOCKED) at once if another run of the job holds the lock. At the end the lock is released, and neither a
+    temporary file nor a folder that was made for nothing is left.
     """
     _require_publishable(job, reads)
     with locked(job.locks, job.path), _state(job), _made_folders(job):
@@ -104,12 +106,14 @@ def _require_publishable(job: Job, reads: Path | None) -> None:
         )  # fmt: skip
     _require_outside("output", output, output.parent, "--output", reads)
     _require_outside("state folder", job.state, job.state, "--state-dir", reads)
+    require_no_record(output)
     try:
         mode = output.lstat().st_mode
         if stat.S_ISLNK(mode):
             raise OSError(errno.EINVAL, f"it is a symbolic link to {output.readlink()}")
         if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, "it is not a regular file")
+        require_replaceable(job)
     except FileNotFoundError:
         if not job.folder.is_dir():
             raise _no_folder(job) from None

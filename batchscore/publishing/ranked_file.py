@@ -46,11 +46,16 @@ def count_ranked(path: Path) -> Counted:
         return Counted(users, file.metadata.num_rows)
 
 
+def read_schema(path: Path) -> pa.Schema:
+    """The schema of the Parquet file `path`, by its footer. Raises ValueError if that cannot be read."""
+    with _opened(path) as file:
+        return file.schema_arrow
+
+
 def read_columns(path: Path) -> dict[str, str] | None:
     """Columns of the Parquet file `path` with their Arrow types, by its footer; None if it cannot be read."""
     try:
-        with _opened(path) as file:
-            return {field.name: str(field.type) for field in file.schema_arrow}
+        return {field.name: str(field.type) for field in read_schema(path)}
     except ValueError:
         return None
 

@@ -36,8 +36,8 @@ def signal_self(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_right_before_the_commit_point_the_run_stops(workplace, monkeypatch, number):
-    workplace.output.write_bytes(b"last night's")
+def test_right_before_the_commit_point_the_run_stops(workplace, monkeypatch, number, lists_of_a_loop):
+    workplace.output.write_bytes(lists_of_a_loop)
 
     def prepare(self: PreviousOutputs, *arguments) -> None:
         prepared(self, *arguments)
@@ -48,13 +48,13 @@ def test_right_before_the_commit_point_the_run_stops(workplace, monkeypatch, num
     told = workplace.run()
     assert told.exit_code == 128 + number
     assert told.err.endswith(f"ERROR E-STOPPED: stopped by signal {int(number)}; nothing was published\n")
-    assert workplace.output.read_bytes() == b"last night's"
+    assert workplace.output.read_bytes() == lists_of_a_loop
     assert json.loads((workplace.state / "ranked.parquet.failed.json").read_text())["error_id"] == "E-STOPPED"
     assert not list(workplace.folder.rglob("*.tmp"))
 
 
-def test_a_second_signal_does_not_disturb_the_cleaning_up(workplace, monkeypatch):
-    workplace.output.write_bytes(b"last night's")
+def test_a_second_signal_does_not_disturb_the_cleaning_up(workplace, monkeypatch, lists_of_a_loop):
+    workplace.output.write_bytes(lists_of_a_loop)
 
     def prepare(self: PreviousOutputs, *arguments) -> None:
         prepared(self, *arguments)

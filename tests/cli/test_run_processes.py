@@ -156,8 +156,8 @@ def night(tmp_path, pairs_file, echo_model) -> Night:
     ],
     ids=["TERM while loading", "INT while loading", "TERM while scoring", "HUP while scoring"],
 )
-def test_a_signal_stops_the_run_and_leaves_the_old_output(night, number, words):
-    night.output.write_bytes(b"last night's")
+def test_a_signal_stops_the_run_and_leaves_the_old_output(night, number, words, lists_of_a_loop):
+    night.output.write_bytes(lists_of_a_loop)
     with night.start(script=SLOWLY) as process:
         wait_for(process, words)
         process.send_signal(number)
@@ -165,7 +165,7 @@ def test_a_signal_stops_the_run_and_leaves_the_old_output(night, number, words):
     assert process.returncode == 128 + number
     assert err.endswith(f"ERROR E-STOPPED: stopped by signal {int(number)}; nothing was published\n")
     assert "Traceback" not in err
-    assert night.output.read_bytes() == b"last night's"
+    assert night.output.read_bytes() == lists_of_a_loop
     assert night.temporaries() == []
     failed = json.loads(night.failed.read_text())
     assert (failed["status"], failed["exit_code"], failed["error_id"]) == ("failed", 128 + number, "E-STOPPED")
@@ -174,12 +174,12 @@ def test_a_signal_stops_the_run_and_leaves_the_old_output(night, number, words):
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("slow_row", [0, 1], ids=["main thread", "scoring threads"])
-def test_a_signal_is_heeded_while_the_model_computes_for_hours(night, endless_model, slow_row):
+def test_a_signal_is_heeded_while_the_model_computes_for_hours(night, endless_model, slow_row, lists_of_a_loop):
     items = [f"i{number}" for number in range(1000)]
     items[slow_row] = "endless"  # row 0 is scored by the self-test at the start, row 1 is not
     (night.folder / "pairs.parquet").unlink()
     pq.write_table(pa.table({"user_id": ["u"] * len(items), "item_id": items}), night.folder / "pairs.parquet")
-    night.output.write_bytes(b"last night's")
+    night.output.write_bytes(lists_of_a_loop)
     with night.start("--model", endless_model, "--threads", "2", script=TELLING) as process:
         wait_for(process, "stage scoring")
         time.sleep(1)  # without it the signal may come before the call, and the test shows less
@@ -191,19 +191,19 @@ def test_a_signal_is_heeded_while_the_model_computes_for_hours(night, endless_mo
     assert process.returncode == 128 + signal.SIGTERM
     assert err.endswith("ERROR E-STOPPED: stopped by signal 15; nothing was published\n")
     assert err.count("E-STOPPED") == 1
-    assert night.output.read_bytes() == b"last night's"
+    assert night.output.read_bytes() == lists_of_a_loop
     assert night.temporaries() == []
     assert json.loads(night.failed.read_text())["error_id"] == "E-STOPPED"
 
 
-def test_after_a_kill_a_plain_rerun_is_identical_and_clean(night, published):
-    night.output.write_bytes(b"last night's")
+def test_after_a_kill_a_plain_rerun_is_identical_and_clean(night, published, lists_of_a_loop):
+    night.output.write_bytes(lists_of_a_loop)
     with night.start(script=SLOWLY) as process:
         wait_for(process, "INFO probes: ")
         process.kill()
         process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == -signal.SIGKILL
-    assert night.output.read_bytes() == b"last night's"
+    assert night.output.read_bytes() == lists_of_a_loop
     assert len(night.temporaries()) == 1
     code, _, err = night.run()
     assert code == 0, err
@@ -223,8 +223,8 @@ def test_of_two_runs_on_one_output_exactly_one_wins(night, published):
     assert night.temporaries() == []
 
 
-def test_a_full_disk_keeps_the_old_output(night):
-    night.output.write_bytes(b"last night's")
+def test_a_full_disk_keeps_the_old_output(night, lists_of_a_loop):
+    night.output.write_bytes(lists_of_a_loop)
     command = ["bash", "-c", 'ulimit -f 16 && exec "$@"', "bash", *night.command()]
     done = subprocess.run(
         command, env=environment(), capture_output=True, text=True, timeout=HANG_SECONDS, check=False
@@ -235,7 +235,7 @@ def test_a_full_disk_keeps_the_old_output(night):
         f"  where:    {night.output}\n"
         "  next:     raise the file size limit (ulimit -f) of the job, then run again\n"
     )
-    assert night.output.read_bytes() == b"last night's"
+    assert night.output.read_bytes() == lists_of_a_loop
     assert night.temporaries() == []
     assert json.loads(night.failed.read_text())["error_id"] == "E-OUTPUT"
 

@@ -114,13 +114,13 @@ def test_outputs_of_one_named_job_do_not_run_at_once(tmp_path):
         pass
 
 
-def test_the_folder_of_a_date_is_made_and_goes_again_if_nothing_is_published(tmp_path):
+def test_the_folder_of_a_date_is_made_and_goes_again_if_nothing_is_published(tmp_path, lists_of_a_loop):
     ours = job(tmp_path / "dt={date}" / "de" / "r.parquet")
     with claim(ours):
         assert ours.path.parent.is_dir()
     assert not (tmp_path / "dt=2026-11-28").exists()
     with claim(ours):
-        ours.path.write_bytes(b"published")
+        ours.path.write_bytes(lists_of_a_loop)
     assert ours.path.exists()
     with claim(ours):
         pass

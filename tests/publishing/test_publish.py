@@ -41,7 +41,8 @@ def output(tmp_path):
 
 def writer(rows=3, start=0):
     def write(path):
-        pq.write_table(pa.table({"user": pa.array(range(start, start + rows))}), path)
+        users = pa.array(range(start, start + rows))
+        pq.write_table(pa.table({"user": users, "item": users, "score": users.cast(pa.float32())}), path)
 
     return write
 

@@ -27,7 +27,9 @@ def output(tmp_path):
 def publish(output, night, *, keep=1, report=True, state_dir=None):
     with claim(Job(DatedPath(output), state_dir)) as ours:
         done = ours.publish(
-            lambda path: pq.write_table(pa.table({"night": [night]}), path, write_page_checksum=True),
+            lambda path: pq.write_table(
+                pa.table({"user_id": ["u"], "night": [night], "rank": [1]}), path, write_page_checksum=True
+            ),
             1,
             keep_replaced=keep > 0,
             committing=lambda: None,

@@ -116,14 +116,14 @@ def test_what_is_no_amount(text):
         resolve(RunSettings, "run", {"input": "i.parquet", "output": "o.parquet", "memory": text})
 
 
-def test_a_run_that_cannot_fit_leaves_what_stood_there(batchscore, sample_pairs, tmp_path):
+def test_a_run_that_cannot_fit_leaves_what_stood_there(batchscore, sample_pairs, tmp_path, lists_of_a_loop):
     output = tmp_path / "ranked.parquet"
-    output.write_bytes(b"last night's")
+    output.write_bytes(lists_of_a_loop)
     told = batchscore("run", "--input", sample_pairs, "--output", output, "--memory", "100MB")
     assert told.exit_code == 7
     assert "E-MEMORY: the run cannot fit into its memory" in told.err
     assert "at most 95 MiB (--memory)" in told.err
-    assert output.read_bytes() == b"last night's"
+    assert output.read_bytes() == lists_of_a_loop
 
 
 @pytest.fixture
