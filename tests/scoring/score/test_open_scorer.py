@@ -101,7 +101,7 @@ def test_a_changed_plan_is_a_changed_model(night):
     write_plan(night.plan_file.parent, changed)
     before, report = night.plan.sha256, night.run()
     assert report.plan.sha256 == changed.sha256
-    assert warned(report, "a changed plan is a changed model", before, changed.sha256)
+    assert warned(report, "a changed plan counts as a changed model", before, changed.sha256)
     assert not [warning for warning in night.run().warnings if "plan" in warning], "told once"
 
 
