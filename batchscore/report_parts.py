@@ -89,7 +89,7 @@ class KnownIds(JsonDocument):
 
 
 class Scores(JsonDocument):
-    """The scores of all ranked and cut pairs; null if there are none.
+    """The scores of all scored pairs, ranked or not; null if there are none.
 
     Minimum and maximum are whole numbers if the model's scores are integers of 64 bits.
     """

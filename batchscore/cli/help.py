@@ -94,6 +94,12 @@ def _unknown(topic: str, pages: dict[str, Traversable]) -> UsageError:
 
     known = {name.lower(): name for name in (*pages, *COMMANDS, *ERROR_IDS)}
     near = get_close_matches(topic.lower(), known, n=_SHOWN_NEAREST)
+    if f"`{'--' + topic.lower().removeprefix('--').replace('_', '-')}`" in pages["settings"].read_text("utf-8"):
+        return UsageError(
+            "E-CONFIG",
+            f"{topic} is a setting, and the manual has no page of its own for it",
+            next_step="`batchscore help settings` explains every setting",
+        )
     return UsageError(
         "E-CONFIG",
         f"the manual has no topic {topic!r}",

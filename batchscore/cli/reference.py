@@ -70,7 +70,7 @@ refused.
 """
 
 _GUARDS = """\
-Most limits are guards: a night that breaks one exits 6, and the published file stays. A guard is asked when
+Most limits are guards: a night that breaks one exits 6, and the published file stays. A guard decides when
 everything is scored, unless its row says otherwise. The message names every guard that is broken.
 """
 

@@ -45,7 +45,7 @@ def run_pairs(
     places = {str(model): "<model>", str(workspace): "<folder>"}
     try:
         flags = {"input": source, "output": output, "model": model, **settings}
-        resolved = resolve(RunSettings, "run", flags, environ={}).settings
+        resolved = resolve(RunSettings, "run", flags, environ={}, given_as="case.toml").settings
         report = run(resolved)
     except (OutputError, OutOfMemoryError, TryLaterError):
         raise

@@ -69,7 +69,11 @@ class AdoptSettings(DatedSettings):
     max_identical_lists: Annotated[
         Limit,
         AfterValidator(share),
-        Setting("LIMIT", "Probe rows whose score ignores the user, as a run limits lists that do."),
+        Setting(
+            "LIMIT",
+            "Probe rows whose score stays the same with another user.",
+            "A run has a limit of this name for the candidates of its pairs.",
+        ),
     ] = Limit.parse("50%")
     allow_equal_scores: Annotated[bool, Switch("Adopt although all probe rows have the same score.")] = False
     trust_model: Annotated[

@@ -22,7 +22,8 @@ class GuardSettings(Settings):
         Setting(
             "LIMIT",
             "Users fewer than last published.",
-            "Users who have a list count. Decided by the input's footers if they settle it.",
+            "Only users who have a list count. `20` is a number of users, `20%` a share. Decided early if the "
+            "input's footers already show it.",
         ),
     ] = Limit.parse("20%")
     max_pair_drop: Annotated[
@@ -30,7 +31,7 @@ class GuardSettings(Settings):
         Setting(
             "LIMIT",
             "Pairs fewer than last published.",
-            "Bad rows are left out. Decided by the input's footers if they settle it.",
+            "Bad rows do not count. Decided early if the input's footers already show it.",
         ),
     ] = Limit.parse("20%")
     max_candidate_drop: Annotated[Limit, Setting("LIMIT", "Distinct candidates fewer than last published.")] = (
@@ -57,7 +58,7 @@ class GuardSettings(Settings):
         Setting(
             "SHARE",
             "Rise of the share of pairs that repeat another one since last published.",
-            "Counted among the pairs of 32 users.",
+            "Counted among up to 32 pairs of each of 128 candidates.",
         ),
     ] = Limit.parse("25%")
     max_score_shift: Annotated[
@@ -77,10 +78,10 @@ class GuardSettings(Settings):
         ),
     ] = Multiple.parse("4")
     min_users: Annotated[
-        NonNegativeInt, Setting("N", "Refuse fewer users.", "Decided by the input's footers if they settle it.")
+        NonNegativeInt, Setting("N", "Refuse fewer users.", "Decided early if the input's footers already show it.")
     ] = 0
     min_pairs: Annotated[
-        NonNegativeInt, Setting("N", "Refuse fewer pairs.", "Decided by the input's footers if they settle it.")
+        NonNegativeInt, Setting("N", "Refuse fewer pairs.", "Decided early if the input's footers already show it.")
     ] = 0
     max_input_age: Annotated[
         Age,
@@ -100,7 +101,11 @@ class GuardSettings(Settings):
     ] = Age.parse("off")
     max_identical_lists: Annotated[
         _Share,
-        Setting("SHARE", "Candidates that have the same score for all their users.", "`off` if that is intended."),
+        Setting(
+            "SHARE",
+            "Candidates that have the same score for all their users.",
+            "`off` if that is intended. `adopt` has a limit of this name for its probe rows.",
+        ),
     ] = Limit.parse("99%")
     allow_equal_scores: Annotated[
         bool,

@@ -30,7 +30,7 @@ class ListSettings(Settings):
         Setting(
             "COLUMN",
             "The user column of lists that are not an output of `run`.",
-            "A flag is meant for each file that has the column.",
+            "A flag applies to every file that has the column.",
             default="user_id, otherwise the first",
         ),
     ] = None

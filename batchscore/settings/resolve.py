@@ -16,12 +16,25 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from batchscore.errors import UsageError, did_you_mean
+from batchscore.errors import UsageError, did_you_mean, format_value, shorten
 from batchscore.settings.base import Settings, is_path
 from batchscore.settings.paths import DatedPath, fill_date, is_foreign, is_same_file, require_paths
 from batchscore.settings.setting import Argument
 from batchscore.settings.toml_tables import read_table
 from batchscore.system.clock import utc_today
+
+_FLAGS_ONLY = ("config", "print_config", "json", "quiet", "verbose")
+"""What a command line may say, beside the date, that a file may not."""
+
+_EXPECTED = {
+    "int": "must be a whole number",
+    "float": "must be a number",
+    "bool": "must be true or false",
+    "string": "must be text",
+    "dict": "must be a table of name = value",
+    "tuple": "must be a list",
+}
+"""Our words for values of a wrong type, by the first word of pydantic's kind of problem (`int_parsing`)."""
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
@@ -42,14 +55,15 @@ def resolve(
     config: Path | str | None = None,
     date: dt.date | str | None = None,
     environ: Mapping[str, str] | None = None,
-    given_as: Literal["argument", "flag"] = "argument",
+    given_as: Literal["argument", "flag", "case.toml"] = "argument",
 ) -> Resolved[SettingsT]:
     """Settings of one command from its flags (None: not given), a TOML file and the environment.
 
     `date` is what `{date}` in paths and constants stands for: a date, or its text (2024-02-29); today in UTC if it
     is None. No file gives it: the date that is right tonight would be wrong on every other night.
-    `given_as` is what messages call the flags: the Python API has arguments. Raises UsageError: E-CONFIG names
-    every wrong value and where it came from; E-OUTPUT-IS-INPUT if the output would replace the configuration.
+    `given_as` is what messages call the flags: the Python API has arguments, a golden case its file. Raises
+    UsageError: E-CONFIG names every wrong value and where it came from; E-OUTPUT-IS-INPUT if the output would
+    replace the configuration.
     """
     day = _day(date)
     given = _from_environment(kind, os.environ if environ is None else environ)
@@ -96,6 +110,12 @@ def _from_file(kind: type[Settings], table: str, config: Path) -> dict[str, tupl
         raise UsageError(
             "E-CONFIG", "date cannot be set in a file: it would be wrong on any other night", where=config,
             next_step="leave it out, and give --date if the date is not today",
+        )  # fmt: skip
+    if switches := [name for name in _FLAGS_ONLY if name in told]:
+        flags = " ".join(f"--{name.replace('_', '-')}" for name in switches)
+        raise UsageError(
+            "E-CONFIG", f"{', '.join(switches)} cannot be set in a file", where=config,
+            next_step=f"leave it out, and give {flags} on the command line",
         )  # fmt: skip
     folder = config.resolve().parent
     return {key: (_anchored(kind, key, value, folder), str(config)) for key, value in told.items()}
@@ -149,21 +169,43 @@ def _dated(kind: type[Settings], key: str, value: Any, day: dt.date) -> Any:
 
 
 def _problem(item: Mapping[str, Any], kind: type[Settings], sources: Mapping[str, str], given_as: str) -> str:
-    setting, *within = map(str, item["loc"]) if item["loc"] else ("settings",)
+    setting, *within = map(str, item["loc"]) if item["loc"] else ("",)
     if setting in ("features", "tasks"):
         del within[1:2]  # which kind of feature or task pydantic took it for
     key = ".".join((setting, *(part for part in within if not part.isdigit())))
-    message, hint = str(item["msg"]).removeprefix("Value error, ").replace("Input should ", "must "), ""
+    message, hint = _message(item), ""
     if not item["loc"]:
-        return f"{key}: {message}"  # several settings, each from wherever it came
+        return message  # several settings, each from wherever it came; it names them
     if item["type"] == "missing":
         return f"{key}: not given{'' if within or given_as != 'flag' else _how_to_give(key, kind)}"
     if item["type"] == "union_tag_not_found":
         return f"{key}.kind: not given"
+    if item["type"] == "union_tag_invalid":
+        key += ".kind"
     if item["type"] == "extra_forbidden":
         message = "there is no such setting"
         hint = did_you_mean(str(item["loc"][-1]), _names_beside(item["loc"], kind))
-    return f"{key}: {message} (from {sources.get(setting, given_as)}){hint}"
+    return f"{key}: {message} ({_given(item)}from {sources.get(setting, given_as)}){hint}"
+
+
+def _message(item: Mapping[str, Any]) -> str:
+    """What is wrong with a value."""
+    if item["type"] == "union_tag_invalid":
+        return f"must be one of {item['ctx']['expected_tags']}"
+    kind, _, problem = item["type"].partition("_")
+    if problem in ("parsing", "parsing_size", "type", "from_float") and kind in _EXPECTED:
+        return _EXPECTED[kind]
+    return str(item["msg"]).removeprefix("Value error, ").replace("Input should ", "must ")
+
+
+def _given(item: Mapping[str, Any]) -> str:
+    """`given: 'abc', `, the value as TOML spells it; empty if the message has it, as those of our own do."""
+    if item["type"] in ("value_error", "extra_forbidden"):
+        return ""
+    value = item["ctx"]["tag"] if item["type"] == "union_tag_invalid" else item["input"]
+    if isinstance(value, bool):
+        return f"given: {str(value).lower()}, "
+    return f"given: {format_value(value) if isinstance(value, str) else shorten(value)}, "
 
 
 def _how_to_give(key: str, kind: type[Settings]) -> str:

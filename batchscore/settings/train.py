@@ -83,8 +83,8 @@ class TrainSettings(Settings):
         Setting(
             "HOW",
             "What is held out: the latest rows (time), rows at random (random), or each user's last ones (last).",
-            "At random a pair draws by what it is, not by where it stands: it stays on its side when rows are "
-            "added, so the shares are only about right.",
+            "A random split goes by the two ids, not by the place of the row: a pair stays on its side when rows "
+            "are added, so the shares are only about right.",
             default="time with --timestamp-column, otherwise random",
         ),
     ] = None
@@ -202,7 +202,7 @@ class TrainSettings(Settings):
         if moment is not None and moment.kind != "timestamp":
             raise ValueError(f"{self.timestamp_column} is the timestamp_column: as a feature its kind is timestamp")
         if self.split == "time" and self.timestamp_column is None:
-            raise ValueError("a split by time needs timestamp_column")
+            raise ValueError('split = "time" needs timestamp_column')
         return self
 
     @model_validator(mode="after")

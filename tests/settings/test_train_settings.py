@@ -101,7 +101,7 @@ def test_without_tables_the_two_ids_predict_the_rating():
     ("tables", "problem"),
     [
         ({"features": {"x": {"kind": "number"}}}, "features.x.role: not given"),
-        ({"features": {"x": {"role": "user", "kind": "numbr"}}}, "features.x: "),
+        ({"features": {"x": {"role": "user", "kind": "numbr"}}}, "features.x.kind: must be one of 'vocabulary', "),
         ({"features": {"x": {"role": "user", "min_count": 2}}}, "features.x.kind: not given"),
         ({"tasks": {"x": {"label": "x"}}}, "tasks.x.kind: not given"),
         ({"features": {"x": {"role": "user", "kind": "number", "size": 3}}}, "features.x.size: there is no such"),
@@ -127,26 +127,26 @@ def test_without_tables_the_two_ids_predict_the_rating():
             {"features": {"x": {"role": "context", "kind": "timestamp", "bucket_seconds": 2**63}}},
             "features.x.bucket_seconds: ",
         ),
-        ({"features": {"user_rating": {"role": "user", "kind": "number"}}}, "settings: user_rating is what"),
+        ({"features": {"user_rating": {"role": "user", "kind": "number"}}}, "    user_rating is what"),
         ({"model": {"factory": "ours"}}, "model.factory: "),
         ({"model": {"factory": "a:b", "biases": True}}, "model: with a factory the model is yours: biases"),
         ({"model": {"factory_folder": "."}}, "model: factory_folder without factory changes nothing"),
         ({"model": {"cross_rank": 4}}, "model: cross_rank changes nothing without interaction"),
         (
             {"tasks": {name: {"kind": "click", "label": "x", "negatives": 1} for name in "ab"}},
-            "settings: at most one task draws negatives",
+            "    at most one task draws negatives",
         ),
-        ({"split": "time"}, "settings: a split by time needs timestamp_column"),
+        ({"split": "time"}, '    split = "time" needs timestamp_column'),
         (
             {"features": {"user_id": {"role": "context", "kind": "hashed", "buckets": 9}}},
-            "settings: user_id holds user ids: its role is user",
+            "    user_id holds user ids: its role is user",
         ),
         ({"features": {"movie_id": {"role": "candidate", "kind": "text"}}}, "its kind vocabulary or hashed"),
-        ({"timestamp_column": "user_rating"}, "settings: user_rating is the timestamp_column, so no task"),
-        ({"timestamp_column": "user_id"}, "settings: user_id is the timestamp_column: as a feature its kind is"),
+        ({"timestamp_column": "user_rating"}, "    user_rating is the timestamp_column, so no task"),
+        ({"timestamp_column": "user_id"}, "    user_id is the timestamp_column: as a feature its kind is"),
         (
             {"timestamp_column": "at", "features": {"at": {"role": "context", "kind": "number"}}},
-            "settings: at is the timestamp_column: as a feature its kind is timestamp",
+            "    at is the timestamp_column: as a feature its kind is timestamp",
         ),
         (
             {
@@ -155,7 +155,7 @@ def test_without_tables_the_two_ids_predict_the_rating():
                     "b": {"kind": "rating", "label": "x"},
                 }
             },
-            "settings: x is a column for one task, and drawn with its negatives by another",
+            "    x is a column for one task, and drawn with its negatives by another",
         ),
         (
             {
@@ -164,7 +164,7 @@ def test_without_tables_the_two_ids_predict_the_rating():
                     "b": {"kind": "listwise", "label": "x"},
                 }
             },
-            "settings: one model has pairwise or listwise tasks",
+            "    one model has pairwise or listwise tasks",
         ),
         (
             {
@@ -173,11 +173,11 @@ def test_without_tables_the_two_ids_predict_the_rating():
                     "b": {"kind": "listwise", "label": "y"},
                 }
             },
-            "settings: tasks of one model share their lists, so their list_length is one: 8, 32",
+            "    tasks of one model share their lists, so their list_length is one: 8, 32",
         ),
         (
             {"rating_column": "stars", "tasks": {"a": {"kind": "rating", "label": "x"}}},
-            "settings: rating_column changes nothing beside tasks: their labels are x",
+            "    rating_column changes nothing beside tasks: their labels are x",
         ),
         ({"last": 2}, "last counts rows of each user"),
         ({"split": "last", "held_out": 0.3}, "held_out changes nothing with split"),
