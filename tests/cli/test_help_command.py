@@ -87,7 +87,18 @@ def test_an_unknown_topic_is_told_with_the_nearest_ones(batchscore):
     told = batchscore("help", "e-user-dropped")
     assert (told.exit_code, told.out) == (2, "")
     assert "E-CONFIG: the manual has no topic 'e-user-dropped'\n  found:    similar: E-USERS-DROPPED, " in told.err
-    assert "near it" not in batchscore("help", "zzz").err
+    assert "similar" not in batchscore("help", "zzz").err
+
+
+@pytest.mark.parametrize("topic", ["min_score", "min-score"])
+def test_a_setting_leads_to_the_page_of_settings(batchscore, topic):
+    assert (
+        f"""\
+E-CONFIG: {topic} is a setting, and the manual has no page of its own for it
+  next:     `batchscore help settings` explains every setting
+"""
+        in batchscore("help", topic).err
+    )
 
 
 def test_a_terminal_gets_a_layout_and_a_long_page_the_pager(batchscore, terminal):

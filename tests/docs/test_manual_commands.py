@@ -148,7 +148,12 @@ def test_what_a_page_runs_does_what_it_says(path, folder, tf, batchscore):  # no
                 assert program == "batchscore", command
                 told = batchscore(*arguments)
                 assert told.exit_code == int(block.info.removeprefix("exit ") or 0), f"{command}\n{told.err}"
-                said = (told.out + told.err).replace("INFO ", "").replace(str(folder), INSTALLED)
+                said = (
+                    (told.out + told.err)
+                    .replace("INFO ", "")
+                    .replace("ERROR ", "ERROR: ")
+                    .replace(str(folder), INSTALLED)
+                )
                 lines = {masked(line) for line in said.splitlines()}
                 assert [line for line in shown if line != "..." and masked(line) not in lines] == [], said
 
