@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from batchscore.errors import reason_of
 from batchscore.publishing.job import Job
 from batchscore.publishing.previous import PreviousOutputs
+from batchscore.publishing.ranked_file import read_through
 from batchscore.publishing.records import FoundReport, find_report, identify
 from batchscore.report_parts import Output
 from batchscore.run_report import Report
@@ -143,11 +144,24 @@ class Claim:
             if not self.output.exists() or identify(self.output.stat()) != ours:
                 raise
 
-    def keep_replaced(self) -> None:
-        """Before the commit point: see to it that the output which stands there now is not lost. Raises OSError."""
-        if self.output.exists():
-            self.previous.prepare(self.output, self.find_report().path)
-            sync(self.state)
+    def keep_replaced(self) -> bool:
+        """Before the commit point: give the output that stands there now a second name. Whether it is kept.
+
+        A damaged one is not: it would push a good one out. What no report tells of is read for that.
+        Raises OSError.
+        """
+        if not self.output.exists():
+            return False
+        found = self.find_report()
+        if found.report is None:
+            try:
+                read_through(self.output)
+            except ValueError as error:
+                _log.warning("the output that is replaced is damaged, and is not kept: %s", error)
+                return False
+        self.previous.prepare(self.output, found.path)
+        sync(self.state)
+        return True
 
     def is_commit_durable(self) -> bool:
         """Flush the rename to the disk. Only then may an older output be forgotten: a power cut may undo it."""

@@ -53,11 +53,13 @@ def rollback(
         if age is None:
             raise _nothing_kept(ours)
         report, missing = _report_of(ours, age)
-        _copy_whole(ours.previous.path(age), ours.temporary, ours.output, report)
-        _swap(ours, (observer or Observer()).committing)
+        _copy_whole(ours, age, report)
+        kept = _swap(ours, (observer or Observer()).committing)
         if missing:
             _log.warning("%s: the next run compares itself with the users and rows of the file alone", missing)
         _settle(ours, age, report, replaced)
+        if kept:
+            _log.info("the output that it replaces is kept as %s", ours.previous.path(1))
     return report
 
 
@@ -89,7 +91,6 @@ def _settle(ours: Claim, age: int, report: Report | None, replaced: Report | Non
         ours.record(report)
         _log.info("published again: run %s, %s users, %s rows", report.run_id, f"{report.served:,}",
                   f"{report.rows_written:,}")  # fmt: skip
-    _log.info("the output that it replaces is kept as %s", ours.previous.path(1))
 
 
 def _job_of(output: Path, state_dir: Path | None, date: dt.date | None, name: str | None) -> Job:
@@ -115,13 +116,14 @@ def _keeps_any(job: Job) -> bool:
         return False  # no state folder there, or none that can be read: the claim will say so
 
 
-def _copy_whole(kept: Path, target: Path, output: Path, report: Report | None) -> None:
+def _copy_whole(ours: Claim, age: int, report: Report | None) -> None:
     """Copy the kept output, and make sure that it is whole and the file which its report tells of."""
+    kept, target, output = ours.previous.path(age), ours.temporary, ours.output
     told = None if report is None else report.output
     try:
         require_regular(kept)
     except OSError as error:
-        raise _damaged(kept, reason_of(error), "a Parquet file") from error
+        raise _damaged(ours.previous, age, reason_of(error), "a Parquet file") from error
     try:
         shutil.copyfile(kept, target)
         found, status = seal(target, output if output.exists() else kept)
@@ -132,15 +134,18 @@ def _copy_whole(kept: Path, target: Path, output: Path, report: Report | None) -
     try:
         read_through(target)
     except ValueError as error:
-        raise _damaged(kept, str(error), "a Parquet file, every page of which can be read") from error
+        raise _damaged(ours.previous, age, str(error), "a Parquet file, every page of which can be read") from error
     if told is not None and told.sha256 != found:
-        raise _damaged(kept, f"SHA-256 {found}", told.sha256)
+        raise _damaged(ours.previous, age, f"SHA-256 {found}", told.sha256)
 
 
-def _swap(ours: Claim, committing: Callable[[], None]) -> None:
-    """Rename the copy of the kept output onto the published one, which gets a second name before."""
+def _swap(ours: Claim, committing: Callable[[], None]) -> bool:
+    """Rename the copy of the kept output onto the published one, which gets a second name before if it is whole.
+
+    Whether it got one.
+    """
     try:
-        ours.keep_replaced()
+        kept = ours.keep_replaced()
         committing()
         ours.commit()
     except BaseException as error:
@@ -149,6 +154,7 @@ def _swap(ours: Claim, committing: Callable[[], None]) -> None:
         if isinstance(error, OSError):
             raise cannot_write(ours.output, error) from error
         raise
+    return kept
 
 
 def _nothing_kept(ours: Claim) -> UsageError:
@@ -166,12 +172,16 @@ def _nothing_kept(ours: Claim) -> UsageError:
     )
 
 
-def _damaged(kept: Path, found: str, expected: str) -> OutputError:
+def _damaged(previous: PreviousOutputs, age: int, found: str, expected: str) -> OutputError:
+    kept, older = previous.path(age), [other for other in previous.ages() if other > age]
+    advice = "no older output is kept: run again for new lists, with --model-version for those of an earlier model"
+    if older:
+        advice = f"remove {kept.name}, and roll back again: {previous.path(older[0]).name} is older"
     return OutputError(
         "E-PREVIOUS-DAMAGED",
         "the kept output is damaged and was not published",
         where=kept,
         found=found,
         expected=expected,
-        next_step="run again with an earlier model (--model-version); the published output is untouched",
+        next_step=f"{advice}; the file in the output's place is untouched",
     )

@@ -164,6 +164,62 @@ def test_a_damaged_output_is_not_published(output, how):
     assert not list(output.parent.rglob("*.tmp"))
 
 
+def test_a_damaged_kept_output_is_left_for_an_older_one_if_there_is_one(output):
+    for number in (1, 2, 3):
+        publish(output, number, keep=2)
+    state = output.parent / "_batchscore"
+    newest = state / "ranked.parquet.previous-1"
+    newest.write_bytes(b"garbage")
+    with pytest.raises(
+        OutputError, match=r"remove ranked.parquet.previous-1, .*: ranked.parquet.previous-2 is older"
+    ):
+        rollback(output)
+    newest.unlink()
+    rollback(output)
+    assert published(output) == (1, 1, "run 3")
+    (state / "ranked.parquet.previous-1").write_bytes(b"garbage")
+    (state / "ranked.parquet.previous-2").unlink(missing_ok=True)
+    with pytest.raises(OutputError, match="no older output is kept: run again"):
+        rollback(output)
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", "flipped"])
+def test_a_damaged_published_output_never_pushes_a_good_one_out(output, damage, caplog):
+    publish(output, 1)
+    publish(output, 2)
+    damage_file(output, damage)
+    publish(output, 3)
+    assert published(output) == (3, 3, None)
+    assert kept(output) == [("1", 1, 1)]
+    assert "the output that is replaced is damaged, and is not kept: " in caplog.text
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", "flipped"])
+def test_a_damaged_published_output_is_rolled_back_and_not_kept(output, damage, caplog):
+    caplog.set_level("INFO")
+    publish(output, 1)
+    publish(output, 2)
+    damage_file(output, damage)
+    rollback(output)
+    assert published(output) == (1, 1, None)
+    assert kept(output) == []
+    assert "is kept as" not in caplog.text
+
+
+def test_a_sound_file_that_no_report_tells_of_is_kept(output, lists_of_a_loop):
+    output.write_bytes(lists_of_a_loop)
+    publish(output, 1)
+    assert (output.parent / "_batchscore" / "ranked.parquet.previous-1").read_bytes() == lists_of_a_loop
+
+
+def damage_file(path, damage):
+    if damage == "flipped":
+        data = bytearray(path.read_bytes())
+        data[20] ^= 1
+        damage = data
+    path.write_bytes(damage)
+
+
 def test_damage_in_a_page_is_found_without_a_report(output):
     publish(output, 1)
     publish(output, 2)
