@@ -21,6 +21,8 @@ POLARS_NAME = "_RJEM_MALLOC_CONF"
 PYDANTIC_PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
 """Unless it is set, pydantic looks for plugins in the metadata of every package that is installed."""
 
+NUMPY_NAME = "OPENBLAS_MAIN_FREE"
+"""NumPy adds it while it is imported, and removes it again, unless it is set."""
 
 LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
 """Whether `tf.keras` is Keras 2 (1), which TensorFlow Recommenders needs."""
@@ -37,3 +39,4 @@ def settle_environment() -> None:
     os.environ.setdefault(LOG_LEVEL, "3")
     os.environ.setdefault(POLARS_NAME, "")
     os.environ.setdefault(PYDANTIC_PLUGINS, "__all__")
+    os.environ.setdefault(NUMPY_NAME, "1")

@@ -22,7 +22,7 @@ pytestmark = [
 
 SOURCE = Path(__file__).with_name("interposed.c")
 ROOT = Path(__file__).parents[2]
-SETTLED = {"TF_CPP_MIN_LOG_LEVEL", "_RJEM_MALLOC_CONF", "PYDANTIC_DISABLE_PLUGINS"}
+SETTLED = {"TF_CPP_MIN_LOG_LEVEL", "_RJEM_MALLOC_CONF", "PYDANTIC_DISABLE_PLUGINS", "OPENBLAS_MAIN_FREE"}
 COMMAND = "import sys; from batchscore.cli import main; sys.argv[0] = 'batchscore'; main()"
 LIBRARY = """
 import sys, batchscore
