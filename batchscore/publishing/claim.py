@@ -12,11 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from batchscore.errors import OutputError, UsageError
-from batchscore.publishing.job import Job
+from batchscore.publishing.job import STATE_FOLDER, Job
 from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.publish import Claim
 from batchscore.publishing.replaceable import require_no_record, require_replaceable
 from batchscore.savedmodel.formats import PB
+from batchscore.savedmodel.versions import HIGHEST_VERSION, list_versions
 from batchscore.settings.paths import is_same_file
 from batchscore.system.disk import cannot_write
 from batchscore.system.durable import sync, temporary_beside, unique_temporary_beside
@@ -33,7 +34,7 @@ def claim(job: Job, reads: Path | None = None) -> Iterator[Claim]:
     """Claim the output of `job` for this run: check it, lock it, and clear what dead runs left.
 
     `reads` is the input, if there is one: it must not be the output, nor a folder that the output or the state
-    folder is in; neither may lie in a SavedModel, nor the output among the records of jobs. A file that stands in
+    folder is in; neither may lie in a model, nor the output among the records of jobs. A file that stands in
     its place must be one that a run may replace (see `require_replaceable`). A state folder other than the output's
     own may serve outputs of one name in several folders. A folder of the output that `{date}` names is made. Raises
     UsageError (E-OUTPUT-IS-INPUT), OutputError (E-OUTPUT) if the run could not publish there, and TryLaterError
@@ -104,7 +105,8 @@ def _require_publishable(job: Job, reads: Path | None) -> None:
             "E-OUTPUT-IS-INPUT", "output and input are the same file", where=output,
             next_step="give --output another path",
         )  # fmt: skip
-    _require_outside("output", output, output.parent, "--output", reads)
+    for folder in dict.fromkeys((output.parent, job.folder)):
+        _require_outside("output", output, folder, "--output", reads)
     _require_outside("state folder", job.state, job.state, "--state-dir", reads)
     require_no_record(output)
     try:
@@ -140,11 +142,24 @@ def _require_outside(what: str, path: Path, folder: Path, flag: str, reads: Path
                 "E-OUTPUT-IS-INPUT", f"the {what} lies inside the input folder", where=path,
                 found=f"--input {reads}", next_step=f"give {flag} a path outside the folder that the run reads",
             )  # fmt: skip
-        if os.path.exists(parent / PB):  # noqa: PTH110 - never raises
+        is_near = parent == real or (real.name == STATE_FOLDER and parent == real.parent)
+        if found := _find_model(parent, list_them=is_near):
             raise UsageError(
-                "E-OUTPUT-IS-INPUT", f"the {what} lies inside a model", where=path, found=f"{PB} in {parent}",
+                "E-OUTPUT-IS-INPUT", f"the {what} lies inside a model", where=path, found=f"{found} in {parent}",
                 next_step=f"give {flag} a path outside the model",
             )  # fmt: skip
+
+
+def _find_model(folder: Path, *, list_them: bool) -> str | None:
+    """What in `folder` says that it is a SavedModel or a directory of versions; None if nothing does."""
+    for name in (PB, HIGHEST_VERSION):
+        if os.path.exists(folder / name):  # noqa: PTH110 - never raises
+            return name
+    if list_them:
+        with suppress(OSError):
+            return next((f"{version}/{PB}" for version in list_versions(folder)
+                         if (folder / str(version) / PB).exists()), None)  # fmt: skip
+    return None
 
 
 def _left_behind(job: Job) -> list[Path]:

@@ -153,6 +153,20 @@ def find_job(output: Path, state_dir: Path | None = None, name: str | None = Non
     return Job(DatedPath(output), state_dir, name)
 
 
+def find_output_in(folder: Path) -> Path | None:
+    """An output that stands in `folder`, or in a folder of a date below it, by the lock of its job; or None.
+
+    Raises OSError.
+    """
+    for name in os.listdir(folder):  # noqa: PTH208 - names are enough
+        if name.startswith(".") and name.endswith(_LOCK):
+            job = Job(DatedPath(folder / _parse_key(name[1 : -len(_LOCK)]), dt.date.max))
+            nights = [job.path] if job.date is None else [job.output.on(date) for date in job.earlier_dates()]
+            if found := next((output for output in nights if output.is_file()), None):
+                return found
+    return None
+
+
 def find_undeclared_night_before(job: Job) -> Path | None:
     """The latest earlier output, if the path of `job` has a date in it that was not written as `{date}`."""
     path = os.path.abspath(job.path)  # noqa: PTH100 - links are left as they are
@@ -173,7 +187,7 @@ def _dated_keys(folder: Path, spelled: str) -> Iterator[tuple[str, dt.date]]:
                 key = lock[1 : -len(_LOCK)]
                 found = re.fullmatch(_date_pattern(key), spelled)
                 if found and (date := _parse(found["date"])):
-                    yield key.replace(_SLASH, "/").replace(_PERCENT, "%") if _SLASH in key else key, date
+                    yield _parse_key(key), date
 
 
 def _find_dates(folder: Path, parts: Sequence[str], date: dt.date | None = None) -> Iterator[dt.date]:
@@ -205,6 +219,11 @@ def _format(parts: Sequence[str]) -> str:
     if len(parts) == 1:
         return parts[0]
     return _SLASH.join(part.replace("%", _PERCENT) for part in parts)
+
+
+def _parse_key(key: str) -> str:
+    """The path that `_format` made one name of."""
+    return key.replace(_SLASH, "/").replace(_PERCENT, "%") if _SLASH in key else key
 
 
 def _date_pattern(key: str) -> str:

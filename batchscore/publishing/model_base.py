@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchscore.errors import ModelError, OutputError, TryLaterError, reason_of
+from batchscore.publishing.job import find_output_in
 from batchscore.savedmodel.card import read_card
 from batchscore.savedmodel.formats import PB
-from batchscore.savedmodel.versions import LOCK, REPORTS, list_versions
+from batchscore.savedmodel.versions import HIGHEST_VERSION, LOCK, REPORTS, list_versions
 from batchscore.system.durable import sync, sync_tree, tolerated, write_whole
 from batchscore.system.lock import hold_lock
 from batchscore.system.regular_files import read_regular
 
-HIGHEST_VERSION = ".batchscore.version"
 INCOMING = ".batchscore.incoming"
 EVALUATED = ".batchscore.evaluated"
 TRAINING = ".batchscore.training"
@@ -151,6 +151,15 @@ def hold_model_base(path: Path) -> Iterator[ModelBase]:
                 where=path,
                 expected="a directory of versions, or a new one",
                 next_step="give another directory with --output",
+            )
+        if path.is_dir() and (output := find_output_in(path)) is not None:
+            raise OutputError(
+                "E-OUTPUT",
+                "the directory holds outputs of `batchscore run`, and takes no versions of a model",
+                where=path,
+                found=output,
+                expected="a directory of versions, or a new one",
+                next_step="give another directory with --output, or move the outputs out of it",
             )
         made = _make(path)
     with ExitStack() as held:

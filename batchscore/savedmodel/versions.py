@@ -16,6 +16,7 @@ from batchscore.savedmodel.variables_index import CorruptIndexError, read_shards
 from batchscore.system.regular_files import open_regular, read_regular
 
 LOCK = ".batchscore.lock"
+HIGHEST_VERSION = ".batchscore.version"
 REPORTS = "_batchscore"
 FAILED_REPORT = "failed.report.json"
 INCOMPLETE = "incomplete"

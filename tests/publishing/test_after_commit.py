@@ -9,7 +9,8 @@ import shutil
 import pytest
 
 from batchscore.errors import OutputError
-from batchscore.publishing.model_base import EVALUATED, HIGHEST_VERSION, LOCK, hold_model_base
+from batchscore.publishing.model_base import EVALUATED, hold_model_base
+from batchscore.savedmodel.versions import HIGHEST_VERSION, LOCK
 
 
 def publish(path, keep=1):

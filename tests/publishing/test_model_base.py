@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import fcntl
 import os
 import signal
@@ -12,8 +13,12 @@ from pathlib import Path
 import pytest
 
 from batchscore.errors import OutputError, TryLaterError
-from batchscore.publishing.model_base import EVALUATED, HIGHEST_VERSION, INCOMING, LOCK, REMOVED, hold_model_base
+from batchscore.publishing.claim import claim
+from batchscore.publishing.job import Job
+from batchscore.publishing.model_base import EVALUATED, INCOMING, REMOVED, hold_model_base
 from batchscore.savedmodel.card import CARD_PATH, ModelCard, Probes, write_card
+from batchscore.savedmodel.versions import HIGHEST_VERSION, LOCK
+from batchscore.settings.paths import DatedPath
 
 
 def publish(path, content="model"):
@@ -52,6 +57,20 @@ def test_the_version_is_one_above_the_highest_that_ever_was(tmp_path):
             file.unlink()
         folder.rmdir()
     assert publish(path).name == "43"
+
+
+@pytest.mark.parametrize("written", ["ranked.parquet", "r-{date}.parquet", "dt={date}/ranked.parquet"])
+def test_a_directory_with_outputs_of_runs_takes_no_versions(tmp_path, written, lists_of_a_loop):
+    job = Job(DatedPath(tmp_path / written, dt.date(2026, 11, 28)))
+    with claim(job):
+        job.path.write_bytes(lists_of_a_loop)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(OutputError, match=r"E-OUTPUT: the directory holds outputs of `batchscore run`") as refused:
+        publish(tmp_path, "first")
+    assert f"found:    {job.path}\n" in str(refused.value)
+    assert sorted(tmp_path.rglob("*")) == before
+    job.path.unlink()
+    publish(tmp_path, "first")
 
 
 def test_whoever_may_read_the_directory_may_read_the_version(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import errno
 import hashlib
 import json
@@ -709,9 +710,35 @@ def test_nothing_is_written_into_a_model(tmp_path, what, place):
     assert (model / "saved_model.pb").read_bytes() == b"the model"
 
 
-def test_beside_the_versions_of_a_model_something_may_be_written(tmp_path):
-    (tmp_path / "7").mkdir()
-    (tmp_path / "7" / "saved_model.pb").write_bytes(b"the model")
+@pytest.mark.parametrize("what", ["output", "state folder", "records", "dated"])
+@pytest.mark.parametrize("marker", ["7/saved_model.pb", ".batchscore.version"])
+def test_nothing_is_written_beside_the_versions_of_a_model(tmp_path, what, marker):
+    base = tmp_path / "model"
+    (base / marker).parent.mkdir(parents=True)
+    (base / marker).write_bytes(b"7")
+    before = sorted(tmp_path.rglob("*"))
+    elsewhere = DatedPath(tmp_path / "ranked.parquet")
+    job = {
+        "output": Job(DatedPath(base / "ranked.parquet")),
+        "state folder": Job(elsewhere, base),
+        "records": Job(elsewhere, base / "_batchscore"),
+        "dated": Job(DatedPath(base / "dt={date}" / "ranked.parquet", dt.date(2026, 11, 28)), tmp_path / "state"),
+    }[what]
+    with pytest.raises(UsageError, match=r"E-OUTPUT-IS-INPUT: the .* lies inside a model") as caught, claim(job):
+        pass
+    assert f"found:    {marker} in {base}\n" in str(caught.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_below_a_folder_to_which_somebody_exported_versions_outputs_may_stand(tmp_path):
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "saved_model.pb").write_bytes(b"the model")
+    (tmp_path / "lists").mkdir()
+    publish(tmp_path / "lists" / "ranked.parquet")
+
+
+def test_a_number_alone_makes_no_model(tmp_path):
+    (tmp_path / "2026").mkdir()
     publish(tmp_path / "ranked.parquet")
 
 
