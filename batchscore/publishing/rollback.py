@@ -12,6 +12,7 @@ from pathlib import Path
 from batchscore.errors import OutputError, UsageError, reason_of
 from batchscore.observer import Observer
 from batchscore.publishing.claim import claim
+from batchscore.publishing.history import find_history_elsewhere, require_history
 from batchscore.publishing.job import Job, find_job
 from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.publish import Claim, seal
@@ -43,11 +44,13 @@ def rollback(
     report of what is published now, which carries `rolled_back_at` and `rolled_back_from`; None if that output has
     lost its report.
 
-    Raises UsageError (E-NO-PREVIOUS if nothing is kept, E-CONFIG for what no run is given), OutputError
-    (E-PREVIOUS-DAMAGED, E-OUTPUT), and TryLaterError (E-LOCKED) if a run is writing this output. The published file
-    is then the old one.
+    Raises UsageError (E-NO-PREVIOUS if nothing is kept or was published, E-CONFIG for what no run is given),
+    OutputError (E-PREVIOUS-DAMAGED, E-OUTPUT), and TryLaterError (E-LOCKED) if a run is writing this output. The
+    published file is then the old one.
     """
-    with claim(_job_of(output, state_dir, date, job)) as ours:
+    known = _job_of(output, state_dir, date, job)
+    require_history(known)
+    with claim(known) as ours:
         replaced = ours.find_report().report
         age = ours.previous.newest_other(ours.output)
         if age is None:
@@ -158,8 +161,10 @@ def _swap(ours: Claim, committing: Callable[[], None]) -> bool:
 
 
 def _nothing_kept(ours: Claim) -> UsageError:
-    advice = "run with --keep-previous 1 or more from now on, and with the --state-dir of the run here"
-    if earlier := [night for night in map(ours.job.output.on, ours.job.earlier_dates()) if night.exists()]:
+    advice = "run with --keep-previous 1 or more from now on, and give the --state-dir and --job of the run here"
+    if elsewhere := find_history_elsewhere(ours.job):
+        advice = elsewhere
+    elif earlier := [night for night in map(ours.job.output.on, ours.job.earlier_dates()) if night.exists()]:
         advice = f"the output of an earlier date is still at {earlier[0]}"
     return UsageError(
         "E-NO-PREVIOUS",

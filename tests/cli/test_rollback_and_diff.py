@@ -120,8 +120,8 @@ def test_nothing_to_go_back_to(workplace):
         "  where:    <folder>/_batchscore\n"
         "  found:    no kept output that differs from the published one\n"
         "  expected: ranked.parquet.previous-1\n"
-        "  next:     run with --keep-previous 1 or more from now on, and with the --state-dir of the run here; to "
-        "replace the published output now, run again with an earlier model (--model-version)\n"
+        "  next:     run with --keep-previous 1 or more from now on, and give the --state-dir and --job of the run "
+        "here; to replace the published output now, run again with an earlier model (--model-version)\n"
     )
 
 

@@ -24,8 +24,8 @@ def output(tmp_path):
     return tmp_path / "ranked.parquet"
 
 
-def publish(output, night, *, keep=1, report=True, state_dir=None):
-    with claim(Job(DatedPath(output), state_dir)) as ours:
+def publish(output, night, *, keep=1, report=True, state_dir=None, name=None):
+    with claim(Job(DatedPath(output), state_dir, name)) as ours:
         done = ours.publish(
             lambda path: pq.write_table(
                 pa.table({"user_id": ["u"], "night": [night], "rank": [1]}), path, write_page_checksum=True
@@ -34,7 +34,7 @@ def publish(output, night, *, keep=1, report=True, state_dir=None):
             keep_replaced=keep > 0,
             committing=lambda: None,
         )
-        told = Report.begin(RunSettings(input="i", output="o"))
+        told = Report.begin(RunSettings(input="i", output="o", job=name))
         told.run_id, told.output, told.users = f"run {night}", done, night
         ours.settle(told, keep)
         if not report:
@@ -129,6 +129,58 @@ def test_nothing_kept_is_a_usage_error(output):
         in str(refused.value)
     )
     assert output.stat() == before
+
+
+def refusal(output, **how):
+    """What a rollback that has nothing to publish says; it leaves nothing behind."""
+    before = sorted(output.parent.rglob("*"))
+    with pytest.raises(UsageError, match="E-NO-PREVIOUS") as refused:
+        rollback(output, **how)
+    assert sorted(output.parent.rglob("*")) == before
+    return str(refused.value)
+
+
+def test_a_path_at_which_nothing_was_published_is_told_as_that(output):
+    publish(output, 1)
+    assert "nothing has been published at this path" in refusal(output.with_name("nothing.parquet"))
+
+
+def test_a_file_that_no_run_published_is_told_as_that(output, lists_of_a_loop):
+    publish(output, 1)
+    output.with_name("pairs.parquet").write_bytes(lists_of_a_loop)
+    assert "no run has published this file" in refusal(output.with_name("pairs.parquet"))
+
+
+def test_a_history_under_a_name_is_found(output):
+    publish(output, 1, name="a")
+    publish(output, 2, name="a")
+    assert "next:     give --job a, as a run of this output did" in refusal(output)
+    assert "next:     give --job a, as a run of this output did" in refusal(output, job="b")
+    state = output.parent / "state"
+    assert "give --job a and leave --state-dir out, as" in refusal(output, state_dir=state)
+    assert not state.exists()
+    assert rollback(output, job="a").users == 1
+
+
+def test_a_history_without_a_name_is_found(output):
+    publish(output, 1)
+    publish(output, 2)
+    assert "next:     leave --state-dir out, as a run of" in refusal(output, state_dir=output.parent / "state")
+
+
+def test_a_history_under_a_name_is_found_if_there_is_an_older_one_without(output):
+    publish(output, 1)
+    publish(output, 2, name="a", keep=0)
+    publish(output, 3, name="a")
+    assert "next:     give --job a, as a run of this output did" in refusal(output)
+
+
+def test_a_history_in_another_state_folder_is_asked_for(output, tmp_path):
+    publish(output, 1, state_dir=tmp_path / "state")
+    publish(output, 2, state_dir=tmp_path / "state")
+    told = refusal(output)
+    assert "found:    a lock of its runs, and no records in" in told
+    assert "next:     give the --state-dir and the --job of its runs" in told
 
 
 def test_a_kept_output_with_the_same_bytes_is_nothing_to_go_back_to(output):
