@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, ClassVar
 
 EXIT_OK = 0
@@ -124,6 +126,10 @@ _MAX_LINE = 20_000
 _LISTED = 30
 
 
+_NEXT = f"  {'next:':<10}"
+_AFTER_STOP = "run it again; if a time limit of the scheduler stopped it, raise that"
+
+
 class BatchscoreWarning(UserWarning):
     """Category of the Python warnings that the library raises (never in normal operation)."""
 
@@ -155,11 +161,11 @@ class BatchscoreError(Exception):
         self.found = None if found is None else _one_line(str(found))
         self.report: Any = None
         lines = [f"{error_id}: {what}"]
-        for label, value in (("where", where), ("found", found), ("expected", expected)):
+        for label, value in (("where", _absolute(where)), ("found", found), ("expected", expected)):
             if value is not None:
                 lines.append(f"  {label + ':':<10}{value}")
         lines += [f"    {detail}" for detail in details]
-        lines.append(f"  {'next:':<10}{next_step}")
+        lines.append(f"{_NEXT}{next_step}")
         super().__init__("\n".join(map(_one_line, lines)))
 
     def in_one_line(self) -> str:
@@ -168,6 +174,14 @@ class BatchscoreError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return BaseException.__new__, (type(self), *self.args), self.__dict__
+
+
+def _absolute(where: object) -> object:
+    """A path from the root on: who reads a log does not know the working directory of the job."""
+    if isinstance(where, Path):
+        with suppress(OSError):  # there is no working directory
+            return where.absolute()
+    return where
 
 
 def first_line(said: BaseException | str) -> str:
@@ -315,4 +329,6 @@ class StoppedError(BaseException):
         self.signal_number = signal_number
         self.exit_code = EXIT_SIGNAL_BASE + signal_number
         self.report: Any = None
-        super().__init__(f"E-STOPPED: stopped by signal {signal_number}; nothing was published")
+        super().__init__(
+            f"E-STOPPED: stopped by signal {signal_number}; nothing was published\n{_NEXT}{_AFTER_STOP}"
+        )

@@ -86,7 +86,7 @@ def main() -> NoReturn:
         _leave(EXIT_USAGE)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "batchscore"
-        message = f"E-CONFIG: {error.format_message()}\n  next:     see `{command} --help`"
+        message = f"E-CONFIG: {_format_usage(error)}\n  next:     see `{command} --help`"
         _fail(error, "E-CONFIG", EXIT_USAGE, message)
     except click.Abort:
         _leave(EXIT_SIGNAL_BASE + 2)
@@ -114,6 +114,13 @@ def _with_deep_stack(function: Callable[..., object], **arguments: object) -> ob
 
 
 _with_deep_stack.__code__ = _with_deep_stack.__code__.replace(co_stacksize=2**16)
+
+
+def _format_usage(error: click.UsageError) -> str:
+    """What click says; of an unknown option with the nearest one, where click lists several by name."""
+    if isinstance(error, click.NoSuchOption):
+        return f"{error.message.rstrip('.')}{did_you_mean(error.option_name, error.possibilities or ()) or '.'}"
+    return error.format_message()
 
 
 def _fail(error: BaseException, error_id: str, exit_code: int, message: str) -> NoReturn:

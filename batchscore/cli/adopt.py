@@ -33,7 +33,7 @@ def command(
     """
     resolved = resolve_settings(AdoptSettings, "adopt", flags, config, date)
     if print_config:
-        show_config(resolved)
+        show_config(resolved, as_json=as_json)
         return
 
     def job(observer: Observer) -> AdoptionReport:

@@ -32,7 +32,7 @@ def command(
     """
     resolved = resolve_settings(EvaluateSettings, "evaluate", flags, config, date)
     if print_config:
-        show_config(resolved)
+        show_config(resolved, as_json=as_json)
         return
     with job_console(quiet=quiet, verbose=verbose) as observer:
         from batchscore.evaluation.evaluate import evaluate

@@ -31,7 +31,7 @@ def command(
     """
     resolved = resolve_settings(RunSettings, "run", flags, config, date)
     if print_config:
-        show_config(resolved)
+        show_config(resolved, as_json=as_json)
         return
     from batchscore.engine.early import library_beside
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,15 +32,21 @@ def resolve_settings(
     return resolve(kind, command, flags, config=config, date=date.date() if date else None, given_as="flag")
 
 
-def print_config(resolved: Resolved[Any]) -> None:
-    """Write each setting, its value and its source to stdout."""
+def print_config(resolved: Resolved[Any], *, as_json: bool = False) -> None:
+    """Write each setting, its value and its source to stdout; in words what takes the place of one not given."""
     values = resolved.settings.model_dump(mode="json")
+    if as_json:
+        found = {name: {"value": value, "source": resolved.sources[name]} for name, value in values.items()}
+        print_out(json.dumps(found, indent=1))
+        return
+    declared = resolved.settings.declarations()
     width = max(map(len, values))
     for name, value in values.items():
-        print_out(f"{name:<{width}}  {_format(value)}  ({resolved.sources[name]})")
+        default = declared[name].default if name in declared else ""
+        print_out(f"{name:<{width}}  {_format(value) or default or '-'}  ({resolved.sources[name]})")
 
 
 def _format(value: Any) -> str:
     if isinstance(value, dict):
-        value = ", ".join(f"{key}={item}" for key, item in value.items()) or None
-    return "-" if value in (None, []) else str(value)
+        return ", ".join(f"{key}={item}" for key, item in value.items())
+    return "" if value in (None, []) else str(value)

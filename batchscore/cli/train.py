@@ -38,7 +38,7 @@ def command(
     """
     resolved = resolve_settings(TrainSettings, "train", flags, config, date)
     if print_config:
-        show_config(resolved)
+        show_config(resolved, as_json=as_json)
         return
     os.environ[LEGACY_KERAS] = "1"  # before there are threads
 

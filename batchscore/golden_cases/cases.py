@@ -196,5 +196,5 @@ def invalid_case(path: Path, *problems: str) -> UsageError:
         "not a valid golden case",
         where=path,
         details=problems,
-        next_step="correct the file; expected files are written by an update (--update)",
+        next_step="correct the file; `batchscore golden --update` writes what is expected",
     )

@@ -113,7 +113,7 @@ class Difference(JsonDocument):
         first = exceeded[0]
         error = RefusedError(
             first.error_id,
-            f"the outputs differ by more than {'one limit allows' if len(exceeded) == 1 else 'the limits allow'}",
+            f"the outputs differ: {len(exceeded)} of {len(self.limits)} limits exceeded",
             where=f"{self.new.path} compared with {self.old.path}",
             details=[f"{limit.name}: {limit.figure}, limit {limit.limit}" for limit in exceeded],
             next_step="check the examples; accept with " + " ".join(f"--{limit.name} off" for limit in exceeded),

@@ -24,7 +24,7 @@ from batchscore.savedmodel.card import read_card
 from batchscore.savedmodel.formats import PB
 from batchscore.savedmodel.versions import HIGHEST_VERSION, LOCK, REPORTS, list_versions
 from batchscore.system.durable import sync, sync_tree, tolerated, write_whole
-from batchscore.system.lock import hold_lock
+from batchscore.system.lock import describe_holder, hold_lock
 from batchscore.system.regular_files import read_regular
 
 INCOMING = ".batchscore.incoming"
@@ -202,6 +202,7 @@ def _lock(path: Path, held: ExitStack, *, made: bool) -> None:
                 "E-LOCKED",
                 "another process is making a model for this directory",
                 where=path,
+                found=describe_holder(path / LOCK),
                 next_step="wait for it to end, then run again",
             ) from error
         except BaseException:

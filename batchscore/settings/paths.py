@@ -24,18 +24,21 @@ _SHELL = re.compile(r"(~[^/]*|\$[A-Za-z_]\w*)(/.*)?", re.DOTALL)
 _PATTERN = re.compile(r"[*?[]|\{[^{}]*(,|\.\.)[^{}]*\}")
 
 _COPIES = {
-    "s3": "aws s3 cp --recursive",
+    "s3": "aws s3 cp",
     "s3a": "hadoop fs -get",
     "s3n": "hadoop fs -get",
-    "gs": "gcloud storage cp --recursive",
-    "abfs": "azcopy copy --recursive",
-    "abfss": "azcopy copy --recursive",
-    "az": "azcopy copy --recursive",
+    "gs": "gcloud storage cp",
+    "abfs": "azcopy copy",
+    "abfss": "azcopy copy",
+    "az": "azcopy copy",
     "hdfs": "hdfs dfs -get",
-    "http": "curl -o FILE",
-    "https": "curl -o FILE",
+    "http": "curl -o",
+    "https": "curl -o",
 }
 """A command that copies from a store, by the scheme of its URLs."""
+
+_RECURSIVE = ("s3", "gs", "abfs", "abfss", "az")
+"""The schemes whose command must be told that it copies a folder."""
 
 _PLACEHOLDER = re.compile(r"\{[A-Za-z_]\w*(:[^{}]*)?\}")
 
@@ -139,8 +142,17 @@ def _format_foreign(text: str, *, written: bool) -> str:
         return (
             f"{scheme}://{rest} is a URL, and only files are written: mount the store, or copy the file afterwards"
         )
-    copy = f", for example with `{_COPIES[scheme]} {scheme}://{rest}`" if scheme in _COPIES else ""
+    copy = f", for example with `{_format_copy(scheme, rest)}`" if scheme in _COPIES else ""
     return f"{scheme}://{rest} is a URL, and only files are read and written: mount the store, or copy{copy}"
+
+
+def _format_copy(scheme: str, rest: str) -> str:
+    """A command that copies a file, or a folder if the name has no ending, to one of its name."""
+    url, name = f"{scheme}://{rest}", Path(rest).name
+    if scheme in ("http", "https"):
+        return f"{_COPIES[scheme]} {name} {url}"
+    recursive = " --recursive" if scheme in _RECURSIVE and not Path(rest).suffix else ""
+    return f"{_COPIES[scheme]}{recursive} {url} {name}"
 
 
 def is_utf8(path: Path) -> bool:

@@ -43,6 +43,25 @@ def _is_file_of(descriptor: int, path: Path) -> bool:
         return False
 
 
+def describe_holder(path: Path) -> str:
+    """That the lock file `path` is locked, and by which process, if the system tells (Linux does)."""
+    holder = _find_holder(path)
+    return f"{path.name} is locked{'' if holder is None else f' by process {holder}'}"
+
+
+def _find_holder(path: Path) -> int | None:
+    try:
+        status, lines = path.stat(), Path("/proc/locks").read_text("utf-8").splitlines()
+    except OSError:
+        return None
+    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    for line in lines:  # 1: FLOCK  ADVISORY  WRITE 24750 fe:00:2597034 0 EOF
+        fields = line.split()
+        if fields[1:2] == ["FLOCK"] and fields[5:6] == [place] and fields[4].isdecimal() and fields[4] != "0":
+            return int(fields[4])
+    return None
+
+
 @contextmanager
 def locked(paths: Sequence[Path], output: Path) -> Iterator[None]:
     """Hold the lock files `paths`.
@@ -58,7 +77,7 @@ def locked(paths: Sequence[Path], output: Path) -> Iterator[None]:
                     "E-LOCKED",
                     "another run is writing this output",
                     where=output,
-                    found=f"{path.name} is locked",
+                    found=describe_holder(path),
                     next_step="let it finish; if this happens every night, the runs overlap",
                 ) from error
             except OSError as error:

@@ -116,10 +116,10 @@ def _find_evaluated_model(
         return read_saved_model(live)
     evaluated = base.evaluated(version)
     if not evaluated.is_dir():
-        raise _IncomparableError("it has learned these rows, and the model that it was evaluated by is missing")
+        raise _IncomparableError("it was refitted on all rows, and its model from before the refit is missing")
     other = read_card(evaluated)
     if other is None or other.training != told:
-        raise _IncomparableError("the model kept beside it is not the one that it was evaluated by")
+        raise _IncomparableError("the model kept beside it is not its model from before the refit")
     return read_saved_model(evaluated)
 
 

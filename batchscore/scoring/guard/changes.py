@@ -37,12 +37,12 @@ def tell_changed_columns(now: Mapping[str, str], last: Mapping[str, str]) -> Ite
         return
     gone, new = ([item for item in some if item not in others] for some, others in ((before, columns),
                                                                                   (columns, before)))  # fmt: skip
-    if not gone and not new:
-        gone, new = before, columns
-    yield (
-        f"the columns of the output changed: now {format_list(new, 'without them')}, last published "
-        f"{format_list(gone, 'without them')}: check the programs that read the output"
-    )
+    changes = [
+        f"{what} {format_list(some)}" for what, some in (("now with", new), ("no longer with", gone)) if some
+    ]
+    if not changes:
+        changes = [f"now in the order {format_list(columns)}", f"last published {format_list(before)}"]
+    yield f"the columns of the output changed: {', '.join(changes)}: check the programs that read the output"
 
 
 def _format(columns: Mapping[str, str]) -> list[str]:

@@ -125,6 +125,8 @@ class UnknownIds:
         if not self.exceeded():
             return
         total, name = self._known + self._unknown, self._role.name
+        broken = [self, other] if other is not None and other.exceeded() else [self]
+        accept = [f"--max-unknown-{role._role.name}s off" for role in broken]
         check = f"check that --{name}-column names the id that the model was trained with, and its age"
         floats = all(_FLOAT.fullmatch(example) for example in self._examples)
         hint = f"write the ids without '.0', as integers that never were floats; {check}" if floats else check
@@ -134,7 +136,7 @@ class UnknownIds:
             f"{self._unknown:,} of {total:,} distinct {name}s are unknown to the model",
             found=f"{100 * self._unknown / total:.1f} %, such as {', '.join(self._examples)}",
             expected=f"at most {self._role.limit} (--max-unknown-{name}s)",
-            next_step=f"{hint}; accept once with --max-unknown-{name}s off",
+            next_step=f"{hint}; accept once with {' '.join(accept)}",
         )
 
     def _mixed_up(self, other: UnknownIds, check: str) -> str | None:
@@ -145,10 +147,12 @@ class UnknownIds:
             return None
         if self._knows_most_of(other._first_ids()):
             return (
-                f"user and candidate column look swapped: the {mine}s are known {theirs}s, and the {theirs}s known "
-                f"{mine}s; if they are, feed each from the other's column: {_swap(self._role, other._role)}"
+                f"user and candidate column look swapped: the model knows these {mine}s as {theirs}s, and these "
+                f"{theirs}s as {mine}s; to swap them, add {_swap(self._role, other._role)}"
             )
-        return f"these {mine}s are known {theirs}s: does --{mine}-column name the {theirs} column?; {check}"
+        return (
+            f"the model knows these {mine}s as {theirs}s: does --{mine}-column name the {theirs} column?; {check}"
+        )
 
     def _first_ids(self) -> pa.Array:
         ids = [*self._seen, *self._pending][:1]

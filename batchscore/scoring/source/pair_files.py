@@ -57,16 +57,17 @@ class PairFile:
     def require_unchanged(self) -> None:
         """Raise TryLaterError (E-INPUT-CHANGED) if the path holds other data now than when it was opened."""
         try:
-            now: object = _identity(self.path.stat())
+            identity = _identity(self.path.stat())
+            now = f"now {_describe(identity)}"
         except OSError as error:
-            now = reason_of(error)
-        if now != self.identity:
+            identity, now = None, reason_of(error)
+        if identity != self.identity:
             raise TryLaterError(
                 "E-INPUT-CHANGED",
                 "the input changed while it was read",
                 where=self.path,
-                found=f"now (device, inode, bytes, ns) {now}",
-                expected=str(self.identity),
+                found=now,
+                expected=f"{_describe(self.identity)}, as when it was opened",
                 next_step="let the job that writes it finish first, then run again",
             )
 
@@ -179,6 +180,11 @@ def _look_at_bytes(path: Path, size: int) -> tuple[str, bool | None]:
             file.seek(start)
             digest.update(file.read(_FINGERPRINTED))
         return digest.hexdigest(), has_checksums(file)
+
+
+def _describe(identity: tuple[int, int, int, int]) -> str:
+    _, inode, size, modified = identity
+    return f"{size:,} bytes, inode {inode}, modified at {modified / 1e9:.6f} s"
 
 
 def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
