@@ -115,7 +115,7 @@ ERROR E-GOLDEN: not a valid golden case
   where:    <folder>/golden/nulls/case.toml
     about: Field required
     abuot: Extra inputs are not permitted
-  next:     correct the file; expected files are written by an update (--update)
+  next:     correct the file; `batchscore golden --update` writes what is expected
 """  # fmt: skip
     assert not (golden.folder / "golden/best/expected.toml").exists()
 

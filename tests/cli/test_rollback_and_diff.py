@@ -51,7 +51,7 @@ scores shifted, such as
     assert (
         told.err
         == """\
-ERROR E-DIFF-USERS-CHANGED: the outputs differ by more than the limits allow
+ERROR E-DIFF-USERS-CHANGED: the outputs differ: 3 of 6 limits exceeded
   where:    <folder>/ranked.parquet compared with <folder>/_batchscore/ranked.parquet.previous-1
     max-changed-users: 1 of 2 (50.0 %), limit 0
     max-changed-first: 1 of 2 (50.0 %), limit 0

@@ -18,6 +18,8 @@ from batchscore.publishing.previous import PreviousOutputs
 from batchscore.publishing.publish import Claim
 from batchscore.run_report import Report
 
+STOPPED_NEXT = "  next:     run it again; if a time limit of the scheduler stopped it, raise that\n"
+
 pytestmark = pytest.mark.tensorflow
 
 
@@ -47,7 +49,9 @@ def test_right_before_the_commit_point_the_run_stops(workplace, monkeypatch, num
     monkeypatch.setattr(PreviousOutputs, "prepare", prepare)
     told = workplace.run()
     assert told.exit_code == 128 + number
-    assert told.err.endswith(f"ERROR E-STOPPED: stopped by signal {int(number)}; nothing was published\n")
+    assert told.err.endswith(
+        f"ERROR E-STOPPED: stopped by signal {int(number)}; nothing was published\n{STOPPED_NEXT}"
+    )
     assert workplace.output.read_bytes() == lists_of_a_loop
     assert json.loads((workplace.state / "ranked.parquet.failed.json").read_text())["error_id"] == "E-STOPPED"
     assert not list(workplace.folder.rglob("*.tmp"))

@@ -24,7 +24,7 @@ def test_an_object_store(workplace):
     workplace.assert_refused(told, 2, """\
 E-CONFIG: 1 setting(s) of `batchscore run` are not valid
     input: s3://bucket/pairs is a URL, and only files are read and written: mount the store, or copy, for example \
-with `aws s3 cp --recursive s3://bucket/pairs` (from flag)
+with `aws s3 cp --recursive s3://bucket/pairs pairs` (from flag)
   next:     correct them; `batchscore run --help` lists every setting
 """, recorded=False)  # fmt: skip
 

@@ -98,10 +98,10 @@ def test_locked(workplace):
     with (workplace.folder / ".ranked.parquet.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         told = workplace.run()
-    workplace.assert_refused(told, 75, """\
+    workplace.assert_refused(told, 75, f"""\
 E-LOCKED: another run is writing this output
   where:    <folder>/ranked.parquet
-  found:    .ranked.parquet.lock is locked
+  found:    .ranked.parquet.lock is locked by process {os.getpid()}
   next:     let it finish; if this happens every night, the runs overlap
 """, recorded=False)  # fmt: skip
     assert not workplace.state.exists()

@@ -21,6 +21,7 @@ import pytest
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
+STOPPED_NEXT = "  next:     run it again; if a time limit of the scheduler stopped it, raise that\n"
 START = """
 import signal
 for number in (signal.SIGINT, signal.SIGHUP):
@@ -163,7 +164,7 @@ def test_a_signal_stops_the_run_and_leaves_the_old_output(night, number, words, 
         process.send_signal(number)
         _, err = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 128 + number
-    assert err.endswith(f"ERROR E-STOPPED: stopped by signal {int(number)}; nothing was published\n")
+    assert err.endswith(f"ERROR E-STOPPED: stopped by signal {int(number)}; nothing was published\n{STOPPED_NEXT}")
     assert "Traceback" not in err
     assert night.output.read_bytes() == lists_of_a_loop
     assert night.temporaries() == []
@@ -189,7 +190,7 @@ def test_a_signal_is_heeded_while_the_model_computes_for_hours(night, endless_mo
         finally:
             process.kill()
     assert process.returncode == 128 + signal.SIGTERM
-    assert err.endswith("ERROR E-STOPPED: stopped by signal 15; nothing was published\n")
+    assert err.endswith(f"ERROR E-STOPPED: stopped by signal 15; nothing was published\n{STOPPED_NEXT}")
     assert err.count("E-STOPPED") == 1
     assert night.output.read_bytes() == lists_of_a_loop
     assert night.temporaries() == []

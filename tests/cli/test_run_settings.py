@@ -105,7 +105,7 @@ E-CONFIG: {message}
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "--topn", "3"], "No such option '--topn'."),
+        (["run", "--topn", "3"], "No such option '--topn'; did you mean '--top-n'?"),
         (["run", "--date", "tomorrow"], "Invalid value for '--date': 'tomorrow' is not a date: write YYYY-MM-DD"),
         (["rnu"], "No such command 'rnu'; did you mean 'run'?"),
         (["--topn"], "No such option '--topn'."),
@@ -158,7 +158,7 @@ def test_flag_wins_over_toml_over_environment_over_default(workplace, monkeypatc
         settings = told_settings(told)
         return settings["model"], settings["top_n"]
 
-    assert model_and_top_n() == ("- (default)", "10 (default)")
+    assert model_and_top_n() == ("BATCHSCORE_MODEL, otherwise model/ beside the input (default)", "10 (default)")
     monkeypatch.setenv("BATCHSCORE_MODEL", "env")
     assert model_and_top_n() == ("env (environment BATCHSCORE_MODEL)", "10 (default)")
     config = write_toml(workplace, '[run]\nmodel = "toml"\ntop_n = 7\n')

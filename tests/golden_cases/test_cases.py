@@ -115,7 +115,7 @@ E-GOLDEN: not a valid golden case
   where:    {rows}
     found:    row 1: user u1, candidate b, score 2, rank 3
     expected: ranks count 1, 2, 3 within each user
-  next:     correct the file; expected files are written by an update (--update)"""
+  next:     correct the file; `batchscore golden --update` writes what is expected"""
     )
     assert check(update=True).outcome == "rewritten"
     assert check().outcome == "as expected"

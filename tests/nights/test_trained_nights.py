@@ -31,8 +31,8 @@ accept once with --max-unknown-users off
 CHECK = "check that --user-column names the id that the model was trained with, and its age"
 FLOATED = f"write the ids without '.0', as integers that never were floats; {CHECK}"
 LOOK_SWAPPED = """\
-user and candidate column look swapped: the users are known candidates, and the candidates known users; \
-if they are, feed each from the other's column: --user-column movie_id --map user_id=movie_id \
+user and candidate column look swapped: the model knows these users as candidates, and these \
+candidates as users; to swap them, add --user-column movie_id --map user_id=movie_id \
 --candidate-column user_id --map movie_id=user_id"""
 HEADS = """\
 E-MODEL-OUTPUT: 2 outputs of signature 'serving_default' could be the score
@@ -68,7 +68,7 @@ NIGHTS = {
     "healthy": Night(lambda _: None),
     "ids are integers now": Night(
         lambda job: job.change(user_id=pl.col("user_id").cast(int), movie_id="movie_id"), 0,
-        "WARNING the columns of the output changed: now user_id int64, last published user_id string: "
+        "WARNING the columns of the output changed: now with user_id int64, no longer with user_id string: "
         "check the programs that read the output\n",
     ),
     "half the users are missing": Night(
@@ -144,7 +144,7 @@ E-BINDING: the pair columns do not fit signature 'serving_default'
         lambda job: job.train("three_heads", 2), 4,
         HEADS.format(outputs="click float32 [n]; rating float32 [n]; taste float32 [n, 8]"),
         flags=("--score-output", "rating", "--keep-output", "click"),
-        then_told="WARNING the columns of the output changed: now click float, last published without them: "
+        then_told="WARNING the columns of the output changed: now with click float: "
         "check the programs that read the output\n" + NO_CARD.format(score="rating"),
     ),
 }  # fmt: skip
@@ -242,7 +242,7 @@ def test_a_new_model_whose_scores_drifted_is_seen_the_morning_after_and_rolled_b
     lines = "".join(f"    {limit['name']}: {limit['figure']}, limit {limit['limit']}\n" for limit in exceeded)
     flags = " ".join(f"--{limit['name']} off" for limit in exceeded)
     assert told.err == f"""\
-ERROR {exceeded[0]["error_id"]}: the outputs differ by more than the limits allow
+ERROR {exceeded[0]["error_id"]}: the outputs differ: {len(exceeded)} of 6 limits exceeded
   where:    <folder>/ranked.parquet compared with <folder>/_batchscore/ranked.parquet.previous-1
 {lines}  next:     check the examples; accept with {flags}
 """  # fmt: skip

@@ -92,7 +92,7 @@ def test_a_real_swap_counts_although_every_rank_keeps_its_score(compare):
         difference.require_within_limits()
     assert refused.value.exit_code == 6
     assert str(refused.value) == (
-        "E-DIFF-USERS-CHANGED: the outputs differ by more than the limits allow\n"
+        "E-DIFF-USERS-CHANGED: the outputs differ: 3 of 6 limits exceeded\n"
         f"  where:    {difference.new.path} compared with {difference.old.path}\n"
         "    max-changed-users: 1 of 2 (50.0 %), limit 0\n"
         "    max-changed-first: 1 of 2 (50.0 %), limit 0\n"

@@ -49,13 +49,13 @@ def refusal(command, name, value, **how):
     [
         (
             "s3://bucket/pairs/a.parquet",
-            "copy, for example with `aws s3 cp --recursive s3://bucket/pairs/a.parquet`",
+            "copy, for example with `aws s3 cp s3://bucket/pairs/a.parquet a.parquet`",
         ),
         ("gs://bucket/a.parquet", "gs://bucket/a.parquet is a URL, and only files are read and written: mount the"),
         ("file:///data/a.parquet", "file:///data/a.parquet is a URL: give the path itself, /data/a.parquet"),
-        ("abfss://box@host/a.parquet", "azcopy copy --recursive abfss://box@host/a.parquet"),
-        ("hdfs://name/a.parquet", "hdfs dfs -get hdfs://name/a.parquet"),
-        ("https://host/a.parquet", "curl -o FILE https://host/a.parquet"),
+        ("abfss://box@host/a.parquet", "azcopy copy abfss://box@host/a.parquet a.parquet"),
+        ("hdfs://name/a.parquet", "hdfs dfs -get hdfs://name/a.parquet a.parquet"),
+        ("https://host/a.parquet", "curl -o a.parquet https://host/a.parquet"),
         ("memory+x://a.parquet", "mount the store, or copy"),
         ("~/a.parquet", "~/a.parquet is not there, and only a shell would expand it: write the path out"),
         ("$HOME/a.parquet", "$HOME/a.parquet is not there, and only a shell would expand it"),

@@ -114,8 +114,8 @@ def corrupt_card(base, **training):
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda base: shutil.rmtree(base / EVALUATED), "the model that it was evaluated by is missing"),
-        (lambda base: corrupt_card(base, users=7), "is not the one that it was evaluated by"),
+        (lambda base: shutil.rmtree(base / EVALUATED), "its model from before the refit is missing"),
+        (lambda base: corrupt_card(base, users=7), "is not its model from before the refit"),
         (corrupt_card, "does not tell which rows it has learned"),
         (lambda base: corrupt_card(base, split={"how": "time"}), "held out in another way"),
         (

@@ -98,6 +98,11 @@ class UnknownIds:
             return KnownIds(reason=self._reason)
         return KnownIds(known=self._known, unknown=self._unknown)
 
+    @property
+    def accept(self) -> str:
+        """The flag that accepts any number of unknown ids."""
+        return f"--max-unknown-{self._role.name}s off"
+
     def exceeded(self) -> bool:
         """Whether the ids so far are in breach of the limit."""
         return self._exceeded(self.counts())
@@ -126,7 +131,7 @@ class UnknownIds:
             return
         total, name = self._known + self._unknown, self._role.name
         broken = [self, other] if other is not None and other.exceeded() else [self]
-        accept = [f"--max-unknown-{role._role.name}s off" for role in broken]
+        accept = " ".join(ids.accept for ids in broken)
         check = f"check that --{name}-column names the id that the model was trained with, and its age"
         floats = all(_FLOAT.fullmatch(example) for example in self._examples)
         hint = f"write the ids without '.0', as integers that never were floats; {check}" if floats else check
@@ -136,7 +141,7 @@ class UnknownIds:
             f"{self._unknown:,} of {total:,} distinct {name}s are unknown to the model",
             found=f"{100 * self._unknown / total:.1f} %, such as {', '.join(self._examples)}",
             expected=f"at most {self._role.limit} (--max-unknown-{name}s)",
-            next_step=f"{hint}; accept once with {' '.join(accept)}",
+            next_step=f"{hint}; accept once with {accept}",
         )
 
     def _mixed_up(self, other: UnknownIds, check: str) -> str | None:

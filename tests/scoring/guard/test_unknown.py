@@ -265,20 +265,24 @@ def refusal_of(users, candidates, user_known=USERS, candidate_known=ITEMS):
 def test_swapped_ids_are_called_swapped():
     message = refusal_of(ITEMS, USERS)
     assert message.startswith("E-UNKNOWN-USERS: 30 of 30 distinct users")
-    assert "next:     user and candidate column look swapped: the users are known candidates, and the " in message
     assert (
-        "feed each from the other's column: --user-column 'candidate id' --map 'u=candidate id' "
-        "--candidate-column 'user id' --map 'c=user id'; accept once with --max-unknown-users off"
+        "next:     user and candidate column look swapped: the model knows these users as candidates, and "
+        in message
+    )
+    assert (
+        "to swap them, add --user-column 'candidate id' --map 'u=candidate id' "
+        "--candidate-column 'user id' --map 'c=user id'; accept once with --max-unknown-users off "
+        "--max-unknown-candidates off"
     ) in message
     assert "check that" not in message, "that flag alone would not put it right"
 
 
 def test_candidates_in_the_place_of_users_are_called_that():
     message = refusal_of(ITEMS, ITEMS)
-    assert "these users are known candidates: does --user-column name the candidate column?" in message
+    assert "the model knows these users as candidates: does --user-column name the candidate column?" in message
     message = refusal_of(USERS, USERS)
     assert message.startswith("E-UNKNOWN-CANDIDATES")
-    assert "these candidates are known users: does --candidate-column name the user column?" in message
+    assert "the model knows these candidates as users: does --candidate-column name the user column?" in message
 
 
 def test_ids_that_nobody_knows_are_not_called_swapped():
