@@ -144,7 +144,7 @@ def test_print_config_tells_each_value_and_its_source(workplace, monkeypatch):
             ("date", "2026-02-28  (flag)"),
         )
     ]
-    defaults = ("job", "-"), ("allow_nonfinite", "-"), ("max_user_drop", "20%"), ("trust_model", "False")
+    defaults = ("job", "the output's"), ("allow_nonfinite", "-"), ("max_user_drop", "20%"), ("trust_model", "False")
     assert [lines[name] for name, _ in defaults] == [
         f"{name:<{width}}  {value}  (default)" for name, value in defaults
     ]

@@ -489,8 +489,8 @@ def with_integer_ids(job):
 
 
 CHANGED = (
-    "WARNING the columns of the output changed: now with user_id int64, film string, no longer with user_id string, "
-    "movie_id string: check the programs that read the output\n"
+    "WARNING the columns of the output changed: now with user_id int64, film string, no longer with "
+    "user_id string, movie_id string: check the programs that read the output\n"
 )
 
 

@@ -265,10 +265,7 @@ def refusal_of(users, candidates, user_known=USERS, candidate_known=ITEMS):
 def test_swapped_ids_are_called_swapped():
     message = refusal_of(ITEMS, USERS)
     assert message.startswith("E-UNKNOWN-USERS: 30 of 30 distinct users")
-    assert (
-        "next:     user and candidate column look swapped: the model knows these users as candidates, and "
-        in message
-    )
+    assert "next:     user and candidate column look swapped: the model knows these users as candidates" in message
     assert (
         "to swap them, add --user-column 'candidate id' --map 'u=candidate id' "
         "--candidate-column 'user id' --map 'c=user id'; accept once with --max-unknown-users off "
