@@ -116,11 +116,11 @@ def corrupt_card(base, **training):
     [
         (lambda base: shutil.rmtree(base / EVALUATED), "its model from before the refit is missing"),
         (lambda base: corrupt_card(base, users=7), "is not its model from before the refit"),
-        (corrupt_card, "does not tell which rows it has learned"),
+        (corrupt_card, "does not say which rows it has learned"),
         (lambda base: corrupt_card(base, split={"how": "time"}), "held out in another way"),
         (
             lambda base: corrupt_card(base, judged_by={"metric": "AUC", "label": "x", "kind": "click"}),
-            "judged by AUC",
+            "evaluated by AUC",
         ),
         (lambda base: (base / EVALUATED / "1" / "saved_model.pb").unlink(), "is not a SavedModel"),
     ],
