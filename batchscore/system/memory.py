@@ -31,7 +31,7 @@ def part_budget(asked: int | None, model_bytes: int) -> int:
         raise OutOfMemoryError(
             "E-MEMORY",
             "the run cannot fit into its memory",
-            found=f"at least {needed / 2**20:,.0f} MiB needed, {model_bytes / 2**20:,.0f} of them for the model",
+            found=f"at least {needed / 2**20:,.0f} MiB needed, of which {model_bytes / 2**20:,.0f} for the model",
             expected=f"at most {limit / 2**20:,.0f} MiB ({'--memory' if limit == asked else 'what is available'})",
             next_step="raise --memory" if limit < available else "give the job more memory",
         )

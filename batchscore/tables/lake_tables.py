@@ -54,8 +54,8 @@ def require_no_table(path: Path) -> None:
                     f"the input is part of {format_.name}",
                     where=path,
                     found=str(marker),
-                    expected="Parquet files whose rows are all current; beside a table's rows its folder holds "
-                    "those that were deleted or replaced",
+                    expected="Parquet files with current rows only; the folder of a table also holds deleted and "
+                    "replaced rows",
                     next_step=f"write the table's current rows as Parquet and give those. {format_.export}",
                 )
 

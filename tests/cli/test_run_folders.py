@@ -163,8 +163,7 @@ def test_a_table_is_not_its_files(workplace, feed, given):
 E-INPUT-TABLE: the input is part of a Delta Lake table
   where:    <folder>/{given}
   found:    <folder>/feed/_delta_log
-  expected: Parquet files whose rows are all current; beside a table's rows its folder holds those that were \
-deleted or replaced
+  expected: Parquet files with current rows only; the folder of a table also holds deleted and replaced rows
   next:     write the table's current rows as Parquet and give those. Spark: \
 spark.read.format("delta").load(TABLE).write.parquet(PAIRS); without Spark: \
 deltalake.DeltaTable(TABLE).to_pyarrow_dataset()

@@ -223,8 +223,9 @@ def test_every_candidate_unknown(workplace):
 E-UNKNOWN-CANDIDATES: 3 of 3 distinct candidates are unknown to the model
   found:    100.0 %, such as '1.0', '2.0', '3.0'
   expected: at most 50% (--max-unknown-candidates)
-  next:     write the ids without '.0', as integers that never were floats; check that --candidate-column \
-names the id that the model was trained with, and its age; accept once with --max-unknown-candidates off
+  next:     write the ids as integers, without '.0' (somewhere they became floats); check that --candidate-column \
+names the id that the model was trained with, and that the model is not too old; \
+accept once with --max-unknown-candidates off
 """)  # fmt: skip
 
 

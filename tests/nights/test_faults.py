@@ -71,7 +71,7 @@ def test_nearly_all_users_are_replaced(half):
     kept = [at for at, user in enumerate(pairs["user_id"]) if user >= "u19"]
     write(half, **{name: [values[at] for at in kept] for name, values in pairs.items()})
     told = refused(half, "E-USERS-REPLACED")
-    assert "95.0 % of the 21 users were not among the 20 last published (limit 50 %). Kept" in told
+    assert "95.0 % of the users are new: 21 users now, 20 last published (limit 50 %). Kept" in told
     assert told.count("missing: user 'u0") == 5
 
 
@@ -92,7 +92,7 @@ def test_ids_with_gaps_that_are_shifted_by_one(job):
             assert job.run("--quiet", "--max-unknown-users", "off", "--max-identical-lists", "off").exit_code == 0
     assert "ERROR E-UNKNOWN-USERS: " in job.run("--quiet").err
     told = job.run("--quiet", "--max-unknown-users", "off", "--max-identical-lists", "off")
-    assert "ERROR E-USERS-REPLACED: 100.0 % of the 40 users were not among the 40 last published" in told.err
+    assert "ERROR E-USERS-REPLACED: 100.0 % of the users are new: 40 users now, 40 last published" in told.err
 
 
 def test_a_join_repeats_pairs_in_the_place_of_others(job):
@@ -103,7 +103,7 @@ def test_a_join_repeats_pairs_in_the_place_of_others(job):
     told = refused(job, "E-SHORT-LISTS", "E-DUPLICATE-PAIRS")
     assert (
         "E-SHORT-LISTS: 40 of 40 users have fewer than 10 candidates "
-        "(100.0 %, last published 0.0 %; it may rise by 50 %). Kept last night's file."
+        "(100.0 %, last published 0.0 %; limit on the rise 50 %). Kept last night's file."
     ) in told
 
 
@@ -164,7 +164,7 @@ def test_a_shift_of_the_same_model_that_may_be_right_warns(featured):
     told = featured.run("--quiet")
     assert told.exit_code == 0
     assert told.troubles.startswith("WARNING the mean of the scores moved from ")
-    assert told.troubles.endswith(" of last night's standard deviations, limit 3)\n")
+    assert told.troubles.endswith(" times last night's standard deviation, limit 3)\n")
 
 
 def test_another_models_scores_only_warn(featured):

@@ -28,8 +28,8 @@ E-UNKNOWN-USERS: {count} of {count} distinct users are unknown to the model
   next:     {hint}; \
 accept once with --max-unknown-users off
 """
-CHECK = "check that --user-column names the id that the model was trained with, and its age"
-FLOATED = f"write the ids without '.0', as integers that never were floats; {CHECK}"
+CHECK = "check that --user-column names the id that the model was trained with, and that the model is not too old"
+FLOATED = f"write the ids as integers, without '.0' (somewhere they became floats); {CHECK}"
 LOOK_SWAPPED = """\
 user and candidate column look swapped: the model knows these users as candidates, and these \
 candidates as users; to swap them, add --user-column movie_id --map user_id=movie_id \

@@ -83,8 +83,8 @@ def test_the_budget_of_parts(monkeypatch, asked, available, expected):
     ("asked", "available", "limit", "next_step"),
     [
         (600 * MIB, 8 * GIB, "at most 600 MiB (--memory)", "raise --memory"),
-        (None, 600 * MIB, "at most 600 MiB (what there is)", "give the job more memory"),
-        (8 * GIB, 600 * MIB, "at most 600 MiB (what there is)", "give the job more memory"),
+        (None, 600 * MIB, "at most 600 MiB (what is available)", "give the job more memory"),
+        (8 * GIB, 600 * MIB, "at most 600 MiB (what is available)", "give the job more memory"),
     ],
 )
 def test_what_cannot_fit_is_refused(monkeypatch, asked, available, limit, next_step):
@@ -94,7 +94,7 @@ def test_what_cannot_fit_is_refused(monkeypatch, asked, available, limit, next_s
     assert (caught.value.error_id, caught.value.exit_code) == ("E-MEMORY", 7)
     assert str(caught.value) == (
         "E-MEMORY: the run cannot fit into its memory\n"
-        "  found:    at least 676 MiB needed, 100 of them for the model\n"
+        "  found:    at least 676 MiB needed, of which 100 for the model\n"
         f"  expected: {limit}\n"
         f"  next:     {next_step}"
     )

@@ -49,7 +49,7 @@ def check_score_shift(report: Report, before: Report, settings: RunSettings) -> 
     shift = (now[0] - last[0]) / last[1]
     what = (
         f"the mean of the scores moved from {last[0]:.6g} to {now[0]:.6g} "
-        f"({shift:+.1f} of last night's standard deviations, limit {limit})"
+        f"({shift:+.1f} times last night's standard deviation, limit {limit})"
     )
     return _decide(name, "E-SCORES-MOVED", what, abs(shift), limit, times_to_warn=(limit.times or 0) / 3,
                    report=report, before=before, settings=settings)  # fmt: skip
@@ -69,7 +69,7 @@ def check_spread_change(report: Report, before: Report, settings: RunSettings) -
     times = max(now / last, last / now)
     what = (
         f"the standard deviation of the scores went from {last:.6g} to {now:.6g} "
-        f"({times:.1f} times as {'large' if now > last else 'small'}, limit {limit})"
+        f"({'multiplied' if now > last else 'divided'} by {times:.1f}, limit {limit})"
     )
     return _decide(name, "E-SCORES-SPREAD", what, times, limit, times_to_warn=(limit.times or 0) ** 0.5,
                    report=report, before=before, settings=settings)  # fmt: skip

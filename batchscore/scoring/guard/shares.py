@@ -44,7 +44,8 @@ def check_duplicates(report: Report, before: Report, settings: RunSettings) -> V
         "E-DUPLICATE-PAIRS",
         f"{format_share(now)} of the pairs repeat the user and candidate of another one",
         where=settings.input,
-        advice="check the joins that make the pairs (a table with several rows for an id repeats each of them)",
+        advice="check the joins that make the pairs (if a table has several rows for one id, each pair of that id "
+        "is repeated)",
         accept="--max-duplicate-rise off",
     )
     return _check_rise(now, last, name, limit, refusal)
@@ -52,6 +53,8 @@ def check_duplicates(report: Report, before: Report, settings: RunSettings) -> V
 
 def _check_rise(now: float, before: float, name: str, limit: Limit, refusal: Refusal) -> Verdict:
     rise = now - before
-    compared = f"{format_share(now)}, last published {format_share(before)}; it may rise by {format_limit(limit)}"
+    compared = (
+        f"{format_share(now)}, last published {format_share(before)}; limit on the rise {format_limit(limit)}"
+    )
     refusal = refusal.saying(f"{refusal.what} ({compared}).")
     return Verdict(name, rise, str(limit), refusal=refusal if limit.exceeded_by(rise) else None)

@@ -21,7 +21,7 @@ def check_turnover(report: Report, before: Report, settings: RunSettings, missin
     turnover = 1 - overlap.share
     refusal = Refusal(
         "E-USERS-REPLACED",
-        f"{format_share(turnover)} of the {report.served:,} users were not among the {before.served:,} last "
+        f"{format_share(turnover)} of the users are new: {report.served:,} users now, {before.served:,} last "
         f"published (limit {format_limit(limit)}).",
         where=settings.input,
         found=f"estimated from {SKETCH_SIZE:,} users, standard error {format_share(overlap.error)}"

@@ -132,9 +132,14 @@ class UnknownIds:
         total, name = self._known + self._unknown, self._role.name
         broken = [self, other] if other is not None and other.exceeded() else [self]
         accept = " ".join(ids.accept for ids in broken)
-        check = f"check that --{name}-column names the id that the model was trained with, and its age"
+        check = (
+            f"check that --{name}-column names the id that the model was trained with, "
+            "and that the model is not too old"
+        )
         floats = all(_FLOAT.fullmatch(example) for example in self._examples)
-        hint = f"write the ids without '.0', as integers that never were floats; {check}" if floats else check
+        hint = (
+            f"write the ids as integers, without '.0' (somewhere they became floats); {check}" if floats else check
+        )
         hint = (self._mixed_up(other, check) if other is not None else None) or hint
         raise RefusedError(
             self._role.error_id,

@@ -186,7 +186,7 @@ def _usable(
 def _make_plan(model: RunModel, binding: Binding, folder: Path) -> Plan | NotPlanned:
     make_cache_folder(folder)
     require_own_cache(folder)
-    _log.info("planning %s: once, kept in %s", model.saved.label, folder)
+    _log.info("making the plan of %s: this is done once, and kept in %s", model.saved.label, folder)
     return make_plan(
         model.saved.path, model.signature.name, model.score.outputs[0], folder,
         user_input=binding.user_input, candidate_input=binding.candidate_input,

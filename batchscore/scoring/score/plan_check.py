@@ -49,7 +49,7 @@ class PlanCheck:
         """What the check found, in one line."""
         if self.failure is not None:
             return f"it could not be checked: {self.failure}"
-        verdict = "it gives the model's scores" if self.ok else "it gives other scores"
+        verdict = "the plan gives the model's scores" if self.ok else "the plan gives other scores"
         return (
             f"{verdict}: user {self.user}, candidate {self.candidate}: {self.plan_score:.9g} by the plan, "
             f"{self.signature_score:.9g} by the model (tolerance {self.tolerance:.3g})"

@@ -65,7 +65,8 @@ def find_positions(
         raise ModelError(
             "E-MODEL-RUN",
             f"the model gives one {what} different scores within one call",
-            found=f"only {int(usable.sum()):,} of {call_rows:,} positions agree",
+            found=f"only {int(usable.sum()):,} of {call_rows:,} positions of a call give the same pair the same "
+            "score",
             expected=f"a score that depends on the {what} alone",
             details=[*map(str, suspects)],
             next_step=EXPORT_FOR_SERVING,

@@ -396,7 +396,7 @@ def test_a_plan_that_gives_other_scores_late_costs_time_and_nothing_else(night, 
     report = night.run()
     assert report.output.sha256 == expected.output.sha256
     assert not report.plan.used
-    assert report.plan.reason.startswith("it gives other scores: user u")
+    assert report.plan.reason.startswith("the plan gives other scores: user u")
     assert report.plan.plan_score - report.plan.model_score == pytest.approx(1, rel=1e-3)
     assert warned(report, "scored again without the plan: it gives other scores")
     for name in (

@@ -307,9 +307,9 @@ def test_a_plan_that_gives_other_scores_is_found_before_any_is_kept(opened, voca
     row = int(check.user)
     assert check.signature_score == pytest.approx(float(expected.scores[row]), abs=check.tolerance)
     assert check.describe().startswith(
-        f"it gives other scores: user {row}, candidate {row}: {check.plan_score:.9g} by"
+        f"the plan gives other scores: user {row}, candidate {row}: {check.plan_score:.9g} by"
     )
-    with pytest.raises(ModelError, match="it gives other scores") as caught:
+    with pytest.raises(ModelError, match="the plan gives other scores") as caught:
         list(opened("ranking", plan=plan, required=True).planned.score(iter([pairs])))
     assert caught.value.error_id == "E-PLAN-REQUIRED"
 
@@ -394,7 +394,7 @@ def test_other_scores_in_a_later_batch_end_the_scoring(opened, vocabulary, batch
     model = opened("ranking")
     wrong_from(model, 3, lambda scores: scores + 1)
     batches = batches_of(pairs_of(draw_feeds("ranking", 9_000, vocabulary)), batch_rows)
-    with pytest.raises(plan_check.PlanUnfitError, match="it gives other scores: user") as caught:
+    with pytest.raises(plan_check.PlanUnfitError, match="the plan gives other scores: user") as caught:
         list(model.planned.score(iter(batches)))
     assert caught.value.check is model.planned.check
     assert not model.planned.check.ok
@@ -493,7 +493,7 @@ def test_a_head_without_positions_that_agree_is_left_aside(opened, vocabulary):
     (expected,) = model.scorer.score(iter([pairs]))
     (scored,) = model.planned.score(iter([pairs]))
     assert not model.planned.check.ok
-    assert "positions agree" in model.planned.check.describe()
+    assert "give the same pair the same score" in model.planned.check.describe()
     assert scored.scores.tobytes() == expected.scores.tobytes()
 
 
