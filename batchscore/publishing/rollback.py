@@ -179,7 +179,10 @@ def _nothing_kept(ours: Claim) -> UsageError:
 
 def _damaged(previous: PreviousOutputs, age: int, found: str, expected: str) -> OutputError:
     kept, older = previous.path(age), [other for other in previous.ages() if other > age]
-    advice = "no older output is kept: run again for new lists, with --model-version for those of an earlier model"
+    advice = (
+        "no older output is kept: run again for new lists, "
+        "or run with --model-version for those of an earlier model"
+    )
     if older:
         advice = f"remove {kept.name}, and roll back again: {previous.path(older[0]).name} is older"
     return OutputError(

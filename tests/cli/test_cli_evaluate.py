@@ -88,14 +88,14 @@ def test_what_is_missing_is_said(batchscore):
     assert told.err == ("ERROR E-CONFIG: Missing argument 'TRUTH'.\n  next:     see `batchscore evaluate --help`\n")
 
 
-def test_columns_that_do_not_fit(batchscore):
+def test_columns_that_do_not_fit(files, batchscore):
     told = batchscore("evaluate", "ranked.parquet", "training.csv", "--label-column", "rating")
     assert (told.exit_code, told.out) == (3, "")
     assert (
         told.err
-        == """\
+        == f"""\
 ERROR E-TRUTH-COLUMNS: the columns are not those of the ranked file
-  where:    training.csv
+  where:    {files / "training.csv"}
   found:    user_id large_string, item_id large_string, stars int64
   expected: the ids of ranked.parquet: user_id, item_id, and the label rating
     there is no column rating
@@ -110,9 +110,9 @@ def test_nobody_in_common(files, batchscore):
     assert (told.exit_code, told.out) == (3, "")
     assert (
         told.err
-        == """\
+        == f"""\
 ERROR E-TRUTH-USERS: ranked file and truth have no user in common
-  where:    others.csv
+  where:    {files / "others.csv"}
   found:    5 ranked rows, and none of a user of the truth (1 users)
   expected: users of ranked.parquet
   next:     check that both files write user ids the same way and are of the same night

@@ -26,7 +26,7 @@ E-UNKNOWN-USERS: {count} of {count} distinct users are unknown to the model
   found:    100.0 %, such as {ids}
   expected: at most 50% (--max-unknown-users)
   next:     {hint}; \
-accept once with --max-unknown-users off
+accept once with {accept}
 """
 CHECK = "check that --user-column names the id that the model was trained with, and that the model is not too old"
 FLOATED = f"write the ids as integers, without '.0' (somewhere they became floats); {CHECK}"
@@ -88,14 +88,14 @@ E-PAIRS-DROPPED: 9,000 pairs, last published 18,000 (-50.0 %, limit 20 %). Kept 
     "users rendered 42.0": Night(
         lambda job: job.change(user_id=pl.col("user_id") + ".0", movie_id="movie_id"), 6,
         UNKNOWN.format(
-            count=200, ids="'1.0', '2.0', '3.0', '4.0', '5.0'", hint=FLOATED,
+            count=200, ids="'1.0', '2.0', '3.0', '4.0', '5.0'", hint=FLOATED, accept="--max-unknown-users off",
         ), lambda job: job.retrieve(night=2),
     ),
     "candidates rendered 42.0": Night(
         lambda job: job.change(user_id="user_id", movie_id=pl.col("movie_id") + ".0"), 6,
         UNKNOWN.replace("USERS", "CANDIDATES").replace("user", "candidate").format(
             count=300, ids="'1001.0', '1002.0', '1004.0', '1007.0', '1008.0'",
-            hint=FLOATED.replace("user", "candidate"),
+            hint=FLOATED.replace("user", "candidate"), accept="--max-unknown-candidates off",
         ), lambda job: job.retrieve(night=2),
     ),
     "users are floats": Night(
@@ -113,7 +113,8 @@ write them as integers or text
     ),
     "user and candidate column are swapped": Night(
         lambda job: job.change(**SWAPPED), 6,
-        UNKNOWN.format(count=300, ids="'1001', '1002', '1004', '1007', '1008'", hint=LOOK_SWAPPED),
+        UNKNOWN.format(count=300, ids="'1001', '1002', '1004', '1007', '1008'", hint=LOOK_SWAPPED,
+                       accept="--max-unknown-users off --max-unknown-candidates off"),
         lambda job: job.change(**SWAPPED),
     ),
     "every score is NaN": Night(

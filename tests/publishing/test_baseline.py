@@ -324,6 +324,6 @@ def test_a_rerun_of_its_last_date_keeps_its_output_and_report(former):
 
 def test_reasons_are_read_under_the_names_that_they_had(former):
     report = find_baseline(night(former / "plain" / "ranked.parquet", 30)).report
-    assert report.plan.reason == "5 pairs are scored faster without a plan (it pays off from 50,000 on)"
+    assert report.plan.reason == "5 pairs are scored sooner without (a plan pays from 50,000 on)"
     assert '"why' not in report.to_json()
     assert KnownIds.model_validate({"why": "no look-up"}) == KnownIds(reason="no look-up")

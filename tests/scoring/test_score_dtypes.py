@@ -141,4 +141,5 @@ def test_a_models_scores_are_ranked_exactly(models, tmp_path, dtype, plan):
     assert found == [(user, item, as_written(score), rank) for user, item, score, rank in listed]
     assert report.ties_at_cut == ties
     rounded = exact_dtype(dtype) != np.float32
-    assert [f"scores are {dtype}: ranked so" in warning for warning in report.warnings] == [True] * rounded
+    told = f"scores are {dtype}: ranked at full precision"
+    assert [told in warning for warning in report.warnings] == [True] * rounded

@@ -205,9 +205,7 @@ def test_a_fitting_that_is_over_is_not_fitted_again(prepare):
 
 def test_a_state_is_whole_or_not_there(prepare, monkeypatch):
     fitting, _ = prepare(epochs=2)
-    monkeypatch.setattr(
-        "batchscore.training.checkpoints.sync", lambda _: (_ for _ in ()).throw(OSError(28, "full"))
-    )
+    monkeypatch.setattr("batchscore.system.durable.sync", lambda _: (_ for _ in ()).throw(OSError(28, "full")))
     with pytest.raises(OutputError, match="state of the training cannot be written"):
         fitting.run(Observer(), ignore)
     assert prepare(epochs=2)[0].resumed == 0

@@ -398,7 +398,7 @@ def test_a_plan_that_gives_other_scores_late_costs_time_and_nothing_else(night, 
     assert not report.plan.used
     assert report.plan.reason.startswith("the plan gives other scores: user u")
     assert report.plan.plan_score - report.plan.model_score == pytest.approx(1, rel=1e-3)
-    assert warned(report, "scored again without the plan: it gives other scores")
+    assert warned(report, "scored again without the plan: the plan gives other scores")
     for name in (
         "rows_read",
         "pairs_scored",
@@ -460,7 +460,7 @@ def test_a_planner_that_takes_too_long(tmp_path, interpreter, monkeypatch):
 
 def test_a_planner_that_leaves_nothing(tmp_path, interpreter):
     interpreter("exit 0")
-    with pytest.raises(ModelError, match="it left no plan in"):
+    with pytest.raises(ModelError, match="it wrote no plan into"):
         make(tmp_path)
 
 
@@ -494,5 +494,5 @@ def test_a_first_run_makes_the_plan_and_a_second_finds_it(night):
     found = []
     for _ in range(2):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        found.append(("planning" in done.stderr, json.loads(done.stdout)["plan"]["used"]))
+        found.append(("making the plan" in done.stderr, json.loads(done.stdout)["plan"]["used"]))
     assert found == [(True, True), (False, True)]
