@@ -1,4 +1,5 @@
 import hashlib
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -98,7 +99,7 @@ def test_neither_a_path_nor_a_name(tmp_path):
         convert_movielens("ml-2m", tmp_path)
     assert str(caught.value) == (
         "E-CONFIG: there is no such archive\n"
-        "  where:    ml-2m\n"
+        f"  where:    {Path('ml-2m').absolute()}\n"
         "  expected: a path that exists, or one of the names "
         "ml-latest-small, ml-100k, ml-1m, ml-20m, ml-25m, ml-32m\n"
         "  next:     correct the path or the name"

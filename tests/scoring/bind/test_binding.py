@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -344,7 +345,7 @@ def test_all_problems_are_told_together_with_inputs_and_columns():
         "input item string [n] has no column 'item'",
         "input label float32 [n] has no column 'label'",
         "the pairs have no candidate column 'item'",
-        "where:    pairs.parquet",
+        f"where:    {Path('pairs.parquet').absolute()}",
         "found:    columns user_id string, movie_id int64, age int64, price double",
         "expected: inputs user_id string [n], item string [n], age int8 [n], label float32 [n]",
         "bound: user_id <- user_id, age = 1",
@@ -545,7 +546,8 @@ def test_a_kept_column_must_not_clash_with_an_output_column(name):
 def test_a_kept_column_must_exist():
     message = refused(PAIRS, BOTH, error_id="E-KEEP", keep={"title": "title"})
     assert "the pairs have no column 'title'" in message
-    assert "  where:    pairs.parquet\n  found:    columns user_id string, movie_id int64" in message
+    where = Path("pairs.parquet").absolute()
+    assert f"  where:    {where}\n  found:    columns user_id string, movie_id int64" in message
     assert (
         "expected: columns of text, integers, float32, float64, bool, date32, timestamps or decimal128\n" in message
     )
