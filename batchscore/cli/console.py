@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _LINE_SECONDS = 30.0
+_NEW_OBJECTS = 50_000
+"""Objects that are made before the new ones are looked through: those of modules that load in a job stay, too."""
 
 
 class LineObserver(Observer):
@@ -97,6 +99,7 @@ class BarObserver(Observer):
 def job_console(*, quiet: bool, verbose: bool) -> Iterator[Observer]:
     """Logging, progress and signals of one job; yields the observer that the job reports to."""
     gc.freeze()  # what the modules made stays, and need not be looked through
+    gc.set_threshold(_NEW_OBJECTS)
     gc.enable()
     terminal = sys.stderr is not None and sys.stderr.isatty()
     configure_logging(quiet=quiet, verbose=verbose, terminal=terminal)
