@@ -160,6 +160,17 @@ def test_the_rules_of_rooms_have_no_circle():
         left = {room: known for room, known in left.items() if room not in free}
 
 
+def test_the_architecture_draws_the_imports_as_they_are():
+    text = (PACKAGE / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("## Imports go one way")[2]
+    drawn = re.match(r"\s+(cli.*?)\n\n", text, re.DOTALL)[1]
+    rows = [re.findall(r"\w+", row) for row in drawn.split("->")]
+    place = {name: number for number, row in enumerate(rows) for name in row}
+    whole = {room.split(".")[0] for room in ROOMS}
+    assert set(place) == whole | set(BASE)
+    needed = {(room.split(".")[0], known.split(".")[0]) for room, allowed in ROOMS.items() for known in allowed}
+    assert [(room, known) for room, known in sorted(needed) if room != known and place[room] >= place[known]] == []
+
+
 def test_no_two_modules_need_each_other():
     left = {module_of(path): own_imports(path) - {"batchscore"} for path in SOURCES if path.parent != PACKAGE}
     while left:

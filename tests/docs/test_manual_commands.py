@@ -33,6 +33,7 @@ from types import ModuleType, SimpleNamespace
 import duckdb
 import pyarrow as pa
 import pytest
+import yaml
 
 from batchscore.settings.resolve import resolve
 from batchscore.settings.run import RunSettings
@@ -239,7 +240,6 @@ def no_further_try():
 
 def test_the_cron_job_of_kubernetes_tries_again_by_the_table_and_its_command_resolves(batchscore):
     (block,) = (block for block in BLOCKS[DOCS / "airflow-and-kubernetes.md"] if block.language == "yaml")
-    yaml = pytest.importorskip("yaml")
     spec = yaml.safe_load(block.text)["spec"]
     job = spec["jobTemplate"]["spec"]
     pod = job["template"]["spec"]
