@@ -200,7 +200,7 @@ def prints(text, message):
 
 GOLDEN = {
     facts["message"].strip().replace("<folder>", "/data"): facts["error_id"]
-    for path in (PACKAGE.parent / "tests" / "golden").glob("*/expected.toml")
+    for path in (Path(__file__).parent / "golden").glob("*/expected.toml")
     if "message" in (facts := tomllib.loads(path.read_text("utf-8")))
 }
 
